@@ -1,0 +1,69 @@
+"""External commands, quoted in one place and run through invoke, so ``--dry`` and ``--echo`` work.
+
+Commands that change something go through :func:`run`; questions that change nothing go through
+:func:`query` and are really asked under ``--dry`` too, so that a dry run shows what is needed now.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from invoke import Context, Result
+
+
+def is_dry(c: Context) -> bool:
+    """Say whether this is ``invoke --dry``."""
+    return bool(c.config.run.dry)
+
+
+def run(
+    c: Context, argv: Sequence[str], *, folder: Path, tty: bool = False, hide: bool = False
+) -> Result:
+    """Run a command in ``folder``; its output streams unless ``hide``. Never raises on failure.
+
+    ``tty`` gives it a terminal (with the keyboard) where this process has one.
+    """
+    terminal = tty and sys.stdout.isatty() and sys.stdin.isatty()
+    command = shlex.join(argv)
+    if folder != Path.cwd():
+        command = f"cd {shlex.quote(str(folder))} && {command}"
+    result: Result = c.run(
+        command, pty=terminal, warn=True, hide=hide, in_stream=None if terminal else False
+    )
+    return result
+
+
+def query(c: Context, argv: Sequence[str]) -> Result:
+    """Ask something that changes nothing; output is kept, not shown. Never raises on failure."""
+    result: Result = c.run(shlex.join(argv), warn=True, hide=True, in_stream=False, dry=False)
+    return result
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file whole or not at all: beside it first, then renamed over it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def json_text(data: Any) -> str:
+    """Return data as the JSON that our files hold: indented, one newline at its end."""
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,122 @@
+"""The Docker Engine: reach it the way the docker command does, and say why it cannot do a job."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from buildx_tasks.commands import query
+from buildx_tasks.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import docker
+    from invoke import Context
+
+    from buildx_tasks.platforms import Platform
+
+# Engine 28 (API 1.48) lists an image's platforms, which every check here stands on.
+# Source: https://docs.docker.com/reference/api/engine/version-history/#v148-api-changes
+MINIMUM_API = (1, 48)
+MINIMUM_ENGINE = "28.0"
+
+START_HINT = "start it (./bootstrap does in this repo), or point DOCKER_HOST at one that runs"
+STORE_HINT = (
+    'add {"features": {"containerd-snapshotter": true}} to /etc/docker/daemon.json and restart '
+    "the engine (Docker Desktop: Settings, General, containerd image store)"
+)
+BUILDX_HINT = (
+    "install the docker-buildx package (Debian, Ubuntu), docker-buildx-plugin (Docker's packages), "
+    "or the plug-in from https://github.com/docker/buildx/releases"
+)
+
+
+def connect() -> docker.DockerClient:
+    """Return a client for the engine that the docker command uses (context, DOCKER_HOST).
+
+    Raises:
+        EngineError: no engine answers, or it is too old.
+
+    """
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        client = docker.DockerClient(**_endpoint())
+        api_version = client.api.api_version
+    except (DockerException, OSError) as error:
+        raise EngineError(f"no Docker Engine answers ({_reason(error)}); {START_HINT}") from None
+    if tuple(map(int, api_version.split("."))) < MINIMUM_API:
+        raise EngineError(
+            f"the engine's API is {api_version}, "
+            f"needed is {'.'.join(map(str, MINIMUM_API))} (Engine {MINIMUM_ENGINE}); upgrade it"
+        )
+    return client
+
+
+def _endpoint() -> dict[str, Any]:
+    from docker.context import ContextAPI
+    from docker.utils import kwargs_from_env
+
+    arguments: dict[str, Any] = {"version": "auto"}
+    if os.environ.get("DOCKER_HOST"):
+        arguments.update(kwargs_from_env())
+    else:
+        name = os.environ.get("DOCKER_CONTEXT")
+        context = ContextAPI.get_context(name) if name else ContextAPI.get_current_context()
+        if context is None:
+            raise EngineError(f'docker context "{name}" does not exist; see docker context ls')
+        arguments["base_url"] = context.Host
+        if context.TLSConfig:
+            arguments["tls"] = context.TLSConfig
+    arguments["use_ssh_client"] = str(arguments.get("base_url", "")).startswith("ssh://")
+    return arguments
+
+
+def _reason(error: Exception) -> str:
+    # docker wraps requests wraps urllib3 wraps the OSError that says it in plain words.
+    deepest: BaseException = error
+    while deepest.__cause__ or deepest.__context__:
+        deepest = deepest.__cause__ or deepest.__context__ or deepest
+    return str(getattr(deepest, "strerror", None) or deepest)
+
+
+def has_containerd_store(info: dict[str, Any]) -> bool:
+    """Say from ``/info`` whether images live in containerd's store, which holds whole indexes."""
+    status = dict(pair for pair in info.get("DriverStatus") or [] if len(pair) == 2)
+    return str(status.get("driver-type", "")).startswith("io.containerd.snapshotter")
+
+
+def explain_failure(c: Context, platforms: Sequence[Platform], builder: str | None) -> None:
+    """Raise a named error if engine, buildx, builder or store explain why a build failed.
+
+    Asked only after a failure: a build that works pays nothing for it.
+
+    Raises:
+        EngineError: with what is missing and how to go on.
+
+    """
+    if not query(c, ["docker", "--version"]).ok:
+        raise EngineError("the docker command is not on PATH; install docker-cli, or see README.md")
+    client = connect()
+    if not query(c, ["docker", "buildx", "version"]).ok:
+        raise EngineError(f"docker has no buildx; {BUILDX_HINT}")
+    if builder and not query(c, ["docker", "buildx", "inspect", builder]).ok:
+        raise EngineError(f'builder "{builder}" is not there or does not answer; run invoke setup')
+    if len(platforms) > 1:
+        require_containerd_store(client.info(), "hold several platforms of one image")
+
+
+def require_containerd_store(info: dict[str, Any], purpose: str) -> None:
+    """Raise unless the engine has the containerd image store.
+
+    Raises:
+        EngineError: it has the classic one.
+
+    """
+    if not has_containerd_store(info):
+        raise EngineError(
+            f"the engine's image store is the classic one ({info.get('Driver')}), "
+            f"which cannot {purpose}; {STORE_HINT}, or select one platform with -p"
+        )

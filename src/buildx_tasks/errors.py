@@ -1,0 +1,70 @@
+"""The one family of errors that a person sees, each with the exit code of its kind.
+
+Codes: 1 for a failed build, check or push (and for an engine that cannot do the job), 2 for usage
+and configuration. Every message ends with the next step.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class BuildxTasksError(Exception):
+    """Base of all errors that the tasks report in plain words, without a traceback."""
+
+    code = 1
+
+
+class ConfigError(BuildxTasksError):
+    """What ``buildx.toml`` says cannot be used; the message starts with ``file:line:column:``."""
+
+    code = 2
+
+
+class UsageError(BuildxTasksError):
+    """What was typed cannot be used: an unknown target, a platform that is not declared."""
+
+    code = 2
+
+
+class EngineError(BuildxTasksError):
+    """The engine, buildx, the builder or an emulator is missing or cannot do what is declared."""
+
+
+class BuildError(BuildxTasksError):
+    """The build itself failed; buildx has already said why."""
+
+
+class RunError(BuildxTasksError):
+    """A container ended with the exit code that is passed on as ``code``."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class VerifyError(BuildxTasksError):
+    """At least one cell is not what ``[target.NAME.verify]`` expects."""
+
+
+class PushError(BuildxTasksError):
+    """A tag could not be pushed, or the registry holds something other than what was pushed."""
+
+
+class DoctorError(BuildxTasksError):
+    """At least one finding of ``doctor`` is not ok."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean "x"?`` for the known word nearest to ``word``, or ``""``."""
+    close = get_close_matches(word, sorted(known), n=1, cutoff=0.5)
+    return f'; did you mean "{close[0]}"?' if close else ""
+
+
+def listed(words: Iterable[str]) -> str:
+    """Return words as a person lists them: sorted, separated by commas, ``none`` for nothing."""
+    return ", ".join(sorted(words)) or "none"

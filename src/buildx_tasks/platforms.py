@@ -1,0 +1,119 @@
+"""OCI platforms: parse, normalise, say which ones a machine runs natively.
+
+The rules are containerd's (its ``platforms`` package), which the Engine and BuildKit follow: aliases
+such as ``aarch64`` and ``armhf``, and default variants (``arm`` is ``arm/v7``, ``arm64/v8`` is
+``arm64``, ``amd64/v1`` is ``amd64``).
+"""
+
+from __future__ import annotations
+
+import platform as host
+import re
+from typing import NamedTuple
+
+from buildx_tasks.errors import listed, nearest
+
+# GOOS and GOARCH values that the OCI image specification refers to, as `go tool dist list` has them.
+SYSTEMS = frozenset(
+    "aix android darwin dragonfly freebsd illumos ios js linux netbsd openbsd plan9 solaris wasip1 "
+    "windows".split()
+)
+ARCHITECTURES = frozenset(
+    "386 amd64 arm arm64 loong64 mips mips64 mips64le mipsle ppc64 ppc64le riscv64 s390x "
+    "wasm".split()
+)
+_SYSTEM_ALIASES = {"macos": "darwin"}
+_ARCHITECTURE_ALIASES = {
+    "aarch64": ("arm64", ""),
+    "armel": ("arm", "v6"),
+    "armhf": ("arm", "v7"),
+    "i386": ("386", ""),
+    "i686": ("386", ""),
+    "loongarch64": ("loong64", ""),
+    "x86-64": ("amd64", ""),
+    "x86_64": ("amd64", ""),
+}
+_DEFAULT_VARIANTS = {"amd64": "v1", "arm64": "v8"}
+_VARIANTS = {
+    "amd64": frozenset({"v1", "v2", "v3", "v4"}),
+    "arm": frozenset({"v5", "v6", "v7", "v8"}),
+}
+_ARM64_VARIANT = re.compile(r"v[89](\.\d+)?")
+# What a CPU of this architecture runs without an emulator, besides itself.
+_RUNS_NATIVELY = {"amd64": frozenset({"386"})}
+
+
+class Platform(NamedTuple):
+    """A normalised platform; written ``os/architecture[/variant]``."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(part for part in self if part)
+
+
+def parse(text: str) -> Platform:
+    """Return the normalised platform that ``text`` names.
+
+    ``text`` is ``os/architecture[/variant]``; a bare architecture means Linux.
+
+    Raises:
+        ValueError: it is malformed or names no known platform; the message says what is.
+
+    """
+    parts = text.strip().lower().split("/")
+    if len(parts) == 1 and (parts[0] in ARCHITECTURES or parts[0] in _ARCHITECTURE_ALIASES):
+        parts = ["linux", *parts]
+    if not 2 <= len(parts) <= 3 or not all(parts):
+        raise ValueError(
+            f'"{text}" is no platform; write os/architecture[/variant], as in linux/arm64'
+        )
+    system = _SYSTEM_ALIASES.get(parts[0], parts[0])
+    if system not in SYSTEMS:
+        raise ValueError(
+            f'"{text}" is no platform: unknown operating system "{parts[0]}"'
+            + (nearest(parts[0], SYSTEMS) or f"; known: {listed(SYSTEMS)}")
+        )
+    architecture, variant = _ARCHITECTURE_ALIASES.get(parts[1], (parts[1], ""))
+    if architecture not in ARCHITECTURES:
+        known = ARCHITECTURES | _ARCHITECTURE_ALIASES.keys()
+        raise ValueError(
+            f'"{text}" is no platform: unknown architecture "{parts[1]}"'
+            + (nearest(parts[1], known) or f"; known: {listed(ARCHITECTURES)}")
+        )
+    if len(parts) == 3:
+        variant = parts[2] if parts[2].startswith("v") else f"v{parts[2]}"
+        _check_variant(text, architecture, variant)
+    if variant == _DEFAULT_VARIANTS.get(architecture):
+        variant = ""
+    if architecture == "arm" and not variant:
+        variant = "v7"
+    return Platform(system, architecture, variant)
+
+
+def _check_variant(text: str, architecture: str, variant: str) -> None:
+    if architecture == "arm64" and _ARM64_VARIANT.fullmatch(variant):
+        return
+    known = _VARIANTS.get(architecture, frozenset())
+    if variant not in known:
+        raise ValueError(
+            f'"{text}" is no platform: {architecture} has no variant "{variant}"'
+            + (f"; known: {listed(known)}" if known else "; leave it out")
+        )
+
+
+def host_platform() -> Platform:
+    """Return this machine's platform as containers see it (Linux, whatever the host runs)."""
+    machine = host.machine().lower()
+    return parse({"armv7l": "armhf", "armv6l": "armel"}.get(machine, machine))
+
+
+def runs_natively(wanted: Platform, machine: Platform) -> bool:
+    """Say whether ``machine`` runs binaries for ``wanted`` without an emulator."""
+    if wanted.os != machine.os:
+        return False
+    if wanted.architecture == machine.architecture:
+        return wanted.variant <= machine.variant or wanted.architecture != "arm"
+    return wanted.architecture in _RUNS_NATIVELY.get(machine.architecture, frozenset())

@@ -1,0 +1,56 @@
+"""Image references: ``[registry/]repository[:tag]``, checked and split.
+
+The grammar is the distribution project's: https://pkg.go.dev/github.com/distribution/reference
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+DOCKER_HUB = "docker.io"
+
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9-]+)*|\[[0-9a-fA-F:]+\])(?::\d+)?"
+_REFERENCE = re.compile(
+    rf"(?:(?P<registry>{_HOST})/)??"
+    rf"(?P<repository>{_COMPONENT}(?:/{_COMPONENT})*)"
+    r"(?::(?P<tag>\w[\w.-]{0,127}))?",
+    re.ASCII,
+)
+
+
+class Reference(NamedTuple):
+    """A complete image reference; ``str()`` gives ``registry/repository:tag``."""
+
+    registry: str
+    repository: str
+    tag: str
+
+    def __str__(self) -> str:
+        return f"{self.registry}/{self.repository}:{self.tag}"
+
+
+def parse(text: str) -> Reference:
+    """Return the reference with the registry and tag that docker fills in.
+
+    Raises:
+        ValueError: ``text`` is no reference, or names a digest instead of a tag.
+
+    """
+    head, slash, rest = text.partition("/")
+    # docker's rule: a first part is a registry if it looks like a host, else part of the name.
+    if slash and (any(mark in head for mark in ".:") or head == "localhost" or head.lower() != head):
+        match = _REFERENCE.fullmatch(f"x/{rest}")
+        registry: str | None = head if re.fullmatch(_HOST, head) else None
+    else:
+        match, registry = _REFERENCE.fullmatch(text), DOCKER_HUB
+    if match is None or registry is None or "@" in text:
+        raise ValueError(
+            f'"{text}" is no image reference; write [registry/]repository[:tag] in lower case, '
+            "as in localhost:5000/app:v1"
+        )
+    name = match["repository"] if registry is DOCKER_HUB else rest.partition(":")[0]
+    if registry == DOCKER_HUB and "/" not in name:
+        name = f"library/{name}"
+    return Reference(registry, name, match["tag"] or "latest")
