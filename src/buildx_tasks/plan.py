@@ -172,9 +172,16 @@ def _linked_names(config: Config, selected: dict[str, bool]) -> list[str]:
     return list(found)
 
 
+def output_fields(output: str) -> dict[str, str]:
+    """Return one export (CSV as in buildx's ``--output``) as a mapping; a bare path is ``dest``."""
+    parts = next(csv.reader([output]))
+    if len(parts) == 1 and "=" not in parts[0]:
+        return {"type": "tar" if parts[0] == "-" else "local", "dest": parts[0]}
+    return {key: value for key, _, value in (part.partition("=") for part in parts)}
+
+
 def _lands_in_store(output: str) -> bool:
-    # Exports are CSV as in buildx's --output; a bare word is a path.
-    fields = dict(part.partition("=")[::2] for part in next(csv.reader([output])))
+    fields = output_fields(output)
     kind = fields.get("type")
     return kind == "image" or (kind == "docker" and "dest" not in fields)
 

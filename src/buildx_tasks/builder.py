@@ -1,0 +1,285 @@
+"""The declared builder and emulators against the real ones: look, and make ready what is missing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from buildx_tasks import engine, ledger, platforms
+from buildx_tasks.commands import is_dry, query, run
+from buildx_tasks.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import docker
+    from invoke import Context
+
+    from buildx_tasks.config import Builder, Config, Emulators
+    from buildx_tasks.platforms import Platform
+
+# The kernel's registry of emulators, and where it keeps the one for each architecture.
+BINFMT = Path("/proc/sys/fs/binfmt_misc")
+# Source of the names: QEMU's scripts/qemu-binfmt-conf.sh
+_QEMU_NAMES = {
+    "386": "i386",
+    "amd64": "x86_64",
+    "arm64": "aarch64",
+    "loong64": "loongarch64",
+    "mips64le": "mips64el",
+    "mipsle": "mipsel",
+}
+_SYSTEMD_BINFMT = Path("/usr/lib/systemd/systemd-binfmt")
+_UPDATE_BINFMTS = Path("/usr/sbin/update-binfmts")
+
+
+class BuilderState(NamedTuple):
+    """One builder as buildx lists it."""
+
+    name: str
+    driver: str
+    current: bool
+    running: bool
+    platforms: frozenset[Platform]
+
+
+def states(c: Context) -> dict[str, BuilderState]:
+    """Return the builders that buildx knows, by name.
+
+    Raises:
+        EngineError: buildx is missing.
+
+    """
+    result = query(c, ["docker", "buildx", "ls", "--format", "json"])
+    if not result.ok:
+        engine.explain_failure(c, (), None)
+        raise EngineError(f"docker buildx ls failed: {result.stderr.strip()}")
+    found = {}
+    for line in result.stdout.splitlines():
+        entry = json.loads(line)
+        nodes = entry.get("Nodes") or []
+        found[entry["Name"]] = BuilderState(
+            entry["Name"],
+            entry["Driver"],
+            entry["Current"],
+            bool(nodes) and all(node.get("Status") == "running" for node in nodes),
+            frozenset(_parsed(text for node in nodes for text in node.get("Platforms") or [])),
+        )
+    return found
+
+
+def _parsed(texts: Iterable[str]) -> Iterable[Platform]:
+    for text in texts:
+        # BuildKit may know platforms that no image can declare here.
+        with contextlib.suppress(ValueError):
+            yield platforms.parse(text.rstrip("*"))
+
+
+# ---------------------------------------------------------------- emulators
+
+
+def needed_platforms(config: Config) -> frozenset[Platform]:
+    """Return every platform that any target declares."""
+    return frozenset(
+        platforms.parse(text) for target in config.target.values() for text in target.platforms or []
+    )
+
+
+def engine_platform(client: docker.DockerClient) -> Platform:
+    """Return the platform that the engine runs natively."""
+    info = client.info()
+    return platforms.parse(f"{info['OSType']}/{info['Architecture']}")
+
+
+def missing_emulators(
+    client: docker.DockerClient, needed: Iterable[Platform], state: BuilderState | None
+) -> list[Platform]:
+    """Return the needed platforms that the engine can run neither natively nor emulated.
+
+    An engine on this machine shares its kernel, which is asked directly; for another engine the
+    builder's own list is what there is.
+    """
+    native = engine_platform(client)
+    foreign = sorted(p for p in needed if not platforms.runs_natively(p, native))
+    if _is_local(client):
+        return [p for p in foreign if not _registered(p)]
+    if state is None:
+        return []
+    return [p for p in foreign if p not in state.platforms]
+
+
+def _is_local(client: docker.DockerClient) -> bool:
+    return sys.platform == "linux" and str(client.api.base_url).startswith("http+docker://")
+
+
+def _registered(platform: Platform) -> bool:
+    entry = BINFMT / f"qemu-{_QEMU_NAMES.get(platform.architecture, platform.architecture)}"
+    try:
+        return entry.read_text(encoding="ascii", errors="replace").startswith("enabled")
+    except OSError:
+        return False
+
+
+def _emulator_commands(emulators: Emulators, missing: Sequence[Platform]) -> list[list[str]]:
+    names = ", ".join(map(str, missing))
+    if emulators.source == "never":
+        raise EngineError(
+            f'no emulator for {names}, and [emulators] from = "never"; '
+            "declare a node that runs it natively, or another source"
+        )
+    if emulators.source == "image":
+        wanted = ",".join(sorted({p.architecture for p in missing}))
+        return [["docker", "run", "--privileged", "--rm", emulators.image, "--install", wanted]]
+    root = [] if os.geteuid() == 0 else ["sudo"]
+    commands = []
+    if not (BINFMT / "register").exists():
+        commands.append([*root, "mount", "-t", "binfmt_misc", "binfmt_misc", str(BINFMT)])
+    if _SYSTEMD_BINFMT.exists() and any(Path("/usr/lib/binfmt.d").glob("qemu-*.conf")):
+        return [*commands, [*root, str(_SYSTEMD_BINFMT)]]
+    if _UPDATE_BINFMTS.exists() and any(Path("/usr/share/binfmts").glob("qemu-*")):
+        return [*commands, [*root, str(_UPDATE_BINFMTS), "--enable"]]
+    raise EngineError(
+        f"no emulator for {names} is installed on this machine; "
+        'apt-get install qemu-user-static, or set [emulators] from = "image"'
+    )
+
+
+def _ready_emulators(
+    c: Context, config: Config, client: docker.DockerClient, root: Path, state: BuilderState | None
+) -> list[str]:
+    missing = missing_emulators(client, needed_platforms(config), state)
+    if not missing:
+        return []
+    for argv in _emulator_commands(config.emulators, missing):
+        if not run(c, argv, folder=root).ok:
+            raise EngineError(f"{' '.join(argv)} failed; see above")
+    names = ", ".join(map(str, missing))
+    if not is_dry(c) and _is_local(client):
+        still = [p for p in missing if not _registered(p)]
+        if still:
+            raise EngineError(
+                f"no emulator for {', '.join(map(str, still))} was registered; see {BINFMT}"
+            )
+    return [f"registered emulators for {names}"]
+
+
+# ---------------------------------------------------------------- builder
+
+
+def setup(c: Context, config: Config, root: Path) -> list[str]:
+    """Make the emulators and the declared builder ready; return what was changed, in words.
+
+    Raises:
+        EngineError: something is missing that this cannot make.
+
+    """
+    client = engine.connect()
+    declared = config.builder
+    state = states(c).get(declared.name) if declared else None
+    changes = _ready_emulators(c, config, client, root, state)
+    if declared is None or (declared.driver == "docker" and declared.name == "default"):
+        if changes:
+            _bootstrap(c, root, declared.name if declared else None)
+        return changes
+    if state and state.driver != declared.driver:
+        raise EngineError(
+            f'builder "{declared.name}" exists with driver {state.driver}, declared is '
+            f"{declared.driver}; remove it ({_shown(_removal(state.name, state.driver))}) "
+            "or give [builder] another name"
+        )
+    created = state is None
+    for argv, change in _builder_commands(c, declared, state):
+        if not run(c, argv, folder=root, hide=True).ok and not is_dry(c):
+            raise EngineError(f"{_shown(argv)} failed; run it to see why")
+        changes.append(change)
+    if created and not is_dry(c):
+        # Before the bootstrap: a builder that does not start is ours to clean up all the same.
+        ledger.record(root, "created", [{"builder": declared.name, "driver": declared.driver}])
+    if changes or not (state and state.running):
+        _bootstrap(c, root, declared.name)
+        changes.append(f'bootstrapped builder "{declared.name}"')
+    return changes
+
+
+def _builder_commands(
+    c: Context, declared: Builder, state: BuilderState | None
+) -> list[tuple[list[str], str]]:
+    if declared.driver == "docker":
+        return _context_commands(c, declared, state)
+    commands = []
+    if state is None:
+        argv = ["docker", "buildx", "create", "--name", declared.name, "--driver", declared.driver]
+        for key, value in declared.driver_opts.items():
+            argv += ["--driver-opt", f"{key}={value}"]
+        if declared.endpoint:
+            argv.append(declared.endpoint)
+        commands.append((argv, f'created builder "{declared.name}" ({declared.driver})'))
+    if state is None or not state.current:
+        argv = ["docker", "buildx", "use", declared.name]
+        commands.append((argv, f'builder "{declared.name}" is now the one in use'))
+    return commands
+
+
+def _context_commands(
+    c: Context, declared: Builder, state: BuilderState | None
+) -> list[tuple[list[str], str]]:
+    """Return how the engine's own builder gets the declared name.
+
+    buildx has one ``docker`` builder for each docker context, and cannot create others.
+    Source: https://docs.docker.com/build/builders/drivers/docker/
+    """
+    source = declared.endpoint or query(c, ["docker", "context", "show"]).stdout.strip()
+    if state is None:
+        description = "the engine's own builder, made by buildx-tasks"
+        argv = ["docker", "context", "create", declared.name]
+        argv += ["--description", description, "--docker", f"from={source}"]
+        return [(argv, f'created builder "{declared.name}" (docker, the engine of {source})')]
+    if _context_host(c, declared.name) != _context_host(c, source):
+        argv = ["docker", "context", "update", declared.name, "--docker", f"from={source}"]
+        return [(argv, f'builder "{declared.name}" now uses the engine of {source}')]
+    return []
+
+
+def _context_host(c: Context, name: str) -> str:
+    template = "{{.Endpoints.docker.Host}}"
+    argv = ["docker", "context", "inspect", name, "--format", template]
+    return str(query(c, argv).stdout.strip())
+
+
+def _bootstrap(c: Context, root: Path, name: str | None) -> None:
+    argv = ["docker", "buildx", "inspect", "--bootstrap", *([name] if name else [])]
+    result = run(c, argv, folder=root, hide=True)
+    if not result.ok and not is_dry(c):
+        raise EngineError(f"the builder does not start: {result.stderr.strip().splitlines()[-1]}")
+
+
+def _removal(name: str, driver: str) -> list[str]:
+    if driver == "docker":
+        return ["docker", "context", "rm", "--force", name]
+    return ["docker", "buildx", "rm", "--force", name]
+
+
+def _shown(argv: Sequence[str]) -> str:
+    return " ".join(argv)
+
+
+def remove_created(c: Context, root: Path) -> list[str]:
+    """Remove the builders that setup created (as the ledger has it); return what was removed."""
+    created = {
+        entry["builder"]: entry["driver"]
+        for entry in ledger.read(root)
+        if entry["event"] == "created"
+    }
+    removed = []
+    actual = states(c) if created else {}
+    for name, driver in created.items():
+        if name in actual and actual[name].driver == driver:
+            result = run(c, _removal(name, driver), folder=root, hide=True)
+            if not result.ok and not is_dry(c):
+                raise EngineError(f'builder "{name}" cannot be removed: {result.stderr.strip()}')
+            removed.append(f'builder "{name}"')
+    return removed

@@ -1,0 +1,56 @@
+"""``.buildx/ledger.json``: what was created, built, verified and pushed, oldest first.
+
+Each entry is an object with ``event``, ``at`` (UTC, ISO 8601) and what the event is about.
+"""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from buildx_tasks.commands import json_text, write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FOLDER = ".buildx"
+_FILE = "ledger.json"
+
+
+def read(root: Path) -> list[dict[str, Any]]:
+    """Return all entries; none where there is no ledger.
+
+    A damaged ledger is set aside as ``ledger.json.damaged``, not lost and not trusted.
+    """
+    path = root / FOLDER / _FILE
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(entries, list):
+            raise TypeError
+    except FileNotFoundError:
+        return []
+    except (ValueError, TypeError):
+        path.replace(path.with_suffix(".json.damaged"))
+        return []
+    return entries
+
+
+def record(root: Path, event: str, entries: list[dict[str, Any]]) -> None:
+    """Append one entry for each mapping, all under the same event and time."""
+    at = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    with _locked(root):
+        whole = [*read(root), *({"event": event, "at": at, **entry} for entry in entries)]
+        write_file(root / FOLDER / _FILE, json_text(whole))
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    folder = root / FOLDER
+    folder.mkdir(exist_ok=True)
+    with (folder / "ledger.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,109 @@
+"""Publish the stored images unchanged, and read back what the registry then holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from buildx_tasks import engine, images, ledger
+from buildx_tasks.commands import is_dry, run
+from buildx_tasks.errors import EngineError, PushError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from invoke import Context
+
+    from buildx_tasks.images import Image
+    from buildx_tasks.plan import TargetPlan
+
+
+class Pushed(NamedTuple):
+    """One tag that the registry was read back from; ``image`` is what it holds there."""
+
+    target: str
+    tag: str
+    image: Image
+
+
+def push(
+    c: Context, targets: Sequence[TargetPlan], root: Path, done: Callable[[Pushed], None]
+) -> list[Pushed]:
+    """Push all tags of the targets, then compare each with what the engine holds.
+
+    Every image is looked at before the first tag moves; ``done`` is called for each tag.
+
+    Raises:
+        EngineError: an image is not built, or lacks a declared platform.
+        PushError: a push failed, or the registry holds something else.
+
+    """
+    tags = [(target, tag) for target in targets for tag in _tags(target)]
+    if is_dry(c):
+        for _, tag in tags:
+            run(c, ["docker", "push", tag], folder=root)
+        return []
+    local = _local_images(tags)
+    pushed: list[Pushed] = []
+    for target, tag in tags:
+        if not run(c, ["docker", "push", "--quiet", tag], folder=root, hide=True).ok:
+            # Once more where it can be seen: the quiet form hides what the registry answered.
+            if not run(c, ["docker", "push", tag], folder=root).ok:
+                raise PushError(
+                    f"{tag} could not be pushed; docker says why above; "
+                    f"pushed before it: {', '.join(item.tag for item in pushed) or 'nothing'}"
+                )
+        pushed.append(_read_back(c, target, tag, local[tag]))
+        ledger.record(root, "pushed", [_entry(pushed[-1])])
+        done(pushed[-1])
+    return pushed
+
+
+def _tags(target: TargetPlan) -> list[str]:
+    images.reference_of(target)
+    return target.spec.tags
+
+
+def _local_images(tags: Sequence[tuple[TargetPlan, str]]) -> dict[str, Image]:
+    client = engine.connect()
+    if any(len(target.declared) > 1 for target, _ in tags):
+        engine.require_containerd_store(client.info(), "push several platforms under one tag")
+    found = {}
+    for target, tag in tags:
+        image = images.stored(client, tag)
+        if image is None:
+            raise EngineError(f"{tag} is not built; run invoke build -t {target.name}")
+        missing = [str(p) for p in target.declared if p not in image.manifests]
+        if missing:
+            raise EngineError(
+                f"{tag} lacks {', '.join(missing)} (built with -p?), and would replace a whole "
+                f"image by a part; run invoke build -t {target.name}"
+            )
+        found[tag] = image
+    return found
+
+
+def _read_back(c: Context, target: TargetPlan, tag: str, local: Image) -> Pushed:
+    try:
+        remote = images.published(c, tag)
+    except EngineError as error:
+        raise PushError(f"{tag} was pushed, but {error}") from None
+    if engine_digests_differ(local, remote):
+        raise PushError(
+            f"{tag}: the registry holds {remote.digest}, pushed was {local.digest}; "
+            "somebody else pushed this tag meanwhile, or the registry rewrites images; push again"
+        )
+    return Pushed(target.name, tag, remote)
+
+
+def engine_digests_differ(local: Image, remote: Image) -> bool:
+    """Say whether the registry holds another image than the engine.
+
+    The classic store knows an image by its config's digest, which no registry shows: with its one
+    platform there is no index to compare.
+    """
+    return bool(remote.manifests) and remote.digest != local.digest
+
+
+def _entry(item: Pushed) -> dict[str, object]:
+    return {"target": item.target, "tag": item.tag, "digest": item.image.digest}

@@ -1,0 +1,304 @@
+"""The invoke tasks: parse flags, call the modules that do it, print; nothing else.
+
+Heavy imports stay inside the tasks: ``invoke --list`` pays for none of them.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+
+from invoke import Collection, Exit, task
+
+if TYPE_CHECKING:
+    from invoke import Context
+
+    from buildx_tasks.config import Config
+    from buildx_tasks.plan import Plan
+
+_SELECTION = {
+    "target": "Target, group or glob (repeatable); default: the group default, or all targets",
+    "platform": "Platform, as in linux/arm64 (repeatable); default: all that are declared",
+}
+_ITERABLE = ["target", "platform"]
+
+
+class _Project(NamedTuple):
+    root: Path
+    config: Config
+
+    def plan(self, targets: list[str], platforms: list[str] | None = None) -> Plan:
+        from buildx_tasks.plan import make_plan
+
+        return make_plan(self.config, targets, platforms or [])
+
+
+def _load() -> _Project:
+    from buildx_tasks import loading
+
+    path = loading.find(Path.cwd())
+    return _Project(path.parent, loading.load(path))
+
+
+def _plainly(body: Callable[..., None]) -> Callable[..., None]:
+    """Turn our errors into a message and an exit code, and Ctrl-C into 130, without traceback."""
+
+    @functools.wraps(body)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        from buildx_tasks.errors import BuildxTasksError
+
+        try:
+            body(*args, **kwargs)
+        except BuildxTasksError as error:
+            raise Exit(f"error: {error}" if error.code == 1 else str(error), error.code) from None
+        except KeyboardInterrupt:
+            raise Exit("interrupted", 130) from None
+
+    return wrapped
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+@task
+@_plainly
+def setup(c: Context) -> None:
+    """Make the emulators and the declared builder ready (create, use, bootstrap)."""
+    from buildx_tasks import builder, commands
+
+    project = _load()
+    changes = builder.setup(c, project.config, project.root)
+    if commands.is_dry(c):
+        return
+    for change in changes:
+        print(change)
+    print("ready" if changes else "ready: nothing to change")
+
+
+@task(
+    iterable=_ITERABLE,
+    help={
+        **_SELECTION,
+        "progress": "How buildx shows its work: auto, plain, tty, quiet or rawjson",
+        "no-cache": "Build every step anew",
+        "pull": "Look for newer base images",
+    },
+)
+@_plainly
+def build(
+    c: Context,
+    target: list[str],
+    platform: list[str],
+    progress: str = "auto",
+    no_cache: bool = False,
+    pull: bool = False,
+) -> None:
+    """Build the selected targets for all their platforms with one docker buildx bake."""
+    from buildx_tasks import build as building
+    from buildx_tasks import report
+
+    project = _load()
+    built = building.build(
+        c,
+        project.plan(target, platform),
+        project.root,
+        progress=_progress(progress),
+        no_cache=no_cache,
+        pull=pull,
+    )
+    if built:
+        report.print_table(
+            ("target", "platforms", "index digest", "seconds"),
+            [
+                (
+                    item.target,
+                    ", ".join(map(str, item.platforms)),
+                    item.digest or "(files)",
+                    "" if item.seconds is None else f"{item.seconds:.1f}",
+                )
+                for item in built
+            ],
+        )
+
+
+def _progress(progress: str) -> str:
+    from buildx_tasks.errors import UsageError, nearest
+
+    known = ("auto", "plain", "tty", "quiet", "rawjson")
+    if progress not in known:
+        hint = nearest(progress, known) or f"; known: {', '.join(known)}"
+        raise UsageError(f'--progress: unknown kind "{progress}"{hint}')
+    return progress
+
+
+@task(
+    iterable=_ITERABLE,
+    help={**_SELECTION, "args": "Arguments for the container, quoted as in a shell"},
+)
+@_plainly
+def run(c: Context, target: list[str], platform: list[str], args: str = "") -> None:
+    """Run the selected cells one after another, emulated where they must be."""
+    import shlex
+
+    from buildx_tasks.errors import UsageError
+    from buildx_tasks.run import run_cell
+
+    project = _load()
+    plan = project.plan(target, platform)
+    try:
+        arguments = shlex.split(args)
+    except ValueError as error:
+        raise UsageError(f"--args: {error}; quote it as in a shell") from None
+    cells = [(planned, cell) for planned in plan.images for cell in planned.cells]
+    if not cells:
+        raise UsageError("nothing selected leaves an image to run; select another target with -t")
+    for planned, cell in cells:
+        if len(cells) > 1:
+            _say(f"--- {cell}")
+        run_cell(c, planned, cell, arguments, project.root)
+
+
+@task(
+    iterable=_ITERABLE,
+    help={**_SELECTION, "junit": "Write the result as JUnit XML to this file too"},
+)
+@_plainly
+def verify(c: Context, target: list[str], platform: list[str], junit: str = "") -> None:
+    """Run every cell and compare it with what [target.NAME.verify] expects."""
+    from buildx_tasks import commands, engine, images, ledger, report
+    from buildx_tasks import verify as verifying
+    from buildx_tasks.errors import VerifyError
+
+    project = _load()
+    plan = project.plan(target, platform)
+    if commands.is_dry(c):
+        for planned in plan.images:
+            for cell in planned.cells:
+                if planned.spec.verify:
+                    reference = images.reference_of(planned)
+                    argv = verifying.docker_run_command(reference, cell, planned.spec.verify)
+                    commands.run(c, argv, folder=project.root)
+        return
+    for planned in plan.images:
+        images.reference_of(planned)
+    results = verifying.verify(engine.connect(), plan.images, _progress_line(c))
+    if junit:
+        report.write_junit(Path(junit), results)
+    report.print_table(
+        ("cell", "result", "manifest digest", "seconds", ""),
+        [
+            (str(r.cell), r.status, r.digest or "-", f"{r.seconds:.1f}", "; ".join(r.problems))
+            for r in results
+        ],
+    )
+    passed = [r for r in results if r.status == "ok"]
+    if passed:
+        entries = [{"cell": str(r.cell), "digest": r.digest} for r in passed]
+        ledger.record(project.root, "verified", entries)
+    failed = [str(r.cell) for r in results if r.status == "FAIL"]
+    if failed:
+        raise VerifyError(f"{len(failed)} of {len(results)} cells failed: {', '.join(failed)}")
+
+
+def _progress_line(c: Context) -> Callable[[Any], None]:
+    # A person at a terminal sees cells as they end; a log has the table, which says the same.
+    if not sys.stderr.isatty() or c.config.run.echo:
+        return lambda _result: None
+    return lambda result: _say(f"{result.cell}: {result.status}")
+
+
+@task(iterable=["target"], help={"target": _SELECTION["target"]})
+@_plainly
+def push(c: Context, target: list[str]) -> None:
+    """Push the selected targets' tags, and read back what the registry then holds."""
+    from buildx_tasks import push as pushing
+    from buildx_tasks.errors import UsageError
+
+    project = _load()
+    plan = project.plan(target)
+    targets = plan.images if not target else plan.targets
+    if not targets:
+        raise UsageError("nothing selected leaves an image to push; select another target with -t")
+
+    def show(item: pushing.Pushed) -> None:
+        print(f"{item.tag}@{item.image.digest}", flush=True)
+        for platform, digest in item.image.manifests.items():
+            print(f"  {platform!s:<15} {digest}", flush=True)
+
+    pushing.push(c, targets, project.root, show)
+
+
+@task(
+    iterable=_ITERABLE,
+    help={**_SELECTION, "format": "table, json, or bake (the bake file that build would use)"},
+)
+@_plainly
+def plan(c: Context, target: list[str], platform: list[str], format: str = "table") -> None:  # noqa: A002, ARG001
+    """Show what would be done, without asking any engine."""
+    from buildx_tasks import commands, report
+    from buildx_tasks import plan as planning
+    from buildx_tasks.errors import UsageError, nearest
+
+    known = ("table", "json", "bake")
+    if format not in known:
+        hint = nearest(format, known) or f"; known: {', '.join(known)}"
+        raise UsageError(f'--format: unknown kind "{format}"{hint}')
+    selected = _load().plan(target, platform)
+    if format == "json":
+        print(commands.json_text(planning.summary(selected)), end="")
+    elif format == "bake":
+        print(commands.json_text(planning.bake_definition(selected)), end="")
+    else:
+        report.print_table(
+            ("cell", "tags", "output", "builds on"),
+            [
+                (
+                    str(cell),
+                    ", ".join(planned.spec.tags) or "-",
+                    "; ".join(planned.spec.output) or "image store",
+                    ", ".join(planning.links(planned.spec).values()),
+                )
+                for planned in selected.targets
+                for cell in planned.cells
+            ],
+        )
+
+
+@task
+@_plainly
+def doctor(c: Context) -> None:
+    """Look at engine, buildx, image store, builder, emulators and registries; say the fix."""
+    from buildx_tasks import doctor as examining
+    from buildx_tasks import report
+    from buildx_tasks.errors import DoctorError
+
+    findings = list(examining.examine(c, _load().config))
+    report.print_table(
+        ("", "subject", "found", "fix"),
+        [("ok" if f.ok else "FAIL", f.subject, f.found, f.fix) for f in findings],
+    )
+    wrong = [finding.subject for finding in findings if not finding.ok]
+    if wrong:
+        raise DoctorError(f"not ok: {', '.join(wrong)}; the table says the fix for each")
+
+
+@task
+@_plainly
+def clean(c: Context) -> None:
+    """Remove what setup and build made: builder, images, .buildx/."""
+    from buildx_tasks import clean as cleaning
+    from buildx_tasks import commands
+
+    removed = cleaning.clean(c, _load().root)
+    if commands.is_dry(c):
+        return
+    for item in removed:
+        print(f"removed {item}")
+    if not removed:
+        print("nothing to remove")
+
+
+namespace = Collection(setup, build, run, verify, push, plan, doctor, clean)

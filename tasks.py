@@ -1,0 +1,5 @@
+"""This repo's tasks: the same line that a user's repo has."""
+
+from buildx_tasks import namespace
+
+__all__ = ["namespace"]
