@@ -1,4 +1,4 @@
-"""This repo's tasks: the same line that a user's repo has."""
+"""The tasks of this repo: the same line that a user's repo has."""
 
 from buildx_tasks import namespace
 

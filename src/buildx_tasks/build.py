@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks import engine, ledger
-from buildx_tasks.commands import is_dry, json_text, run, write_file
+from buildx_tasks.commands import is_dry, json_text, query, run, write_file
 from buildx_tasks.errors import BuildError
 from buildx_tasks.plan import bake_definition, output_fields
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from invoke import Context
 
+    from buildx_tasks.config import Builder
     from buildx_tasks.plan import Plan
     from buildx_tasks.platforms import Platform
 
@@ -65,7 +67,7 @@ def build(
         widest = max((target.platforms for target in plan.targets), key=len)
         engine.explain_failure(c, widest, builder.name if builder else None)
         raise BuildError("the build failed; buildx says why above")
-    built = _read_metadata(plan, json.loads(metadata.read_text(encoding="utf-8")))
+    built = _read_results(c, plan, json.loads(metadata.read_text(encoding="utf-8")))
     ledger.record(root, "built", [_entry(plan, item) for item in built])
     return built
 
@@ -73,15 +75,21 @@ def build(
 def _bake_command(
     plan: Plan, root: Path, *, progress: str, no_cache: bool, pull: bool
 ) -> list[str]:
-    argv = ["docker", "buildx", "bake", "--file", BAKE_FILE, "--metadata-file", METADATA_FILE]
-    if plan.config.builder:
-        argv += ["--builder", plan.config.builder.name]
-    argv += ["--progress", progress]
+    argv = [*_buildx(plan.config.builder, "bake"), "--file", BAKE_FILE]
+    argv += ["--metadata-file", METADATA_FILE, "--progress", progress]
     argv += ["--no-cache"] if no_cache else []
     argv += ["--pull"] if pull else []
     for permission in _permissions(plan, root):
         argv += ["--allow", permission]
     return argv
+
+
+def _buildx(builder: Builder | None, *command: str) -> list[str]:
+    if builder is None:
+        return ["docker", "buildx", *command]
+    # buildx takes the builder of a docker context only under that context.
+    context = ["--context", builder.name] if builder.driver == "docker" else []
+    return ["docker", *context, "buildx", "--builder", builder.name, *command]
 
 
 def _permissions(plan: Plan, root: Path) -> list[str]:
@@ -109,36 +117,38 @@ def _outside(root: Path, place: str) -> Path | None:
     return None if resolved.is_relative_to(root.resolve()) else resolved
 
 
-def _read_metadata(plan: Plan, metadata: dict[str, Any]) -> list[Built]:
+def _read_results(c: Context, plan: Plan, metadata: dict[str, Any]) -> list[Built]:
+    seconds = _seconds_by_build(c, plan.config.builder)
     return [
         Built(
             target.name,
             target.platforms,
-            metadata.get(target.name, {}).get("containerimage.digest", "")
-            if target.is_image
-            else "",
-            _seconds(metadata.get(target.name, {})),
+            facts.get("containerimage.digest", "") if target.is_image else "",
+            seconds.get(facts.get("buildx.build.ref", "")),
         )
         for target in plan.targets
+        for facts in [metadata.get(target.name, {})]
     ]
 
 
-def _seconds(metadata: dict[str, Any]) -> float | None:
-    """Return the time between the first start and the last end that the provenances tell."""
-    started, finished = [], []
-    for key, provenance in metadata.items():
-        if key.startswith("buildx.build.provenance"):
-            facts = provenance.get("metadata") or {}
-            if facts.get("buildStartedOn") and facts.get("buildFinishedOn"):
-                started.append(_time(facts["buildStartedOn"]))
-                finished.append(_time(facts["buildFinishedOn"]))
-    return (max(finished) - min(started)).total_seconds() if started else None
+def _seconds_by_build(c: Context, builder: Builder | None) -> dict[str, float]:
+    """Return how long each recorded build took, by its reference; nothing where buildx is older.
+
+    bake's metadata file has no times for images of several platforms, the build records have.
+    """
+    result = query(c, [*_buildx(builder, "history", "ls"), "--format", "json"])
+    records = [json.loads(line) for line in result.stdout.splitlines()] if result.ok else []
+    return {
+        record["ref"]: (_time(record["completed_at"]) - _time(record["created_at"])).total_seconds()
+        for record in records
+        if record.get("completed_at")
+    }
 
 
-def _time(text: str) -> datetime.datetime:
+def _time(text: str) -> dt.datetime:
     # Go prints nanoseconds, Python 3.9 reads exactly six digits.
     whole, _, fraction = text.rstrip("Z").partition(".")
-    return datetime.datetime.fromisoformat(f"{whole}.{fraction[:6]:0<6}+00:00")
+    return dt.datetime.fromisoformat(f"{whole}.{fraction[:6]:0<6}+00:00")
 
 
 def _entry(plan: Plan, item: Built) -> dict[str, Any]:

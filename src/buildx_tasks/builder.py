@@ -1,4 +1,4 @@
-"""The declared builder and emulators against the real ones: look, and make ready what is missing."""
+"""The declared builder and emulators against the real ones: look, make ready what is missing."""
 
 from __future__ import annotations
 
@@ -85,7 +85,9 @@ def _parsed(texts: Iterable[str]) -> Iterable[Platform]:
 def needed_platforms(config: Config) -> frozenset[Platform]:
     """Return every platform that any target declares."""
     return frozenset(
-        platforms.parse(text) for target in config.target.values() for text in target.platforms or []
+        platforms.parse(text)
+        for target in config.target.values()
+        for text in target.platforms or []
     )
 
 

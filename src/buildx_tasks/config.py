@@ -1,7 +1,8 @@
 """What ``buildx.toml`` may say, as typed, frozen structures.
 
 Target and group attributes carry bake's names and bake's meaning, so who knows a bake file knows
-this one. What bake lacks stands beside it: ``[builder]``, ``[emulators]``, ``[target.NAME.verify]``.
+this one. What bake lacks stands beside it: ``[builder]``, ``[emulators]`` and
+``[target.NAME.verify]``.
 Source of bake's attributes: https://docs.docker.com/build/bake/reference/
 """
 

@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, NamedTuple
 
-from buildx_tasks import builder, engine, references
+from buildx_tasks import builder, engine, platforms, references
 from buildx_tasks.commands import query
 from buildx_tasks.errors import EngineError
 
@@ -104,7 +104,7 @@ def _emulators(
             found, fix = "no emulator", "run invoke setup"
             yield Finding(f"platform {platform}", ok=False, found=found, fix=fix)
         else:
-            how = "native" if builder.platforms.runs_natively(platform, native) else "emulated"
+            how = "native" if platforms.runs_natively(platform, native) else "emulated"
             yield Finding(f"platform {platform}", ok=True, found=how)
 
 

@@ -5,7 +5,7 @@ Each entry is an object with ``event``, ``at`` (UTC, ISO 8601) and what the even
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import fcntl
 import json
 from contextlib import contextmanager
@@ -29,11 +29,11 @@ def read(root: Path) -> list[dict[str, Any]]:
     path = root / FOLDER / _FILE
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(entries, list):
-            raise TypeError
     except FileNotFoundError:
         return []
-    except (ValueError, TypeError):
+    except ValueError:
+        entries = None
+    if not isinstance(entries, list):
         path.replace(path.with_suffix(".json.damaged"))
         return []
     return entries
@@ -41,7 +41,7 @@ def read(root: Path) -> list[dict[str, Any]]:
 
 def record(root: Path, event: str, entries: list[dict[str, Any]]) -> None:
     """Append one entry for each mapping, all under the same event and time."""
-    at = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    at = dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds")
     with _locked(root):
         whole = [*read(root), *({"event": event, "at": at, **entry} for entry in entries)]
         write_file(root / FOLDER / _FILE, json_text(whole))

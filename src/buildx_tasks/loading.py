@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 import msgspec
 import tomli
@@ -14,6 +13,9 @@ from buildx_tasks.config import Config
 from buildx_tasks.errors import ConfigError, nearest
 from buildx_tasks.positions import Path as KeyPath
 from buildx_tasks.positions import Positions
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FILE_NAME = "buildx.toml"
 
@@ -130,7 +132,9 @@ def _type_error(data: dict[str, Any], message: str, fail: Fail) -> ConfigError:
         # "array | null": null is TOML's absence, nothing that could be written.
         wanted = _TYPE_NAMES.get(expected[1].replace(" | null", ""), expected[1])
         got = f", not {_TYPE_NAMES.get(expected[3], expected[3])}" if expected[3] else ""
-        limit = expected[2].replace(" of length >= 1", " that is not empty").replace("> 0.0", "above 0")
+        limit = (
+            expected[2].replace(" of length >= 1", " that is not empty").replace("> 0.0", "above 0")
+        )
         return fail(path, f"{subject} must be {wanted}{limit}{got}", value=True)
     if choice := re.fullmatch(r"Invalid enum value '(.*)'", reason):
         options = _options(path)

@@ -1,6 +1,6 @@
 """OCI platforms: parse, normalise, say which ones a machine runs natively.
 
-The rules are containerd's (its ``platforms`` package), which the Engine and BuildKit follow: aliases
+The rules are containerd's (its ``platforms`` package), which Engine and BuildKit follow: aliases
 such as ``aarch64`` and ``armhf``, and default variants (``arm`` is ``arm/v7``, ``arm64/v8`` is
 ``arm64``, ``amd64/v1`` is ``amd64``).
 """
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from buildx_tasks.errors import listed, nearest
 
-# GOOS and GOARCH values that the OCI image specification refers to, as `go tool dist list` has them.
+# GOOS and GOARCH values, which OCI refers to, as `go tool dist list` has them.
 SYSTEMS = frozenset(
     "aix android darwin dragonfly freebsd illumos ios js linux netbsd openbsd plan9 solaris wasip1 "
     "windows".split()

@@ -86,7 +86,7 @@ class Positions:
 
     def _read_key(self) -> list[tuple[str, int]]:
         """Read a dotted key; return each part with its offset."""
-        parts = []
+        parts: list[tuple[str, int]] = []
         while True:
             self._skip_space()
             start = self._at
@@ -134,8 +134,9 @@ class Positions:
             if self._text[self._at] == ",":
                 self._at += 1
                 continue
-            self._keys[(*path, index)] = self._at
-            self._scan_value((*path, index))
+            element: Path = (*path, index)
+            self._keys[element] = self._at
+            self._scan_value(element)
             index += 1
         self._at += 1
 

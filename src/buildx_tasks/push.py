@@ -46,13 +46,12 @@ def push(
     local = _local_images(tags)
     pushed: list[Pushed] = []
     for target, tag in tags:
-        if not run(c, ["docker", "push", "--quiet", tag], folder=root, hide=True).ok:
-            # Once more where it can be seen: the quiet form hides what the registry answered.
-            if not run(c, ["docker", "push", tag], folder=root).ok:
-                raise PushError(
-                    f"{tag} could not be pushed; docker says why above; "
-                    f"pushed before it: {', '.join(item.tag for item in pushed) or 'nothing'}"
-                )
+        result = run(c, ["docker", "push", "--quiet", tag], folder=root, hide=True)
+        if not result.ok:
+            raise PushError(
+                f"{tag} could not be pushed: {result.stderr.strip()}; "
+                f"pushed before it: {', '.join(item.tag for item in pushed) or 'nothing'}"
+            )
         pushed.append(_read_back(c, target, tag, local[tag]))
         ledger.record(root, "pushed", [_entry(pushed[-1])])
         done(pushed[-1])

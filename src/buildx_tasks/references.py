@@ -11,7 +11,9 @@ from typing import NamedTuple
 DOCKER_HUB = "docker.io"
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9-]+)*|\[[0-9a-fA-F:]+\])(?::\d+)?"
+_HOST = (
+    r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9-]+)*|\[[0-9a-fA-F:]+\])(?::\d+)?"
+)
 _REFERENCE = re.compile(
     rf"(?:(?P<registry>{_HOST})/)??"
     rf"(?P<repository>{_COMPONENT}(?:/{_COMPONENT})*)"
@@ -40,7 +42,9 @@ def parse(text: str) -> Reference:
     """
     head, slash, rest = text.partition("/")
     # docker's rule: a first part is a registry if it looks like a host, else part of the name.
-    if slash and (any(mark in head for mark in ".:") or head == "localhost" or head.lower() != head):
+    if slash and (
+        any(mark in head for mark in ".:") or head == "localhost" or head.lower() != head
+    ):
         match = _REFERENCE.fullmatch(f"x/{rest}")
         registry: str | None = head if re.fullmatch(_HOST, head) else None
     else:

@@ -241,6 +241,7 @@ def plan(c: Context, target: list[str], platform: list[str], format: str = "tabl
     from buildx_tasks import commands, report
     from buildx_tasks import plan as planning
     from buildx_tasks.errors import UsageError, nearest
+    from buildx_tasks.loading import links
 
     known = ("table", "json", "bake")
     if format not in known:
@@ -259,7 +260,7 @@ def plan(c: Context, target: list[str], platform: list[str], format: str = "tabl
                     str(cell),
                     ", ".join(planned.spec.tags) or "-",
                     "; ".join(planned.spec.output) or "image store",
-                    ", ".join(planning.links(planned.spec).values()),
+                    ", ".join(links(planned.spec).values()),
                 )
                 for planned in selected.targets
                 for cell in planned.cells

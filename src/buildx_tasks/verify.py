@@ -193,9 +193,7 @@ def _run(
             # requests tells a read time-out in either way; a dead engine fails the next call.
             container.kill()
             exit_code = None
-        return _Ended(
-            exit_code, _output(container, stdout=True), _output(container, stdout=False)
-        )
+        return _Ended(exit_code, _output(container, stdout=True), _output(container, stdout=False))
     finally:
         container.remove(force=True, v=True)
 
@@ -208,4 +206,3 @@ def _output(container: Any, *, stdout: bool) -> str:
             del kept[_MOST_OUTPUT:]
             break
     return kept.decode("utf-8", errors="replace")
-
