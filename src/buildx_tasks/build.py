@@ -5,16 +5,17 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks import engine, ledger
+from buildx_tasks.builder import require_same_engine
 from buildx_tasks.commands import is_dry, json_text, query, run, write_file
 from buildx_tasks.errors import BuildError
 from buildx_tasks.plan import bake_definition, output_fields
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from invoke import Context
 
     from buildx_tasks.config import Builder
@@ -50,10 +51,15 @@ def build(
         EngineError: it failed because of the engine, buildx, the builder or the image store.
 
     """
+    builder = plan.config.builder
+    if builder:
+        require_same_engine(c, builder)
     definition = json_text(bake_definition(plan))
     metadata = root / METADATA_FILE
     if is_dry(c):
         # The bake file as a here-document, so that what is printed can be pasted as it is.
+        if root != Path.cwd():
+            print(f"cd {shlex.quote(str(root))}")
         print(f"mkdir -p {ledger.FOLDER} && cat > {BAKE_FILE} <<'EOF'\n{definition}EOF")
     else:
         write_file(root / BAKE_FILE, definition)
@@ -62,7 +68,6 @@ def build(
     result = run(c, argv, folder=root, tty=progress in ("auto", "tty"))
     if is_dry(c):
         return []
-    builder = plan.config.builder
     if not result.ok:
         widest = max((target.platforms for target in plan.targets), key=len)
         engine.explain_failure(c, widest, builder.name if builder else None)

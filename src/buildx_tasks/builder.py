@@ -187,7 +187,8 @@ def setup(c: Context, config: Config, root: Path) -> list[str]:
         if changes:
             _bootstrap(c, root, declared.name if declared else None)
         return changes
-    if state and state.driver != declared.driver:
+    # A builder that does not answer has no driver in the list.
+    if state and state.driver not in ("", declared.driver):
         raise EngineError(
             f'builder "{declared.name}" exists with driver {state.driver}, declared is '
             f"{declared.driver}; remove it ({_shown(_removal(state.name, state.driver))}) "
@@ -250,6 +251,36 @@ def _context_host(c: Context, name: str) -> str:
     template = "{{.Endpoints.docker.Host}}"
     argv = ["docker", "context", "inspect", name, "--format", template]
     return str(query(c, argv).stdout.strip())
+
+
+def require_same_engine(c: Context, declared: Builder) -> None:
+    """Raise if the declared docker builder is not the engine that images are run and pushed from.
+
+    Only asked where somebody chose another engine than docker's default one.
+
+    Raises:
+        EngineError: they are two engines.
+
+    """
+    if declared.driver != "docker" or declared.endpoint or not _engine_chosen():
+        return
+    used = _context_host(c, query(c, ["docker", "context", "show"]).stdout.strip())
+    built_on = _context_host(c, declared.name)
+    if built_on and built_on != used:
+        raise EngineError(
+            f'builder "{declared.name}" is the engine at {built_on}, but docker uses the one at '
+            f"{used}; run invoke setup to move the builder, or unset DOCKER_HOST and DOCKER_CONTEXT"
+        )
+
+
+def _engine_chosen() -> bool:
+    if os.environ.get("DOCKER_HOST") or os.environ.get("DOCKER_CONTEXT"):
+        return True
+    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    try:
+        return bool(json.loads((folder / "config.json").read_text("utf-8")).get("currentContext"))
+    except (OSError, ValueError):
+        return False
 
 
 def _bootstrap(c: Context, root: Path, name: str | None) -> None:

@@ -36,8 +36,10 @@ def run(
     command = shlex.join(argv)
     if folder != Path.cwd():
         command = f"cd {shlex.quote(str(folder))} && {command}"
+    # invoke prints commands in bold, which could not be pasted out of a log.
+    bold = {} if sys.stdout.isatty() else {"echo_format": "{command}"}
     result: Result = c.run(
-        command, pty=terminal, warn=True, hide=hide, in_stream=None if terminal else False
+        command, pty=terminal, warn=True, hide=hide, in_stream=None if terminal else False, **bold
     )
     return result
 

@@ -52,7 +52,7 @@ def examine(c: Context, config: Config) -> Iterator[Finding]:
             states = {}
         state = states.get(config.builder.name) if config.builder else None
         if config.builder:
-            yield _builder(config, state)
+            yield _builder(c, config, state)
         yield from _emulators(client, config, state)
     yield from _registries(config)
 
@@ -76,7 +76,7 @@ def _image_store(client: docker.DockerClient) -> Finding:
     return Finding("image store", ok=False, found=found, fix=engine.STORE_HINT)
 
 
-def _builder(config: Config, state: BuilderState | None) -> Finding:
+def _builder(c: Context, config: Config, state: BuilderState | None) -> Finding:
     declared = config.builder
     if declared is None or state is None:
         return Finding("builder", ok=False, found="not there", fix="run invoke setup")
@@ -90,6 +90,11 @@ def _builder(config: Config, state: BuilderState | None) -> Finding:
         )
     if not state.running:
         return Finding(subject, ok=False, found="not running", fix="run invoke setup")
+    try:
+        builder.require_same_engine(c, declared)
+    except EngineError as error:
+        found, _, fix = str(error).partition("; ")
+        return Finding(subject, ok=False, found=found, fix=fix)
     return Finding(subject, ok=True, found=f"{state.driver}, running")
 
 

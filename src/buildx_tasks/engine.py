@@ -105,10 +105,12 @@ def explain_failure(c: Context, platforms: Sequence[Platform], builder: str | No
     if builder and not query(c, ["docker", "buildx", "inspect", builder]).ok:
         raise EngineError(f'builder "{builder}" is not there or does not answer; run invoke setup')
     if len(platforms) > 1:
-        require_containerd_store(client.info(), "hold several platforms of one image")
+        require_containerd_store(
+            client.info(), "hold several platforms of one image", ", or select one platform with -p"
+        )
 
 
-def require_containerd_store(info: dict[str, Any], purpose: str) -> None:
+def require_containerd_store(info: dict[str, Any], purpose: str, way_out: str = "") -> None:
     """Raise unless the engine has the containerd image store.
 
     Raises:
@@ -118,5 +120,5 @@ def require_containerd_store(info: dict[str, Any], purpose: str) -> None:
     if not has_containerd_store(info):
         raise EngineError(
             f"the engine's image store is the classic one ({info.get('Driver')}), "
-            f"which cannot {purpose}; {STORE_HINT}, or select one platform with -p"
+            f"which cannot {purpose}; {STORE_HINT}{way_out}"
         )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-from buildx_tasks import engine
 from buildx_tasks.commands import query
 from buildx_tasks.errors import EngineError, UsageError
 from buildx_tasks.platforms import Platform, parse
@@ -24,19 +24,14 @@ class Image(NamedTuple):
     """An image under one reference.
 
     ``digest`` is the index's (the manifest's where there is no index), ``manifests`` maps each
-    platform to the digest of its manifest; attestations are left out.
+    platform to the digest of its manifest; attestations are left out. ``config`` is the digest of
+    the image's config where a registry holds a bare manifest, without index.
     """
 
     reference: str
     digest: str
     manifests: dict[Platform, str]
-
-    @property
-    def pinned(self) -> str:
-        """``repository@digest``: exactly this image, whatever the tag says later."""
-        head, colon, tag = self.reference.rpartition(":")
-        repository = head if colon and "/" not in tag else self.reference
-        return f"{repository}@{self.digest}"
+    config: str = ""
 
 
 def reference_of(target: TargetPlan) -> str:
@@ -104,8 +99,7 @@ def published(c: Context, reference: str) -> Image:
         EngineError: the registry does not answer, or has no such image.
 
     """
-    argv = ["docker", "buildx", "imagetools", "inspect", reference]
-    result = query(c, [*argv, "--format", "{{json .Manifest}}"])
+    result = query(c, ["docker", "buildx", "imagetools", "inspect", "--raw", reference])
     if not result.ok:
         raise EngineError(f"{reference} cannot be read from its registry: {result.stderr.strip()}")
     manifest = json.loads(result.stdout)
@@ -114,14 +108,11 @@ def published(c: Context, reference: str) -> Image:
         for entry in manifest.get("manifests", [])
         if _ATTESTATION not in entry.get("annotations", {})
     }
-    return Image(reference, manifest["digest"], manifests)
+    # Computed, not believed: the digest of the very bytes that the registry serves.
+    digest = f"sha256:{hashlib.sha256(result.stdout.encode()).hexdigest()}"
+    return Image(reference, digest, manifests, manifest.get("config", {}).get("digest", ""))
 
 
 def _platform(data: dict[str, Any]) -> Platform:
     fields = [data.get("os"), data.get("architecture"), data.get("variant")]
     return parse("/".join(field for field in fields if field))
-
-
-def containerd_store(client: docker.DockerClient) -> bool:
-    """Say whether the engine has the containerd image store."""
-    return engine.has_containerd_store(client.info())

@@ -87,21 +87,15 @@ def _read_back(c: Context, target: TargetPlan, tag: str, local: Image) -> Pushed
         remote = images.published(c, tag)
     except EngineError as error:
         raise PushError(f"{tag} was pushed, but {error}") from None
-    if engine_digests_differ(local, remote):
+    # The classic store knows an image by its config's digest.
+    if local.digest not in (remote.digest, remote.config):
         raise PushError(
             f"{tag}: the registry holds {remote.digest}, pushed was {local.digest}; "
             "somebody else pushed this tag meanwhile, or the registry rewrites images; push again"
         )
+    if not remote.manifests:
+        remote = remote._replace(manifests=dict.fromkeys(local.manifests, remote.digest))
     return Pushed(target.name, tag, remote)
-
-
-def engine_digests_differ(local: Image, remote: Image) -> bool:
-    """Say whether the registry holds another image than the engine.
-
-    The classic store knows an image by its config's digest, which no registry shows: with its one
-    platform there is no index to compare.
-    """
-    return bool(remote.manifests) and remote.digest != local.digest
 
 
 def _entry(item: Pushed) -> dict[str, object]:

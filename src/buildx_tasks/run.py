@@ -45,7 +45,7 @@ def run_cell(
     if sys.stdin.isatty() and sys.stdout.isatty():
         argv += ["--interactive", "--tty"]
     with _removed_on_signal(c, name) as signals:
-        result = run(c, [*argv, image.pinned, *arguments], folder=root, tty=True)
+        result = run(c, [*argv, image.digest, *arguments], folder=root, tty=True)
     if signals:
         raise RunError(f"{cell} was interrupted; its container is removed", 128 + signals[0])
     if not result.ok:

@@ -72,6 +72,8 @@ def setup(c: Context) -> None:
     project = _load()
     changes = builder.setup(c, project.config, project.root)
     if commands.is_dry(c):
+        if not changes:
+            print("# nothing to change")
         return
     for change in changes:
         print(change)

@@ -177,7 +177,7 @@ def _run(
     from requests.exceptions import Timeout
 
     container = client.containers.create(
-        image.pinned,
+        image.digest,
         [fill_in(argument, cell) for argument in expected.args] or None,
         platform=str(cell.platform),
         network_mode="none",
