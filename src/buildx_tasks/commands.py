@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -36,18 +37,28 @@ def run(
     command = shlex.join(argv)
     if folder != Path.cwd():
         command = f"cd {shlex.quote(str(folder))} && {command}"
-    # invoke prints commands in bold, which could not be pasted out of a log.
-    bold = {} if sys.stdout.isatty() else {"echo_format": "{command}"}
-    result: Result = c.run(
-        command, pty=terminal, warn=True, hide=hide, in_stream=None if terminal else False, **bold
-    )
+    options = _options(hide=hide)
+    if not sys.stdout.isatty():
+        # invoke prints commands in bold, which could not be pasted out of a log.
+        options["echo_format"] = "{command}"
+    if terminal:
+        options.update(pty=True, in_stream=None)
+    result: Result = c.run(command, **options)
     return result
 
 
 def query(c: Context, argv: Sequence[str]) -> Result:
     """Ask something that changes nothing; output is kept, not shown. Never raises on failure."""
-    result: Result = c.run(shlex.join(argv), warn=True, hide=True, in_stream=False, dry=False)
+    result: Result = c.run(shlex.join(argv), dry=False, **_options(hide=True))
     return result
+
+
+def _options(*, hide: bool) -> dict[str, Any]:
+    options: dict[str, Any] = {"warn": True, "hide": hide, "in_stream": False}
+    if not shutil.which("bash"):
+        # invoke's default, which not every distribution has.
+        options["shell"] = "/bin/sh"
+    return options
 
 
 def write_file(path: Path, text: str) -> None:

@@ -1,0 +1,157 @@
+"""The bundled sample: three ways, all their platforms, built, verified, pushed, pulled again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from conftest import Project
+
+from .conftest import ROOT, docker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CELLS = [
+    *(f"hello-emulated@linux/{arch}" for arch in ("arm64", "amd64")),
+    *(f"hello-cross@linux/{arch}" for arch in ("amd64", "arm64", "arm/v7", "riscv64")),
+    *(f"hello-prebuilt@linux/{arch}" for arch in ("amd64", "arm64", "arm/v7", "riscv64")),
+]
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory, registry: str) -> Iterator[Project]:
+    folder = tmp_path_factory.mktemp("sample")
+    shutil.copytree(ROOT / "go-sample", folder / "go-sample", ignore=shutil.ignore_patterns("dist"))
+    text = (ROOT / "buildx.toml").read_text()
+    text = text.replace("localhost:5000", registry).replace("hello-builder", "bt-sample")
+    project = Project(folder).write(text)
+    project.ok("setup")
+    project.ok("build", "--progress", "plain")
+    yield project
+    project.ok("clean")
+
+
+def manifests(reference: str) -> dict[str, str]:
+    index = json.loads(docker("buildx", "imagetools", "inspect", "--raw", reference))
+    return {
+        "/".join(filter(None, map(entry["platform"].get, ("os", "architecture", "variant")))): (
+            entry["digest"]
+        )
+        for entry in index["manifests"]
+        if entry["platform"]["os"] != "unknown"
+    }
+
+
+def test_build_says_target_platforms_digest_and_seconds(sample: Project) -> None:
+    lines = sample.ok("build", "-t", "hello-cross", "--progress", "quiet").splitlines()
+    assert lines[0].split("  ")[0] == "target"
+    platforms = "linux/amd64, linux/arm64, linux/arm/v7, linux/riscv64"
+    tag = json.loads(sample.ok("plan", "-t", "hello-cross", "--format", "json"))["targets"][0][
+        "tags"
+    ][0]
+    digest = docker("image", "inspect", "--format", "{{.Id}}", tag)
+    assert lines[1].startswith("hello-cross")
+    assert platforms in lines[1]
+    assert digest in lines[1]
+    assert float(lines[1].split()[-1]) > 0
+
+
+def test_verify_proves_all_ways_on_all_platforms(sample: Project) -> None:
+    rows = [line.split() for line in sample.ok("verify").splitlines()[1:]]
+    assert [row[0] for row in rows] == CELLS
+    assert {row[1] for row in rows} == {"ok"}
+
+
+def test_run_says_hello_from_arm64(sample: Project) -> None:
+    result = sample.invoke("run", "-t", "hello-cross", "-p", "linux/arm64")
+    assert (result.returncode, result.stdout) == (0, "Hello, linux/arm64!\n")
+
+
+def test_prebuilt_binaries_are_exported_and_of_their_architecture(sample: Project) -> None:
+    # e_machine, bytes 18 and 19 of an ELF file. Source: the ELF specification and its supplements.
+    machines = {"amd64": 62, "arm64": 183, "arm": 40, "riscv64": 243}
+    for architecture, machine in machines.items():
+        header = (sample.folder / "go-sample" / "dist" / f"hello.{architecture}").read_bytes()[:20]
+        assert header[:4] == b"\x7fELF"
+        assert int.from_bytes(header[18:20], "little") == machine
+
+
+def test_prebuilt_builds_from_the_exported_files_alone(sample: Project, name: str) -> None:
+    argv = ["buildx", "build", "--platform", "linux/arm/v7", "--tag", f"{name}:v1"]
+    docker(
+        *argv,
+        "--file",
+        f"{sample.folder}/go-sample/Dockerfile.prebuilt",
+        f"{sample.folder}/go-sample",
+    )
+    assert (
+        docker("run", "--rm", "--platform", "linux/arm/v7", f"{name}:v1") == "Hello, linux/arm/v7!"
+    )
+
+
+def test_prebuilt_fails_on_an_unknown_platform(sample: Project) -> None:
+    text = (sample.folder / "buildx.toml").read_text()
+    other = Path(sample.folder / "other")
+    other.mkdir()
+    shutil.copytree(sample.folder / "go-sample", other / "go-sample")
+    prebuilt = text[text.index("[target.hello-prebuilt]") :]
+    project = Project(other).write(
+        text.replace(prebuilt, prebuilt.replace('"linux/riscv64"', '"linux/amd64/v2"'))
+    )
+    result = project.invoke(
+        "build", "-t", "hello-prebuilt", "-p", "linux/amd64/v2", "--progress", "plain"
+    )
+    assert result.returncode == 1
+    assert "no prebuilt binary for linux/amd64/v2" in result.stderr
+    assert "error: the build failed; buildx says why above" in result.stderr
+
+
+def test_push_publishes_what_was_verified_and_pull_brings_one_platform(
+    sample: Project, registry: str
+) -> None:
+    printed = sample.ok("push")
+    tag = f"{registry}/hello-cross:v0.0.1"
+    built = docker("image", "inspect", "--format", "{{.Id}}", tag)
+    assert f"{tag}@{built}" in printed
+    served = urllib.request.Request(
+        f"http://{registry}/v2/hello-cross/manifests/v0.0.1", method="HEAD"
+    )
+    served.add_header("Accept", "application/vnd.oci.image.index.v1+json")
+    with urllib.request.urlopen(served) as answer:
+        assert answer.headers["Docker-Content-Digest"] == built
+    pushed = manifests(tag)
+    assert list(pushed) == ["linux/amd64", "linux/arm64", "linux/arm/v7", "linux/riscv64"]
+    for platform, digest in pushed.items():
+        assert f"  {platform:<15} {digest}" in printed
+
+    docker("image", "rm", "--force", tag)
+    docker("pull", "--quiet", "--platform", "linux/arm64", tag)
+    template = "{{range .Manifests}}{{if .Available}}{{.Descriptor.Digest}} {{end}}{{end}}"
+    assert pushed["linux/arm64"] in docker("image", "inspect", "--format", template, tag)
+    for platform in ("linux/amd64", "linux/arm/v7", "linux/riscv64"):
+        assert pushed[platform] not in docker("image", "inspect", "--format", template, tag)
+    ran = docker("run", "--rm", "--pull", "never", "--platform", "linux/arm64", tag)
+    assert ran == "Hello, linux/arm64!"
+
+    # An image that lost platforms must not replace the whole one.
+    result = sample.invoke("push", "-t", "hello-cross")
+    assert result.returncode == 1
+    assert "lacks linux/amd64, linux/arm/v7, linux/riscv64" in result.stderr
+    sample.ok("build", "--progress", "quiet")
+
+
+def test_the_second_setup_changes_nothing_and_says_so(sample: Project) -> None:
+    assert sample.ok("setup") == "ready: nothing to change\n"
+
+
+def test_doctor_finds_everything_ok(sample: Project) -> None:
+    rows = sample.ok("doctor").splitlines()[1:]
+    assert {row.split()[0] for row in rows} == {"ok"}
+    subjects = " ".join(rows)
+    for subject in ("engine", "buildx", "image store", "builder bt-sample", "platform linux/arm64"):
+        assert subject in subjects
