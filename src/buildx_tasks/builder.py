@@ -181,8 +181,10 @@ def setup(c: Context, config: Config, root: Path) -> list[str]:
     """
     client = engine.connect()
     declared = config.builder
-    state = states(c).get(declared.name) if declared else None
-    changes = _ready_emulators(c, config, client, root, state)
+    known = states(c)
+    state = known.get(declared.name) if declared else None
+    in_use = next((builder for builder in known.values() if builder.current), None)
+    changes = _ready_emulators(c, config, client, root, state or in_use)
     if declared is None or (declared.driver == "docker" and declared.name == "default"):
         if changes:
             _bootstrap(c, root, declared.name if declared else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -111,42 +112,58 @@ def name() -> Iterator[str]:
 
 @pytest.fixture
 def classic_engine(tmp_path: Path) -> Iterator[str]:
-    """The DOCKER_HOST of a second real engine, with the classic image store, without network."""
-    if os.geteuid() != 0 or not shutil.which("dockerd"):
-        cannot_run("a second engine needs root and dockerd")
-    # A socket's path may have 107 characters at most.
-    folder = Path(f"/tmp/{uuid4().hex[:8]}")  # noqa: S108
+    """The DOCKER_HOST of a second real engine, with the classic image store."""
+    with second_engine(tmp_path / "dockerd.log", containerd=False) as host:
+        yield host
+
+
+@pytest.fixture
+def fresh_engine(tmp_path: Path) -> Iterator[str]:
+    """The DOCKER_HOST of a second real engine, as empty as another machine's."""
+    with second_engine(tmp_path / "dockerd.log", containerd=True) as host:
+        yield host
+
+
+@contextlib.contextmanager
+def second_engine(log: Path, *, containerd: bool) -> Iterator[str]:
+    if os.geteuid() != 0 or not shutil.which("dockerd") or not shutil.which("ip"):
+        cannot_run("a second engine needs root, dockerd and ip")
+    # A socket's path may have 107 characters at most, a bridge's name 15.
+    folder = Path(f"/tmp/bt{uuid4().hex[:8]}")  # noqa: S108
     folder.mkdir()
-    (folder / "daemon.json").write_text('{"features": {"containerd-snapshotter": false}}')
+    settings = {"features": {"containerd-snapshotter": containerd}}
+    (folder / "daemon.json").write_text(json.dumps(settings))
     host = f"unix://{folder}/sock"
+    # A bridge of its own: with --bridge=none it would remove the first engine's.
+    bridge = folder.name
+    subprocess.run(["ip", "link", "add", bridge, "type", "bridge"], check=True)
     flags = {
         "config-file": folder / "daemon.json",
         "data-root": folder / "data",
         "exec-root": folder / "exec",
         "pidfile": folder / "pid",
         "host": host,
-        "bridge": "none",
+        "bridge": bridge,
         "iptables": "false",
         "ip6tables": "false",
     }
-    with (tmp_path / "dockerd.log").open("w") as log:
-        # A network namespace of its own: --bridge=none would remove the first engine's bridge.
+    with log.open("w") as stream:
         process = subprocess.Popen(
-            ["unshare", "--net", "dockerd", *(f"--{key}={value}" for key, value in flags.items())],
-            stdout=log,
-            stderr=log,
+            ["dockerd", *(f"--{key}={value}" for key, value in flags.items())],
+            stdout=stream,
+            stderr=stream,
         )
-
-    def answers() -> bool:
-        return bool(
-            docker("version", "--format", "{{.Server.Version}}", check=False, DOCKER_HOST=host)
+    argv = ["version", "--format", "{{.Server.Version}}"]
+    try:
+        wait_for(
+            lambda: bool(docker(*argv, check=False, DOCKER_HOST=host)), "no second engine answers"
         )
-
-    wait_for(answers, "no answer from the second engine")
-    yield host
-    process.send_signal(signal.SIGTERM)
-    process.wait()
-    shutil.rmtree(folder, ignore_errors=True)
+        yield host
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+        subprocess.run(["ip", "link", "delete", bridge], check=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def shell_image(name: str, registry: str, command: str, **verify: Any) -> str:

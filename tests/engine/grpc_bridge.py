@@ -22,6 +22,9 @@ class GrpcBridge:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
+        # Wakes the thread that waits in accept.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
     def _accept(self) -> None:
@@ -31,14 +34,16 @@ class GrpcBridge:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        engine = socket.socket(socket.AF_UNIX)
-        engine.connect(self._engine_socket)
-        engine.sendall(_UPGRADE)
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            head += engine.recv(1)
-        threading.Thread(target=_pump, args=(client, engine), daemon=True).start()
-        _pump(engine, client)
+        with client, socket.socket(socket.AF_UNIX) as engine:
+            engine.connect(self._engine_socket)
+            engine.sendall(_UPGRADE)
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                head += engine.recv(1)
+            outward = threading.Thread(target=_pump, args=(client, engine), daemon=True)
+            outward.start()
+            _pump(engine, client)
+            outward.join()
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:

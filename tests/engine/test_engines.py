@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,7 +52,7 @@ def test_no_buildx(project: Project) -> None:
         cannot_run("hiding the real plug-in needs root")
     project.write(TOML.format(registry="localhost:1")).write("", "app.sh")
     plugin = docker("info", "--format", '{{range .ClientInfo.Plugins}}{{.Path}}{{"\\n"}}{{end}}')
-    folder = os.path.dirname(next(line for line in plugin.splitlines() if "buildx" in line))
+    folder = str(Path(next(line for line in plugin.splitlines() if "buildx" in line)).parent)
     # A mount namespace of its own, in which the folder of the plug-ins is empty.
     hide = f"mount -t tmpfs none {shlex.quote(folder)} && exec "
     for task, code in (("build", 1), ("setup", 1), ("doctor", 1)):

@@ -38,16 +38,16 @@ def test_a_signal_removes_even_a_container_that_ignores_it(
     built: Project, number: signal.Signals, code: int
 ) -> None:
     arguments = "sh -c \"trap '' INT TERM; while :; do sleep 1; done\""
-    process = subprocess.Popen(
+    listed = ["ps", "--quiet", "--filter", "label=dev.buildx-tasks.session"]
+    with subprocess.Popen(
         built.command("run", "-p", "linux/arm64", "--args", arguments),
         cwd=built.folder,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    listed = ["ps", "--quiet", "--filter", "label=dev.buildx-tasks.session"]
-    wait_for(lambda: docker(*listed) != "", "the container does not run")
-    process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    ) as process:
+        wait_for(lambda: docker(*listed) != "", "the container does not run")
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
     assert process.returncode == code
     assert "was interrupted; its container is removed" in said
     assert "Traceback" not in said

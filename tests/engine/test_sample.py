@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import urllib.request
@@ -10,6 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from conftest import Project
+
+from buildx_tasks.engine import connect
+from buildx_tasks.images import stored
 
 from .conftest import ROOT, docker
 
@@ -111,9 +115,7 @@ def test_prebuilt_fails_on_an_unknown_platform(sample: Project) -> None:
     assert "error: the build failed; buildx says why above" in result.stderr
 
 
-def test_push_publishes_what_was_verified_and_pull_brings_one_platform(
-    sample: Project, registry: str
-) -> None:
+def test_push_publishes_what_is_stored_and_reads_it_back(sample: Project, registry: str) -> None:
     printed = sample.ok("push")
     tag = f"{registry}/hello-cross:v0.0.1"
     built = docker("image", "inspect", "--format", "{{.Id}}", tag)
@@ -129,20 +131,28 @@ def test_push_publishes_what_was_verified_and_pull_brings_one_platform(
     for platform, digest in pushed.items():
         assert f"  {platform:<15} {digest}" in printed
 
-    docker("image", "rm", "--force", tag)
-    docker("pull", "--quiet", "--platform", "linux/arm64", tag)
-    template = "{{range .Manifests}}{{if .Available}}{{.Descriptor.Digest}} {{end}}{{end}}"
-    assert pushed["linux/arm64"] in docker("image", "inspect", "--format", template, tag)
-    for platform in ("linux/amd64", "linux/arm/v7", "linux/riscv64"):
-        assert pushed[platform] not in docker("image", "inspect", "--format", template, tag)
-    ran = docker("run", "--rm", "--pull", "never", "--platform", "linux/arm64", tag)
-    assert ran == "Hello, linux/arm64!"
 
-    # An image that lost platforms must not replace the whole one.
+def test_another_machine_pulls_only_its_own_platform(
+    sample: Project, registry: str, fresh_engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample.ok("push", "-t", "hello-cross")
+    tag = f"{registry}/hello-cross:v0.0.1"
+    pushed = manifests(tag)
+    monkeypatch.setenv("DOCKER_HOST", fresh_engine)
+    docker("pull", "--quiet", "--platform", "linux/arm64", tag)
+    with contextlib.closing(connect()) as client:
+        pulled = stored(client, tag)
+    assert pulled is not None
+    assert {str(platform): digest for platform, digest in pulled.manifests.items()} == {
+        "linux/arm64": pushed["linux/arm64"]
+    }
+    argv = ["run", "--rm", "--pull", "never", "--network", "none"]
+    assert docker(*argv, "--platform", "linux/arm64", tag) == "Hello, linux/arm64!"
+
+    # What lacks platforms must not replace the whole image in the registry.
     result = sample.invoke("push", "-t", "hello-cross")
     assert result.returncode == 1
     assert "lacks linux/amd64, linux/arm/v7, linux/riscv64" in result.stderr
-    sample.ok("build", "--progress", "quiet")
 
 
 def test_the_second_setup_changes_nothing_and_says_so(sample: Project) -> None:

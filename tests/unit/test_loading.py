@@ -129,7 +129,7 @@ def test_any_text_loads_or_is_a_clear_error(
     tmp_path_factory: pytest.TempPathFactory, text: str
 ) -> None:
     path = tmp_path_factory.mktemp("any") / "buildx.toml"
-    path.write_text(BASE + text, encoding="utf-8", newline="")
+    path.write_bytes((BASE + text).encode())
     try:
         loading.load(path)
     except ConfigError as error:

@@ -1,0 +1,136 @@
+"""Side-by-side times of our tasks against hand-written commands, all in one run.
+
+Each pair runs in turn, A B A B …; what is quoted is the median of the ratios A/B pair by pair, so
+that a machine whose speed drifts does not decide. It needs the engine and base images that
+``./bootstrap`` makes ready, and works on a copy of the sample.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Callable
+
+ROOT = Path(__file__).parent.parent
+INVOKE = [sys.executable, "-m", "invoke"]
+TARGETS = ["hello-cross", "hello-prebuilt"]
+
+# What a person would write for the same two targets, without our tool.
+BAKE = {
+    "group": {"default": {"targets": TARGETS}},
+    "target": {
+        "hello-cross": {
+            "context": "go-sample",
+            "dockerfile": "Dockerfile.cross",
+            "platforms": ["linux/amd64", "linux/arm64", "linux/arm/v7", "linux/riscv64"],
+            "tags": ["localhost:5000/hello-cross:benchmark"],
+        },
+        "hello-binaries": {"context": "go-sample", "dockerfile": "Dockerfile.binaries"},
+        "hello-prebuilt": {
+            "context": "go-sample",
+            "dockerfile": "Dockerfile.prebuilt",
+            "contexts": {"binaries": "target:hello-binaries"},
+            "platforms": ["linux/amd64", "linux/arm64", "linux/arm/v7", "linux/riscv64"],
+            "tags": ["localhost:5000/hello-prebuilt:benchmark"],
+        },
+    },
+}
+
+
+def timed(argv: list[str], folder: Path, *, check: bool = True) -> float:
+    """Return the wall time of a command in seconds; stop if it fails, unless told not to."""
+    started = time.perf_counter()
+    result = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
+    if check and result.returncode:
+        sys.exit(f"{' '.join(argv)} failed:\n{result.stdout}{result.stderr}")
+    return time.perf_counter() - started
+
+
+def compare(title: str, a: Callable[[], float], b: Callable[[], float], rounds: int) -> None:
+    """Print one line: the medians of both sides and of the ratios."""
+    pairs = [(a(), b()) for _ in range(rounds)]
+    first = statistics.median(pair[0] for pair in pairs)
+    second = statistics.median(pair[1] for pair in pairs)
+    ratio = statistics.median(x / y for x, y in pairs)
+    print(f"{title:<58} {first:8.2f} s {second:8.2f} s  {ratio:.2f}  ({rounds})", flush=True)
+
+
+def main() -> None:
+    """Run all comparisons."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="pairs of each short comparison")
+    parser.add_argument("--skip-cold", action="store_true", help="leave out the minutes-long one")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        shutil.copytree(ROOT / "go-sample", folder / "go-sample")
+        for name in ("tasks.py", "buildx.toml"):
+            shutil.copy(ROOT / name, folder)
+        (folder / "hand.json").write_text(json.dumps(BAKE))
+        empty = folder / "empty"
+        empty.mkdir()
+        (empty / "tasks.py").write_text("")
+        run(folder, empty, options.rounds, cold=not options.skip_cold)
+
+
+def run(folder: Path, empty: Path, rounds: int, *, cold: bool) -> None:
+    """Print the table."""
+    hand = ["docker", "buildx", "bake", "--file", "hand.json", "--progress", "quiet"]
+    ours = [*INVOKE, "build", "--progress", "quiet"]
+    for target in TARGETS:
+        ours += ["-t", target]
+    timed([*INVOKE, "setup"], folder)
+    print(f"{os.cpu_count()} cores; median of A, median of B, median ratio A/B (pairs)")
+
+    lister = [*INVOKE, "--list"]
+    timed(lister, folder)
+    # invoke says that there are no tasks, and exits with 1: all that it costs is start-up.
+    timed(lister, empty, check=False)
+    compare(
+        "invoke --list : with an empty tasks file",
+        lambda: timed(lister, folder),
+        lambda: timed(lister, empty, check=False),
+        3 * rounds,
+    )
+    timed(ours, folder)
+    timed(hand, folder)
+    compare(
+        "invoke build : docker buildx bake, nothing changed",
+        lambda: timed(ours, folder),
+        lambda: timed(hand, folder),
+        rounds,
+    )
+    source = folder / "go-sample" / "main.go"
+    text = source.read_text()
+
+    def changed(argv: list[str]) -> float:
+        source.write_text(text.replace("Hello", f"Hello {time.monotonic_ns()}"))
+        return timed(argv, folder)
+
+    compare(
+        "invoke build : docker buildx bake, one line changed",
+        lambda: changed(ours),
+        lambda: changed(hand),
+        max(3, rounds // 2),
+    )
+    source.write_text(text)
+    if cold:
+        build = [*INVOKE, "build", "--progress", "quiet", "--no-cache", "-p", "linux/arm64"]
+        compare(
+            "hello-emulated : hello-cross, cold, linux/arm64",
+            lambda: timed([*build, "-t", "hello-emulated"], folder),
+            lambda: timed([*build, "-t", "hello-cross"], folder),
+            1,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Lint, types, unit tests on every Python found, engine tests on one: ``nox`` runs them all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.sessions = ["lint", "types", "unit", "engine"]
+
+MINORS = range(9, 14)
+
+
+def found_pythons() -> list[str]:
+    """Return a working interpreter of each supported version that PATH or pyenv has."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    found = []
+    for minor in MINORS:
+        name = f"python3.{minor}"
+        for candidate in (shutil.which(name), *sorted(pyenv.glob(f"3.{minor}.*/bin/{name}"))):
+            # pyenv's shims are on PATH for versions that they then refuse to run.
+            if (
+                candidate
+                and not subprocess.run(
+                    [candidate, "-V"], capture_output=True, check=False
+                ).returncode
+            ):
+                found.append(str(candidate))
+                break
+    return found
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff's rules and format."""
+    session.install("ruff")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check with mypy, strict, tests too."""
+    session.install("-e", ".[dev]")
+    session.run("mypy")
+
+
+@nox.session(python=found_pythons())
+def unit(session: nox.Session) -> None:
+    """Test without engine, on every supported Python found."""
+    session.install("-e", ".", "pytest>=8", "hypothesis")
+    session.run("pytest", "tests/unit", *session.posargs)
+
+
+@nox.session
+def engine(session: nox.Session) -> None:
+    """Test with the real engine, builders, registry and emulators."""
+    session.install("-e", ".", "pytest>=8", "hypothesis")
+    session.run("pytest", "tests/engine", *session.posargs)
+
+
+@nox.session
+def images(session: nox.Session) -> None:
+    """Build, verify and push the declared images; arguments select, as in ``-- -t hello-cross``."""
+    session.install("-e", ".")
+    for task in ("setup", "build", "verify", "push"):
+        selection = [] if task == "setup" else session.posargs
+        session.run("invoke", task, *selection)
