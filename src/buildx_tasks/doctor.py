@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from invoke import Context
 
     from buildx_tasks.builder import BuilderState
-    from buildx_tasks.config import Config
+    from buildx_tasks.config import Builder, Config
 
 # The first with `buildx ls --format json`.
 # Source: https://github.com/docker/buildx/releases/tag/v0.14.0
@@ -50,9 +50,13 @@ def examine(c: Context, config: Config) -> Iterator[Finding]:
             states = builder.states(c)
         except EngineError:
             states = {}
-        state = states.get(config.builder.name) if config.builder else None
         if config.builder:
-            yield _builder(c, config, state)
+            state = states.get(config.builder.name)
+            yield _builder(c, config.builder, state)
+        else:
+            state = next((one for one in states.values() if one.current), None)
+            if state:
+                yield Finding("builder", ok=True, found=f"{state.name}, buildx's current one")
         yield from _emulators(client, config, state)
     yield from _registries(config)
 
@@ -76,11 +80,10 @@ def _image_store(client: docker.DockerClient) -> Finding:
     return Finding("image store", ok=False, found=found, fix=engine.STORE_HINT)
 
 
-def _builder(c: Context, config: Config, state: BuilderState | None) -> Finding:
-    declared = config.builder
-    if declared is None or state is None:
-        return Finding("builder", ok=False, found="not there", fix="run invoke setup")
+def _builder(c: Context, declared: Builder, state: BuilderState | None) -> Finding:
     subject = f"builder {declared.name}"
+    if state is None:
+        return Finding(subject, ok=False, found="not there", fix="run invoke setup")
     if state.driver != declared.driver:
         return Finding(
             subject,

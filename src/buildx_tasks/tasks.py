@@ -6,6 +6,7 @@ Heavy imports stay inside the tasks: ``invoke --list`` pays for none of them.
 from __future__ import annotations
 
 import functools
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
@@ -143,8 +144,6 @@ def _progress(progress: str) -> str:
 @_plainly
 def run(c: Context, target: list[str], platform: list[str], args: str = "") -> None:
     """Run the selected cells one after another, emulated where they must be."""
-    import shlex
-
     from buildx_tasks.errors import UsageError
     from buildx_tasks.run import run_cell
 
@@ -176,16 +175,17 @@ def verify(c: Context, target: list[str], platform: list[str], junit: str = "") 
 
     project = _load()
     plan = project.plan(target, platform)
+    typed = [
+        verifying.docker_run_command(images.reference_of(planned), cell, planned.spec.verify)
+        for planned in plan.images
+        for cell in planned.cells
+        if planned.spec.verify
+    ]
+    if commands.is_dry(c) or c.config.run.echo:
+        # The cells run through the Engine API, in parallel; typed one by one, they do the same.
+        print("\n".join(map(shlex.join, typed)), flush=True)
     if commands.is_dry(c):
-        for planned in plan.images:
-            for cell in planned.cells:
-                if planned.spec.verify:
-                    reference = images.reference_of(planned)
-                    argv = verifying.docker_run_command(reference, cell, planned.spec.verify)
-                    commands.run(c, argv, folder=project.root)
         return
-    for planned in plan.images:
-        images.reference_of(planned)
     results = verifying.verify(engine.connect(), plan.images, _progress_line(c))
     if junit:
         report.write_junit(Path(junit), results)

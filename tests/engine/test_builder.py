@@ -163,7 +163,7 @@ def test_doctor_names_each_thing_that_is_not_ok(project: Project, name: str) -> 
     assert "does not answer" in next(
         line for line in rows.values() if "registry localhost:1" in line
     )
-    assert "error: not ok: builder, registry localhost:1" in result.stderr
+    assert f"error: not ok: builder {name}, registry localhost:1" in result.stderr
 
 
 def test_the_commands_of_the_article_have_the_same_outcome(
