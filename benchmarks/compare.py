@@ -17,21 +17,21 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 ROOT = Path(__file__).parent.parent
 INVOKE = [sys.executable, "-m", "invoke"]
 TARGETS = ["hello-cross", "hello-prebuilt"]
 
 # What a person would write for the same two targets, without our tool.
-BAKE = {
+BAKE: dict[str, dict[str, dict[str, Any]]] = {
     "group": {"default": {"targets": TARGETS}},
     "target": {
         "hello-cross": {
             "context": "go-sample",
             "dockerfile": "Dockerfile.cross",
             "platforms": ["linux/amd64", "linux/arm64", "linux/arm/v7", "linux/riscv64"],
-            "tags": ["localhost:5000/hello-cross:benchmark"],
+            "tags": ["benchmark/hello-cross:hand"],
         },
         "hello-binaries": {"context": "go-sample", "dockerfile": "Dockerfile.binaries"},
         "hello-prebuilt": {
@@ -39,7 +39,7 @@ BAKE = {
             "dockerfile": "Dockerfile.prebuilt",
             "contexts": {"binaries": "target:hello-binaries"},
             "platforms": ["linux/amd64", "linux/arm64", "linux/arm/v7", "linux/riscv64"],
-            "tags": ["localhost:5000/hello-prebuilt:benchmark"],
+            "tags": ["benchmark/hello-prebuilt:hand"],
         },
     },
 }
@@ -72,8 +72,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         shutil.copytree(ROOT / "go-sample", folder / "go-sample")
-        for name in ("tasks.py", "buildx.toml"):
-            shutil.copy(ROOT / name, folder)
+        shutil.copy(ROOT / "tasks.py", folder)
+        # Names of its own: the sample's images and builder stay as they are.
+        text = (ROOT / "buildx.toml").read_text().replace("hello-builder", "benchmark-builder")
+        (folder / "buildx.toml").write_text(text.replace("localhost:5000/", "benchmark/"))
         (folder / "hand.json").write_text(json.dumps(BAKE))
         empty = folder / "empty"
         empty.mkdir()
@@ -130,6 +132,9 @@ def run(folder: Path, empty: Path, rounds: int, *, cold: bool) -> None:
             lambda: timed([*build, "-t", "hello-cross"], folder),
             1,
         )
+    timed([*INVOKE, "clean"], folder)
+    tags = [tag for target in BAKE["target"].values() for tag in target.get("tags", [])]
+    timed(["docker", "image", "rm", "--force", *tags], folder)
 
 
 if __name__ == "__main__":
