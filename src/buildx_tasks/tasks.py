@@ -175,8 +175,9 @@ def verify(c: Context, target: list[str], platform: list[str], junit: str = "") 
 
     project = _load()
     plan = project.plan(target, platform)
+    references = {planned.name: images.reference_of(planned) for planned in plan.images}
     typed = [
-        verifying.docker_run_command(images.reference_of(planned), cell, planned.spec.verify)
+        verifying.docker_run_command(references[planned.name], cell, planned.spec.verify)
         for planned in plan.images
         for cell in planned.cells
         if planned.spec.verify
