@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, NamedTuple
 
-from buildx_tasks import builder, engine, platforms, references
+from buildx_tasks import builder, emulators, engine, platforms, references
 from buildx_tasks.commands import query
 from buildx_tasks.errors import EngineError
 
@@ -104,9 +104,9 @@ def _builder(c: Context, declared: Builder, state: BuilderState | None) -> Findi
 def _emulators(
     client: docker.DockerClient, config: Config, state: BuilderState | None
 ) -> Iterator[Finding]:
-    needed = builder.needed_platforms(config)
-    missing = builder.missing_emulators(client, needed, state)
-    native = builder.engine_platform(client)
+    needed = emulators.needed_platforms(config)
+    missing = emulators.missing_emulators(client, needed, state)
+    native = emulators.engine_platform(client)
     for platform in sorted(needed):
         if platform in missing:
             found, fix = "no emulator", "run invoke setup"

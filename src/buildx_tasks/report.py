@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -13,6 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from buildx_tasks.verify import CellResult
+
+_WIDTH = 1000
 
 # Styles by the first word of a cell, for terminals only.
 _STYLES = {"ok": "green", "FAIL": "bold red", "unchecked": "yellow"}
@@ -29,9 +30,8 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         column.overflow = "fold"
     for row in rows:
         table.add_row(*(Text(text, style=_STYLES.get(text, "")) for text in row))
-    terminal = sys.stdout.isatty()
-    # A pipe or log has no width: lines stay whole.
-    console = Console(width=None if terminal else 500, highlight=False)
+    # Wider than any row: a terminal wraps lines itself, and a digest cut in two cannot be copied.
+    console = Console(width=_WIDTH, highlight=False)
     with console.capture() as capture:
         console.print(table)
     print("\n".join(line.rstrip() for line in capture.get().splitlines()), flush=True)

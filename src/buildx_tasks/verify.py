@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from buildx_tasks import images, platforms
-from buildx_tasks.builder import engine_platform
+from buildx_tasks.emulators import engine_platform
 from buildx_tasks.errors import EngineError
 
 if TYPE_CHECKING:
