@@ -114,5 +114,9 @@ def published(c: Context, reference: str) -> Image:
 
 
 def _platform(data: dict[str, Any]) -> Platform:
-    fields = [data.get("os"), data.get("architecture"), data.get("variant")]
-    return parse("/".join(field for field in fields if field))
+    fields = [data.get("os") or "", data.get("architecture") or "", data.get("variant") or ""]
+    try:
+        return parse("/".join(field for field in fields if field))
+    except ValueError:
+        # An image may be for a platform that nothing here could declare.
+        return Platform(*fields)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import fcntl
 import json
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,9 @@ def read(root: Path) -> list[dict[str, Any]]:
     except ValueError:
         entries = None
     if not isinstance(entries, list):
-        path.replace(path.with_suffix(".json.damaged"))
+        aside = path.with_suffix(".json.damaged")
+        path.replace(aside)
+        print(f"warning: {path} is damaged; set aside as {aside.name}", file=sys.stderr)
         return []
     return entries
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from buildx_tasks import engine, images, ledger
@@ -46,10 +47,14 @@ def push(
     local = _local_images(tags)
     pushed: list[Pushed] = []
     for target, tag in tags:
-        result = run(c, ["docker", "push", "--quiet", tag], folder=root, hide=True)
+        # A terminal shows docker's progress; a log gets what the registry answered, and no more.
+        watched = sys.stdout.isatty() and sys.stdin.isatty()
+        argv = ["docker", "push", *([] if watched else ["--quiet"]), tag]
+        result = run(c, argv, folder=root, tty=watched, hide=not watched)
         if not result.ok:
+            reason = "docker says why above" if watched else result.stderr.strip()
             raise PushError(
-                f"{tag} could not be pushed: {result.stderr.strip()}; "
+                f"{tag} could not be pushed: {reason}; "
                 f"pushed before it: {', '.join(item.tag for item in pushed) or 'nothing'}"
             )
         pushed.append(_read_back(c, target, tag, local[tag]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import uuid
@@ -172,6 +173,7 @@ def _verify_cell(
 def _run(
     client: docker.DockerClient, session: str, image: Image, cell: Cell, expected: Verify
 ) -> _Ended:
+    from docker.errors import APIError
     from docker.types import LogConfig
     from requests.exceptions import ConnectionError as Unfinished
     from requests.exceptions import Timeout
@@ -191,7 +193,8 @@ def _run(
             exit_code = container.wait(timeout=expected.timeout)["StatusCode"]
         except (Timeout, Unfinished):
             # requests tells a read time-out in either way; a dead engine fails the next call.
-            container.kill()
+            with contextlib.suppress(APIError):  # it may end by itself just now
+                container.kill()
             exit_code = None
         return _Ended(exit_code, _output(container, stdout=True), _output(container, stdout=False))
     finally:
