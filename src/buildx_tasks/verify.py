@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -44,6 +45,7 @@ class _Ended(NamedTuple):
     exit_code: int | None  # None: still running when its time was over
     stdout: str
     stderr: str
+    overflown: bool = False
 
 
 def fill_in(text: str, cell: Cell) -> str:
@@ -61,8 +63,10 @@ def fill_in(text: str, cell: Cell) -> str:
     return text
 
 
-def compare(expected: Verify, cell: Cell, ended: Any) -> tuple[str, ...]:
+def compare(expected: Verify, cell: Cell, ended: _Ended) -> tuple[str, ...]:
     """Return what is wrong with how a cell ended, each in one line or with its output below."""
+    if ended.overflown:
+        return (f"printed more than {_MOST_OUTPUT:,} bytes; it was stopped",)
     if ended.exit_code is None:
         return (f"still running after {expected.timeout:g} s; it was stopped",)
     problems = []
@@ -80,7 +84,8 @@ def compare(expected: Verify, cell: Cell, ended: Any) -> tuple[str, ...]:
 
 def _quoted(text: str) -> str:
     shown = text if len(text) <= 300 else f"{text[:300]}… ({len(text)} characters)"
-    return '"' + shown.replace("\n", "\\n") + '"'
+    # Control characters would act on the terminal that the table is read on.
+    return '"' + "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown) + '"'
 
 
 def docker_run_command(image: str, cell: Cell, expected: Verify) -> list[str]:
@@ -173,7 +178,6 @@ def _verify_cell(
 def _run(
     client: docker.DockerClient, session: str, image: Image, cell: Cell, expected: Verify
 ) -> _Ended:
-    from docker.errors import APIError
     from docker.types import LogConfig
     from requests.exceptions import ConnectionError as Unfinished
     from requests.exceptions import Timeout
@@ -184,28 +188,55 @@ def _run(
         platform=str(cell.platform),
         network_mode="none",
         labels={LABEL: session, "dev.buildx-tasks.cell": str(cell)},
-        # The engine's own default may keep no output that could be read back.
-        log_config=LogConfig(type=LogConfig.types.JSON),
+        # Output is read as it comes; a log on disk could grow without bound.
+        log_config=LogConfig(type="none"),
     )
     try:
+        output = _Output(client, container)
         container.start()
         try:
             exit_code = container.wait(timeout=expected.timeout)["StatusCode"]
         except (Timeout, Unfinished):
             # requests tells a read time-out in either way; a dead engine fails the next call.
-            with contextlib.suppress(APIError):  # it may end by itself just now
-                container.kill()
+            _kill(container)
             exit_code = None
-        return _Ended(exit_code, _output(container, stdout=True), _output(container, stdout=False))
+        return output.ended(exit_code)
     finally:
         container.remove(force=True, v=True)
 
 
-def _output(container: Any, *, stdout: bool) -> str:
-    kept = bytearray()
-    for piece in container.logs(stream=True, stdout=stdout, stderr=not stdout):
-        kept += piece
-        if len(kept) > _MOST_OUTPUT:
-            del kept[_MOST_OUTPUT:]
-            break
-    return kept.decode("utf-8", errors="replace")
+def _kill(container: Any) -> None:
+    from docker.errors import APIError
+
+    with contextlib.suppress(APIError):  # it may end by itself just now
+        container.kill()
+
+
+class _Output:
+    """Reads what a container prints from its start on, in a thread of its own."""
+
+    def __init__(self, client: docker.DockerClient, container: Any) -> None:
+        self._container = container
+        self._kept = {1: bytearray(), 2: bytearray()}
+        self._overflown = False
+        parameters = {"stdout": 1, "stderr": 1, "stream": 1}
+        self._socket = client.api.attach_socket(container.id, params=parameters)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        from docker.utils.socket import frames_iter
+
+        for stream, piece in frames_iter(self._socket, tty=False):
+            kept = self._kept[stream]
+            room = _MOST_OUTPUT - len(kept)
+            kept += piece[:room]
+            if len(piece) > room and not self._overflown:
+                self._overflown = True
+                _kill(self._container)
+
+    def ended(self, exit_code: int | None) -> _Ended:
+        self._reader.join()
+        self._socket.close()
+        stdout, stderr = (kept.decode("utf-8", errors="replace") for kept in self._kept.values())
+        return _Ended(exit_code, stdout, stderr, overflown=self._overflown)

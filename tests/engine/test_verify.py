@@ -20,6 +20,7 @@ def test_the_wrong_cells_are_named_with_expected_and_actual(
         "good": shell_image(f"{name}-good", registry, HELLO, stdout="Hello, {platform}!"),
         "other": shell_image(f"{name}-other", registry, "echo Bye", stdout="Hello, {platform}!"),
         "hangs": shell_image(f"{name}-hangs", registry, "sleep 60", stdout="", timeout=2),
+        "flood": shell_image(f"{name}-flood", registry, "yes", stdout="y"),
         "code": shell_image(f"{name}-code", registry, "echo no >&2; exit 3", exit_code=0),
     }
     project.write("".join(targets.values()))
@@ -32,11 +33,12 @@ def test_the_wrong_cells_are_named_with_expected_and_actual(
         expected = f'stdout: expected "Hello, {platform}!", got "Bye"'
         assert expected in rows[f"{name}-other@{platform}"]
         assert "still running after 2 s" in rows[f"{name}-hangs@{platform}"]
+        assert "printed more than 1,000,000 bytes" in rows[f"{name}-flood@{platform}"]
         assert "exit code: expected 0, got 3 (no)" in rows[f"{name}-code@{platform}"]
-    assert "error: 6 of 8 cells failed: " in result.stderr
+    assert "error: 8 of 10 cells failed: " in result.stderr
     assert f"{name}-hangs@linux/arm64" in result.stderr
     suite = ET.parse(project.folder / "out" / "junit.xml").getroot()[0]
-    assert (suite.attrib["tests"], suite.attrib["failures"]) == ("8", "6")
+    assert (suite.attrib["tests"], suite.attrib["failures"]) == ("10", "8")
 
 
 def test_a_binary_of_the_wrong_architecture_is_caught(

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -10,7 +9,7 @@ from buildx_tasks.config import Verify
 from buildx_tasks.plan import Cell
 from buildx_tasks.platforms import parse
 from buildx_tasks.report import write_junit
-from buildx_tasks.verify import CellResult, compare, docker_run_command, fill_in
+from buildx_tasks.verify import CellResult, _Ended, compare, docker_run_command, fill_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +26,7 @@ def test_placeholders_are_filled_in_and_other_braces_stay() -> None:
     ("exit_code", "stdout", "stderr", "problems"),
     [
         (0, "Hello, linux/arm/v7!\n", "", ()),
+        (0, "\x1b[0m\n\n", "", ('stdout: expected "Hello, linux/arm/v7!", got "\\x1b[0m"',)),
         (0, "Bye!\n", "", ('stdout: expected "Hello, linux/arm/v7!", got "Bye!"',)),
         (3, "Hello, linux/arm/v7!", "a\nb\n", ("exit code: expected 0, got 3 (b)",)),
         (None, "", "", ("still running after 1.5 s; it was stopped",)),
@@ -35,7 +35,7 @@ def test_placeholders_are_filled_in_and_other_braces_stay() -> None:
 def test_problems_name_expected_and_actual(
     exit_code: int | None, stdout: str, stderr: str, problems: tuple[str, ...]
 ) -> None:
-    ended = SimpleNamespace(exit_code=exit_code, stdout=stdout, stderr=stderr)
+    ended = _Ended(exit_code, stdout, stderr)
     expected = Verify(stdout="Hello, {platform}!", timeout=1.5)
     assert compare(expected, CELL, ended) == problems
 
