@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks import engine, ledger
 from buildx_tasks.builder import require_same_engine
-from buildx_tasks.commands import is_dry, json_text, query, run, write_file
+from buildx_tasks.commands import is_dry, json_text, locked, query, run, write_file
 from buildx_tasks.errors import BuildError
 from buildx_tasks.plan import bake_definition, output_fields
 
@@ -54,6 +54,18 @@ def build(
     builder = plan.config.builder
     if builder:
         require_same_engine(c, builder)
+    if is_dry(c):
+        _run_bake(c, plan, root, progress=progress, no_cache=no_cache, pull=pull)
+        return []
+    # The bake and metadata files are this build's alone until it is done.
+    with locked(root / ledger.FOLDER / "build.lock", "another build of this project"):
+        return _run_bake(c, plan, root, progress=progress, no_cache=no_cache, pull=pull)
+
+
+def _run_bake(
+    c: Context, plan: Plan, root: Path, *, progress: str, no_cache: bool, pull: bool
+) -> list[Built]:
+    builder = plan.config.builder
     definition = json_text(bake_definition(plan))
     metadata = root / METADATA_FILE
     if is_dry(c):
@@ -112,6 +124,9 @@ def _permissions(plan: Plan, root: Path) -> list[str]:
                 found[f"fs.read={outside}"] = None
         for output in spec.output:
             outside = _outside(root, output_fields(output).get("dest", "."))
+            # bake asks about the nearest folder that is there already.
+            while outside and not outside.exists():
+                outside = outside.parent
             if outside:
                 found[f"fs.write={outside}"] = None
     return list(found)

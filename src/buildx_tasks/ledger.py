@@ -6,16 +6,13 @@ Each entry is an object with ``event``, ``at`` (UTC, ISO 8601) and what the even
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
 import json
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from buildx_tasks.commands import json_text, write_file
+from buildx_tasks.commands import json_text, locked, write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 FOLDER = ".buildx"
@@ -45,15 +42,6 @@ def read(root: Path) -> list[dict[str, Any]]:
 def record(root: Path, event: str, entries: list[dict[str, Any]]) -> None:
     """Append one entry for each mapping, all under the same event and time."""
     at = dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds")
-    with _locked(root):
+    with locked(root / FOLDER / "ledger.lock"):
         whole = [*read(root), *({"event": event, "at": at, **entry} for entry in entries)]
         write_file(root / FOLDER / _FILE, json_text(whole))
-
-
-@contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    folder = root / FOLDER
-    folder.mkdir(exist_ok=True)
-    with (folder / "ledger.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

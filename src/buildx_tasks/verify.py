@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import threading
 import time
 import uuid
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from buildx_tasks import images, platforms
 from buildx_tasks.emulators import engine_platform
-from buildx_tasks.errors import EngineError
+from buildx_tasks.errors import EngineError, RunError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -116,6 +117,8 @@ def verify(
     # Emulated cells take longest: started first, they do not end last.
     cells.sort(key=lambda item: platforms.runs_natively(item[2].platform, native))
     session = uuid.uuid4().hex
+    # SIGTERM ends a task as Ctrl-C does, so that its containers are removed all the same.
+    previous = signal.signal(signal.SIGTERM, _terminate)
     try:
         with ThreadPoolExecutor(max_workers=2 * (os.cpu_count() or 1)) as pool:
             try:
@@ -131,7 +134,12 @@ def verify(
                 raise
     finally:
         _sweep(client, session)
+        signal.signal(signal.SIGTERM, previous)
     return [by_cell[cell] for target, _ in found for cell in target.cells]
+
+
+def _terminate(_number: int, _frame: object) -> None:
+    raise RunError("terminated; the containers are removed", 128 + signal.SIGTERM)
 
 
 def _sweep(client: docker.DockerClient, session: str) -> None:

@@ -5,6 +5,8 @@ import subprocess
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+import pytest
+
 from .conftest import docker, shell_image, wait_for
 
 if TYPE_CHECKING:
@@ -93,7 +95,16 @@ def test_what_is_not_built_is_said(project: Project, name: str, registry: str) -
     assert "has no linux/arm64; run invoke build" in result.stdout
 
 
-def test_interrupted_it_leaves_no_container(project: Project, name: str, registry: str) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "message"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "terminated; the containers are removed"),
+    ],
+)
+def test_interrupted_it_leaves_no_container(
+    project: Project, name: str, registry: str, number: signal.Signals, code: int, message: str
+) -> None:
     project.write(shell_image(name, registry, "sleep 60", stdout=""))
     project.ok("build", "--progress", "quiet")
     running = ["ps", "--quiet", "--filter", "label=dev.buildx-tasks.session"]
@@ -101,8 +112,8 @@ def test_interrupted_it_leaves_no_container(project: Project, name: str, registr
         project.command("verify"), cwd=project.folder, stderr=subprocess.PIPE, text=True
     ) as process:
         wait_for(lambda: len(docker(*running).split()) == 2, "the cells do not run")
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, said = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert said.strip() == "interrupted"
+    assert process.returncode == code
+    assert said.strip() == message
     assert docker("ps", "--all", *running[1:]) == ""
