@@ -6,24 +6,31 @@ import datetime as dt
 import json
 import re
 import shlex
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks import engine, ledger
 from buildx_tasks.builder import require_same_engine
 from buildx_tasks.commands import is_dry, json_text, locked, query, run, write_file
-from buildx_tasks.errors import BuildError
-from buildx_tasks.plan import bake_definition, output_fields
+from buildx_tasks.errors import BuildError, ConfigError, EngineError
+from buildx_tasks.plan import batches, build_definition
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
     from invoke import Context
 
     from buildx_tasks.config import Builder
+    from buildx_tasks.merging import Attributes
     from buildx_tasks.plan import Plan
     from buildx_tasks.platforms import Platform
 
 BAKE_FILE = f"{ledger.FOLDER}/bake.json"
 METADATA_FILE = f"{ledger.FOLDER}/metadata.json"
+NEEDS = {"policy": (0, 31), "resources": (0, 35)}  # attribute → the buildx that brought it
 
 _REMOTE = re.compile(r"[a-z][a-z0-9+.-]*:|git@")
 
@@ -46,6 +53,8 @@ def build(
 ) -> list[Built]:
     """Build everything selected with one ``docker buildx bake``; nothing is returned under --dry.
 
+    Very many targets go to bake in batches, for its time grows with their square.
+
     Raises:
         BuildError: bake failed, and has said why.
         EngineError: it failed because of the engine, buildx, the builder or the image store.
@@ -54,29 +63,95 @@ def build(
     builder = plan.config.builder
     if builder:
         require_same_engine(c, builder)
+    require_files(plan, root)
+    require_new_enough(c, plan)
+    parts = batches(plan)
+    built: list[Built] = []
+    with _alone(c, root):
+        for number, part in enumerate(parts, start=1):
+            if len(parts) > 1:
+                print(
+                    f"batch {number} of {len(parts)}: {len(part.targets)} targets",
+                    file=sys.stderr,
+                    flush=True,
+                )
+            built += _run_bake(c, part, root, progress=progress, no_cache=no_cache, pull=pull)
+    order = {target.name: number for number, target in enumerate(plan.targets)}
+    return sorted(built, key=lambda item: order[item.target])
+
+
+def _alone(c: Context, root: Path) -> AbstractContextManager[None]:
+    """Keep the bake and metadata files to this build until it is done."""
     if is_dry(c):
-        _run_bake(c, plan, root, progress=progress, no_cache=no_cache, pull=pull)
-        return []
-    # The bake and metadata files are this build's alone until it is done.
-    with locked(root / ledger.FOLDER / "build.lock", "another build of this project"):
-        return _run_bake(c, plan, root, progress=progress, no_cache=no_cache, pull=pull)
+        return nullcontext()
+    return locked(root / ledger.FOLDER / "build.lock", "another build of this project")
+
+
+def require_files(plan: Plan, root: Path) -> None:
+    """Refuse to build where a file that ``[target.NAME.files]`` names is not there.
+
+    Raises:
+        ConfigError: one is missing.
+
+    """
+    for target in (*plan.targets, *plan.linked):
+        for platform in target.platforms if target.spec.files else ():
+            for path in target.spec.files[platform].values():
+                if not (root / path).exists():
+                    raise ConfigError(
+                        f'[target.{target.name}.files] "{platform}": {path} is not there; '
+                        "make it first, or correct the path"
+                    )
+
+
+def require_new_enough(c: Context, plan: Plan) -> None:
+    """Refuse attributes that the installed buildx does not know; it is asked only where one is used.
+
+    Raises:
+        EngineError: buildx is too old for one of them.
+
+    """
+    wanted = {
+        key: (target.name, version)
+        for target in (*plan.targets, *plan.linked)
+        for attributes in target.spec.builds
+        for key, version in NEEDS.items()
+        if key in attributes
+    }
+    if not wanted:
+        return
+    found = re.search(r"v?(\d+)\.(\d+)", query(c, ["docker", "buildx", "version"]).stdout)
+    have = (int(found[1]), int(found[2])) if found else (0, 0)
+    for key, (name, version) in wanted.items():
+        if have < version:
+            raise EngineError(
+                f'[target.{name}] has "{key}", which needs buildx {version[0]}.{version[1]}; this is '
+                f"{have[0]}.{have[1]}: install a newer one, or remove it"
+            )
 
 
 def _run_bake(
     c: Context, plan: Plan, root: Path, *, progress: str, no_cache: bool, pull: bool
 ) -> list[Built]:
     builder = plan.config.builder
-    definition = json_text(bake_definition(plan))
+    definition = build_definition(plan)
+    text = json_text(definition)
     metadata = root / METADATA_FILE
     if is_dry(c):
         # The bake file as a here-document, so that what is printed can be pasted as it is.
         if root != Path.cwd():
             print(f"cd {shlex.quote(str(root))}")
-        print(f"mkdir -p {ledger.FOLDER} && cat > {BAKE_FILE} <<'EOF'\n{definition}EOF")
+        print(f"mkdir -p {ledger.FOLDER} && cat > {BAKE_FILE} <<'EOF'\n{text}EOF")
     else:
-        write_file(root / BAKE_FILE, definition)
+        write_file(root / BAKE_FILE, text)
         metadata.unlink(missing_ok=True)
-    argv = _bake_command(plan, root, progress=progress, no_cache=no_cache, pull=pull)
+    options = ["--progress", progress]
+    options += ["--no-cache"] if no_cache else []
+    options += ["--pull"] if pull else []
+    for permission in permissions(definition["target"], root):
+        options += ["--allow", permission]
+    files = ["--file", BAKE_FILE, "--metadata-file", METADATA_FILE]
+    argv = [*_buildx(builder, "bake"), *files, *options]
     result = run(c, argv, folder=root, tty=progress in ("auto", "tty"))
     if is_dry(c):
         return []
@@ -84,21 +159,11 @@ def _run_bake(
         widest = max((target.platforms for target in plan.targets), key=len)
         engine.explain_failure(c, widest, builder.name if builder else None)
         raise BuildError("the build failed; buildx says why above")
-    built = _read_results(c, plan, json.loads(metadata.read_text(encoding="utf-8")))
+    # bake writes no metadata where targets were only checked (call).
+    facts = json.loads(metadata.read_text(encoding="utf-8")) if metadata.exists() else {}
+    built = _read_results(c, plan, facts)
     ledger.record(root, "built", [_entry(plan, item) for item in built])
     return built
-
-
-def _bake_command(
-    plan: Plan, root: Path, *, progress: str, no_cache: bool, pull: bool
-) -> list[str]:
-    argv = [*_buildx(plan.config.builder, "bake"), "--file", BAKE_FILE]
-    argv += ["--metadata-file", METADATA_FILE, "--progress", progress]
-    argv += ["--no-cache"] if no_cache else []
-    argv += ["--pull"] if pull else []
-    for permission in _permissions(plan, root):
-        argv += ["--allow", permission]
-    return argv
 
 
 def _buildx(builder: Builder | None, *command: str) -> list[str]:
@@ -109,27 +174,41 @@ def _buildx(builder: Builder | None, *command: str) -> list[str]:
     return ["docker", *context, "buildx", "--builder", builder.name, *command]
 
 
-def _permissions(plan: Plan, root: Path) -> list[str]:
+def permissions(targets: dict[str, Attributes], root: Path) -> list[str]:
     """Return what bake asks leave for: who declared it in ``buildx.toml`` has given it.
 
     Source: https://docs.docker.com/reference/cli/docker/buildx/bake/#allow
     """
     found: dict[str, None] = {}
-    for target in (*plan.targets, *plan.linked):
-        spec = target.spec
-        found.update(dict.fromkeys(spec.entitlements))
-        for place in (spec.context or ".", *spec.contexts.values()):
+    for attributes in targets.values():
+        found.update(dict.fromkeys(attributes.get("entitlements", ())))
+        for place in _read_places(attributes):
             outside = None if _REMOTE.match(place) else _outside(root, place)
             if outside:
                 found[f"fs.read={outside}"] = None
-        for output in spec.output:
-            outside = _outside(root, output_fields(output).get("dest", "."))
+        for place in _written_places(attributes):
+            outside = _outside(root, place)
             # bake asks about the nearest folder that is there already.
             while outside and not outside.exists():
                 outside = outside.parent
             if outside:
                 found[f"fs.write={outside}"] = None
+        if any("paths" not in entry for entry in attributes.get("ssh", ())):
+            found["ssh"] = None
     return list(found)
+
+
+def _read_places(attributes: Attributes) -> Iterator[str]:
+    yield attributes["context"]
+    yield from attributes.get("contexts", {}).values()
+    yield from (e["src"] for e in attributes.get("secret", ()) if "src" in e)
+    yield from (path for e in attributes.get("ssh", ()) for path in e.get("paths", ()))
+    yield from (e["src"] for e in attributes.get("cache-from", ()) if e["type"] == "local")
+
+
+def _written_places(attributes: Attributes) -> Iterator[str]:
+    yield from (e["dest"] for e in attributes.get("output", ()) if "dest" in e)
+    yield from (e["dest"] for e in attributes.get("cache-to", ()) if e["type"] == "local")
 
 
 def _outside(root: Path, place: str) -> Path | None:

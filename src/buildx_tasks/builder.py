@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from invoke import Context
 
-    from buildx_tasks.config import Builder, Config
+    from buildx_tasks.config import Builder
+    from buildx_tasks.expansion import Config
     from buildx_tasks.platforms import Platform
 
 

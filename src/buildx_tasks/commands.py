@@ -7,7 +7,6 @@ Commands that change something go through :func:`run`; questions that change not
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shlex
 import shutil
@@ -16,6 +15,8 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -95,4 +96,9 @@ def locked(path: Path, holder: str = "") -> Iterator[None]:
 
 def json_text(data: Any) -> str:
     """Return data as the JSON that our files hold: indented, one newline at its end."""
-    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    return msgspec.json.format(msgspec.json.encode(data)).decode() + "\n"
+
+
+def json_line(data: Any) -> str:
+    """Return data as JSON in one line."""
+    return msgspec.json.encode(data).decode()

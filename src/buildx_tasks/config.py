@@ -1,26 +1,84 @@
 """What ``buildx.toml`` may say, as typed, frozen structures.
 
 Target and group attributes carry bake's names and bake's meaning, so who knows a bake file knows
-this one. What bake lacks stands beside it: ``[builder]``, ``[emulators]`` and
-``[target.NAME.verify]``.
+this one; what bake lacks stands beside it. The JSON Schema and ``docs/reference.md`` are generated
+from these types. What a file comes to, once variables, matrices and inheritance are worked out, is a
+:class:`~buildx_tasks.expansion.Config`.
 Source of bake's attributes: https://docs.docker.com/build/bake/reference/
 """
 
 # No `from __future__ import annotations`: msgspec evaluates these on Python 3.9.
-from typing import Annotated, Literal, Optional
+from typing import Annotated, Literal, Optional, Union
 
 from msgspec import Meta, Struct, field
 
+NAME = "^[a-zA-Z0-9_-]+$"  # bake's own rule for targets and groups
+VARIABLE_NAME = "^[a-zA-Z_][a-zA-Z0-9_]*$"  # what an environment variable can be called
+REFERENCE = r"^\$\{[^{}]+\}$"  # one variable and nothing else
+
+Name = Annotated[str, Meta(pattern=NAME)]
 Text = Annotated[str, Meta(min_length=1)]
 Texts = list[Text]
 TextMap = dict[str, str]
+Scalar = Union[str, int, bool]
+Flag = Union[bool, Annotated[str, Meta(pattern=REFERENCE)]]
+Typed = Annotated[dict[str, Scalar], Meta(extra_json_schema={"required": ["type"]})]
+
+
+class Unset(Struct, frozen=True, forbid_unknown_fields=True):
+    """``{ unset = true }``: the key is left out, even where it would be inherited."""
+
+    unset: Annotated[bool, Meta(description="true", extra_json_schema={"const": True})]
+
+
+ScalarMap = dict[str, Union[Scalar, Unset]]
+
+
+class Secret(Struct, frozen=True, forbid_unknown_fields=True):
+    """A build secret: where its value comes from, never the value."""
+
+    id: Annotated[Optional[Text], Meta(description="Name in RUN --mount=type=secret,id=…")] = None
+    src: Annotated[Optional[Text], Meta(description="File that holds the value")] = None
+    env: Annotated[Optional[Text], Meta(description="Environment variable with the value")] = None
+    type: Annotated[
+        Optional[Literal["file", "env"]], Meta(description="What src names; default: file")
+    ] = None
+
+
+class Ssh(Struct, frozen=True, forbid_unknown_fields=True):
+    """An SSH agent socket or keys for the build."""
+
+    id: Annotated[Text, Meta(description="Name in RUN --mount=type=ssh,id=…")]
+    paths: Annotated[Texts, Meta(description="Socket or keys; default: SSH_AUTH_SOCK")] = []
+
+
+class Policy(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """A build policy (buildx 0.31)."""
+
+    filename: Annotated[Optional[Text], Meta(description="File with the policy")] = None
+    reset: Annotated[Optional[bool], Meta(description="Forget the policies before it")] = None
+    disabled: Annotated[Optional[bool], Meta(description="Evaluate no policy")] = None
+    strict: Annotated[Optional[bool], Meta(description="Refuse builders without policies")] = None
+    log_level: Annotated[Optional[Text], Meta(description="As in debug")] = None
+
+
+class Resources(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """Limits of each build step (buildx 0.35)."""
+
+    memory: Annotated[Optional[Text], Meta(description="As in 512m")] = None
+    memory_swap: Annotated[Optional[Text], Meta(description="Memory and swap, as in 1g")] = None
+    cpu_shares: Annotated[Optional[int], Meta(description="Relative weight")] = None
+    cpu_period: Annotated[Optional[int], Meta(description="CFS period in microseconds")] = None
+    cpu_quota: Annotated[Optional[int], Meta(description="CFS quota in microseconds")] = None
+    cpuset_cpus: Annotated[Optional[Text], Meta(description="As in 0-3")] = None
+    cpuset_mems: Annotated[Optional[Text], Meta(description="As in 0,1")] = None
 
 
 class Verify(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """``[target.NAME.verify]``: what each platform of the image must do when it runs.
+    """What each platform of the image must do when it runs; containers have no network.
 
     ``{platform}``, ``{os}``, ``{arch}``, ``{variant}`` and ``{target}`` in ``stdout`` and ``args``
-    are filled in for each cell. Containers run without network.
+    are filled in for each cell.
     """
 
     args: Annotated[Texts, Meta(description="Arguments put after the image, as in docker run")] = []
@@ -34,44 +92,134 @@ class Verify(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     ] = 60.0
 
 
-class Target(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """``[target.NAME]``: one image (or one set of exported files), bake's target."""
+TagKind = Literal["semver", "semver-minor", "semver-major", "branch", "sha", "latest"]
+
+
+class Metadata(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """Tags and OCI labels that follow from git.
+
+    ``semver`` is the exact tag ``v1.2.3`` as ``1.2.3``, ``semver-minor`` ``1.2``, ``semver-major``
+    ``1`` (not for 0.x), ``branch`` its name, ``sha`` ``sha-`` and the short commit. A pre-release
+    gives neither minor, major nor ``latest``; a changed working tree gives only ``branch`` and
+    ``sha``, with ``-dirty`` at its end.
+    """
+
+    images: Annotated[
+        Annotated[Texts, Meta(min_length=1)],
+        Meta(description="Image names without tag, as in localhost:5000/app"),
+    ]
+    tags: Annotated[
+        Optional[list[TagKind]], Meta(description="Kinds of tags; default: all of them")
+    ] = None
+    labels: Annotated[
+        bool, Meta(description="Add org.opencontainers.image.revision, created, version, source")
+    ] = True
+    fallback: Annotated[
+        Optional[Text], Meta(description="Tag where git gives none, as in a source archive")
+    ] = None
+
+
+class Overrides(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """What describes a build: what one platform can have of its own."""
 
     annotations: Annotated[Texts, Meta(description="OCI annotations, KEY=VALUE")] = []
-    args: Annotated[TextMap, Meta(description="Build arguments")] = {}
-    attest: Annotated[Texts, Meta(description="Attestations, as in type=sbom")] = []
-    cache_from: Annotated[Texts, Meta(description="Cache sources, as in type=registry,ref=…")] = []
-    cache_to: Annotated[Texts, Meta(description="Cache exports, as in type=inline")] = []
-    context: Annotated[Optional[Text], Meta(description="Build context; default: .")] = None
-    contexts: Annotated[
-        TextMap, Meta(description="Named contexts: path, git, http, docker-image://, target:NAME")
+    args: Annotated[
+        ScalarMap,
+        Meta(description="Build arguments; a variable without value leaves one out"),
     ] = {}
-    description: Annotated[Optional[str], Meta(description="One line for people")] = None
+    cache_from: Annotated[
+        list[Union[str, Typed]], Meta(description="Cache sources, as in type=registry,ref=…")
+    ] = []
+    context: Annotated[Optional[Text], Meta(description="Path or git URL; default: .")] = None
+    contexts: Annotated[
+        TextMap,
+        Meta(
+            description="Named contexts: path, git, http, docker-image://, oci-layout://, "
+            'target:NAME; "" takes an inherited one back'
+        ),
+    ] = {}
     dockerfile: Annotated[Optional[Text], Meta(description="Dockerfile, from the context")] = None
     dockerfile_inline: Annotated[Optional[Text], Meta(description="The Dockerfile's text")] = None
     entitlements: Annotated[Texts, Meta(description="As in network.host")] = []
-    extra_hosts: Annotated[TextMap, Meta(description="Host names and their addresses")] = {}
-    labels: Annotated[TextMap, Meta(description="Image labels")] = {}
+    extra_hosts: Annotated[ScalarMap, Meta(description="Host names and their addresses")] = {}
+    labels: Annotated[ScalarMap, Meta(description="Image labels")] = {}
     network: Annotated[Optional[Text], Meta(description="default, none or host")] = None
-    no_cache: Annotated[Optional[bool], Meta(description="Build without cache")] = None
+    no_cache: Annotated[Optional[Flag], Meta(description="Build without cache")] = None
     no_cache_filter: Annotated[Texts, Meta(description="Stages to build without cache")] = []
+    policy: Annotated[
+        list[Union[str, Policy]], Meta(description="Build policies; needs buildx 0.31")
+    ] = []
+    pull: Annotated[Optional[Flag], Meta(description="Always look for newer base images")] = None
+    resources: Annotated[
+        Optional[Resources], Meta(description="Limits of build steps; needs buildx 0.35")
+    ] = None
+    secret: Annotated[
+        list[Union[str, Secret]], Meta(description="Build secrets, as in id=token,env=TOKEN")
+    ] = []
+    shm_size: Annotated[Optional[Text], Meta(description="Size of /dev/shm, as in 128m")] = None
+    ssh: Annotated[
+        list[Union[str, Ssh]], Meta(description="SSH agents or keys, as in default")
+    ] = []
+    target: Annotated[Optional[Text], Meta(description="Stage of the Dockerfile to build")] = None
+    ulimits: Annotated[Texts, Meta(description="As in nofile=1024:1024")] = []
+
+
+class Defaults(Overrides, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """``[defaults]``: what all targets inherit first."""
+
+    attest: Annotated[list[Union[str, Typed]], Meta(description="As in type=sbom")] = []
+    cache_to: Annotated[
+        list[Union[str, Typed]], Meta(description="Cache exports, as in type=inline")
+    ] = []
+    call: Annotated[
+        Optional[Text], Meta(description="build, check, outline or targets; default: build")
+    ] = None
+    description: Annotated[Optional[str], Meta(description="One line for people")] = None
+    metadata: Annotated[Optional[Metadata], Meta(description="Tags and labels from git")] = None
     output: Annotated[
-        Texts, Meta(description="Exports, as in type=local,dest=dist; default: the image store")
+        list[Union[str, Typed]],
+        Meta(description="Exports, as in type=local,dest=dist; default: the image store"),
     ] = []
     platforms: Annotated[
         Optional[Annotated[Texts, Meta(min_length=1)]],
         Meta(description="Platforms, as in linux/arm64; default: this machine's own"),
     ] = None
-    pull: Annotated[Optional[bool], Meta(description="Always look for newer base images")] = None
-    secret: Annotated[Texts, Meta(description="Build secrets, as in id=token,env=TOKEN")] = []
-    shm_size: Annotated[Optional[Text], Meta(description="Size of /dev/shm, as in 128m")] = None
-    ssh: Annotated[Texts, Meta(description="SSH agents or keys, as in default")] = []
     tags: Annotated[Texts, Meta(description="Image references, as in localhost:5000/app:v1")] = []
-    target: Annotated[Optional[Text], Meta(description="Stage of the Dockerfile to build")] = None
-    ulimits: Annotated[Texts, Meta(description="As in nofile=1024:1024")] = []
     verify: Annotated[
         Optional[Verify], Meta(description="What the image must do on each platform")
     ] = None
+
+
+Axis = Annotated[list[Union[Scalar, dict[str, Scalar]]], Meta(min_length=1)]
+FilesOf = Union[Text, Annotated[TextMap, Meta(min_length=1)]]
+
+
+class Target(Defaults, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """``[target.NAME]``: one image (or one set of exported files), bake's target."""
+
+    files: Annotated[
+        dict[str, FilesOf],
+        Meta(
+            description="Files by platform for COPY --from=files: a path (named without its "
+            "platform's suffix), or a table of names and paths"
+        ),
+    ] = {}
+    inherits: Annotated[Texts, Meta(description="Targets whose attributes are taken first")] = []
+    matrix: Annotated[
+        Optional[dict[str, Axis]],
+        Meta(
+            description="Axes, each a list; one target for each combination. include and exclude "
+            "are lists of tables that add and remove combinations"
+        ),
+    ] = None
+    name: Annotated[
+        Optional[Text],
+        Meta(description="Name of each target of the matrix, as in app-${version}"),
+    ] = None
+    platform: Annotated[
+        dict[str, Overrides],
+        Meta(description='Overrides for one platform: [target.NAME.platform."linux/arm64"]'),
+    ] = {}
 
 
 class Group(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -79,6 +227,39 @@ class Group(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 
     targets: Annotated[Texts, Meta(min_length=1, description="Names of targets and groups")]
     description: Annotated[Optional[str], Meta(description="One line for people")] = None
+
+
+class Validation(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a variable's value must be."""
+
+    pattern: Annotated[
+        Optional[Text], Meta(description="Regular expression that the whole value matches")
+    ] = None
+    choices: Annotated[
+        Optional[Annotated[list[Scalar], Meta(min_length=1)]],
+        Meta(description="The only values that are allowed"),
+    ] = None
+    min: Annotated[Optional[Union[int, float]], Meta(description="Smallest number")] = None
+    max: Annotated[Optional[Union[int, float]], Meta(description="Largest number")] = None
+    message: Annotated[Optional[Text], Meta(description="What is said of any other value")] = None
+
+
+class Variable(Struct, frozen=True, forbid_unknown_fields=True):
+    """``[variable.NAME]``: set by ``--set NAME=value``, the environment, or its default."""
+
+    default: Annotated[
+        Union[str, int, float, bool, list[str], None],
+        Meta(description="Value where none is given; none: it has to be given where it is used"),
+    ] = None
+    type: Annotated[
+        Optional[Literal["string", "number", "bool", "list"]],
+        Meta(description="Default: the default's own; a list is given as a,b,c"),
+    ] = None
+    description: Annotated[Optional[str], Meta(description="One line for people")] = None
+    validation: Annotated[
+        Union[Validation, list[Validation], None],
+        Meta(description="What the value must be: one table or several"),
+    ] = None
 
 
 class Builder(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -114,11 +295,18 @@ class Emulators(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab")
     )
 
 
-class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """A whole ``buildx.toml``."""
+class BuildxToml(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """A whole ``buildx.toml``, or ``[tool.buildx-tasks]`` in ``pyproject.toml``."""
 
-    target: Annotated[dict[str, Target], Meta(description="Targets by name")]
-    group: Annotated[dict[str, Group], Meta(description="Groups by name")] = {}
+    target: Annotated[
+        Annotated[dict[Name, Target], Meta(min_length=1)], Meta(description="Targets by name")
+    ]
+    group: Annotated[dict[Name, Group], Meta(description="Groups by name")] = {}
+    defaults: Annotated[Optional[Defaults], Meta(description="What all targets inherit")] = None
+    variable: Annotated[
+        dict[Annotated[str, Meta(pattern=VARIABLE_NAME)], Variable],
+        Meta(description="Variables by name, for ${NAME} in any string"),
+    ] = {}
     builder: Annotated[Optional[Builder], Meta(description="Default: buildx's current one")] = None
     emulators: Annotated[Emulators, Meta(description="Emulators for foreign platforms")] = (
         Emulators()

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from invoke import Context
 
     from buildx_tasks.builder import BuilderState
-    from buildx_tasks.config import Builder, Config
+    from buildx_tasks.config import Builder
+    from buildx_tasks.expansion import Config
 
 # The first with `buildx ls --format json`.
 # Source: https://github.com/docker/buildx/releases/tag/v0.14.0

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from invoke import Context
 
     from buildx_tasks.builder import BuilderState
-    from buildx_tasks.config import Config, Emulators
+    from buildx_tasks.config import Emulators
+    from buildx_tasks.expansion import Config
     from buildx_tasks.platforms import Platform
 
 # The kernel's registry of emulators, and where it keeps the one for each architecture.
@@ -41,7 +42,7 @@ def needed_platforms(config: Config) -> frozenset[Platform]:
     return frozenset(
         platforms.parse(text)
         for target in config.target.values()
-        for text in target.platforms or []
+        for text in target.platforms
     )
 
 

@@ -5,23 +5,22 @@ A cell is one target on one platform, written ``hello@linux/arm64``. Nothing her
 
 from __future__ import annotations
 
-import csv
 import fnmatch
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from buildx_tasks import platforms
+from buildx_tasks import helpers, platforms
 from buildx_tasks.errors import UsageError, listed, nearest
-from buildx_tasks.loading import links
+from buildx_tasks.expansion import DEFAULT, LINK, default, links, members
+from buildx_tasks.merging import as_csv
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from buildx_tasks.config import Config, Target
+    from buildx_tasks.expansion import Config, Target
+    from buildx_tasks.merging import Attributes
     from buildx_tasks.platforms import Platform
-
-DEFAULT_GROUP = "default"  # bake's name for what is built when nothing is selected
 
 _GLOB_MARKS = frozenset("*?[")
 
@@ -47,6 +46,8 @@ class TargetPlan(NamedTuple):
     @property
     def is_image(self) -> bool:
         """Whether the build leaves an image in the engine's store (and not just files)."""
+        if self.spec.attributes.get("call", "build") != "build":
+            return False
         return not self.spec.output or any(map(_lands_in_store, self.spec.output))
 
     @property
@@ -56,9 +57,13 @@ class TargetPlan(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What a task works on: the selected targets, and those they are built on (``linked``)."""
+    """What a task works on: the selected targets, and those they are built on (``linked``).
+
+    ``selection`` holds the names of targets and groups that were meant.
+    """
 
     config: Config
+    selection: tuple[str, ...]
     targets: tuple[TargetPlan, ...]
     linked: tuple[TargetPlan, ...]
 
@@ -80,7 +85,8 @@ def make_plan(config: Config, targets: Sequence[str] = (), wanted: Sequence[str]
 
     """
     selected_platforms = [_parse_wanted(text) for text in wanted]
-    names = _select_names(config, targets)
+    selection = _select(config, targets)
+    names = {name: name in targets for name in members(config.group, selection)}
     plans = []
     for name, outright in names.items():
         plan = _plan_target(name, config.target[name], selected_platforms)
@@ -98,9 +104,11 @@ def make_plan(config: Config, targets: Sequence[str] = (), wanted: Sequence[str]
             f"no selected target declares {_join(selected_platforms)}; "
             f"declared: {listed(map(str, declared))}"
         )
+    _refuse_shared_tags(plans)
     linked = _linked_names(config, names)
     return Plan(
         config,
+        tuple(selection),
         tuple(plans),
         tuple(_plan_target(name, config.target[name], selected_platforms) for name in linked),
     )
@@ -117,10 +125,21 @@ def _parse_wanted(text: str) -> Platform:
         raise UsageError(f"--platform: {error}") from None
 
 
+def _refuse_shared_tags(plans: list[TargetPlan]) -> None:
+    owners: dict[str, str] = {}
+    for plan in plans:
+        for tag in plan.spec.tags:
+            owner = owners.setdefault(tag, plan.name)
+            if owner != plan.name:
+                raise UsageError(
+                    f'targets "{owner}" and "{plan.name}" both have the tag "{tag}"; '
+                    "select one of them, or give each tags of its own"
+                )
+
+
 def _declared(target: Target) -> tuple[Platform, ...]:
-    if target.platforms is None:
-        return (platforms.host_platform(),)
-    return tuple(map(platforms.parse, target.platforms))
+    written = target.platforms
+    return tuple(map(platforms.parse, written)) if written else (platforms.host_platform(),)
 
 
 def _plan_target(name: str, spec: Target, wanted: list[Platform]) -> TargetPlan:
@@ -129,84 +148,170 @@ def _plan_target(name: str, spec: Target, wanted: list[Platform]) -> TargetPlan:
     return TargetPlan(name, spec, selected, declared)
 
 
-def _select_names(config: Config, patterns: Sequence[str]) -> dict[str, bool]:
-    """Return the selected target names in order; True where a name was given outright."""
+def _select(config: Config, patterns: Sequence[str]) -> list[str]:
+    """Return the names of targets and groups that the patterns mean, in order, each once."""
     if not patterns:
-        members = [DEFAULT_GROUP] if DEFAULT_GROUP in config.group else list(config.target)
-        return dict.fromkeys(_expand(config, members), False)
-    selected: dict[str, bool] = {}
+        return default(config.target, config.group)
+    selected: dict[str, None] = {}
+    known = {*config.target, *config.group}
     for pattern in patterns:
-        if pattern in config.target:
-            selected[pattern] = True
-            continue
-        names = _expand(config, [pattern]) if pattern in config.group else []
+        names = [pattern] if pattern in known else []
         if not names and _GLOB_MARKS & set(pattern):
             names = fnmatch.filter(config.target, pattern)
         if not names:
-            known = {*config.target, *config.group}
             what = "no target matches" if _GLOB_MARKS & set(pattern) else "unknown target"
             hint = nearest(pattern, known) or f"; known: {listed(known)}"
             raise UsageError(f'{what} "{pattern}"{hint}')
-        for name in names:
-            selected.setdefault(name, False)
-    return selected
+        selected.update(dict.fromkeys(names))
+    return list(selected)
 
 
-def _expand(config: Config, members: Sequence[str]) -> list[str]:
-    """Return the targets that the members (targets and groups) stand for, each once."""
-    names: dict[str, None] = {}
-    for member in members:
-        group = config.group.get(member)
-        names.update(dict.fromkeys(_expand(config, group.targets) if group else [member]))
-    return list(names)
-
-
-def _linked_names(config: Config, selected: dict[str, bool]) -> list[str]:
+def _linked_names(config: Config, selected: Iterable[str]) -> list[str]:
     found: dict[str, None] = {}
     waiting = list(selected)
+    chosen = set(waiting)
     while waiting:
         for name in links(config.target[waiting.pop()]).values():
-            if name not in selected and name not in found:
+            if name not in chosen and name not in found:
                 found[name] = None
                 waiting.append(name)
     return list(found)
 
 
-def output_fields(output: str) -> dict[str, str]:
-    """Return one export (CSV as in buildx's ``--output``) as a mapping; a bare path is ``dest``."""
-    parts = next(csv.reader([output]))
-    if len(parts) == 1 and "=" not in parts[0]:
-        return {"type": "tar" if parts[0] == "-" else "local", "dest": parts[0]}
-    return {key: value for key, _, value in (part.partition("=") for part in parts)}
+def _lands_in_store(output: dict[str, str]) -> bool:
+    return output["type"] == "image" or (output["type"] == "docker" and "dest" not in output)
 
 
-def _lands_in_store(output: str) -> bool:
-    fields = output_fields(output)
-    kind = fields.get("type")
-    return kind == "image" or (kind == "docker" and "dest" not in fields)
+def batches(plan: Plan, most: int = 400) -> list[Plan]:
+    """Split a plan into plans of at most ``most`` targets; what is built on the same stays together.
+
+    Measured: ``bake --print`` takes 0.3 s for 250 targets, 1.3 s for 1,000, 13.8 s for 5,000.
+    """
+    if len(plan.targets) + len(plan.linked) <= most:
+        return [plan]
+    by_name = {target.name: target for target in (*plan.targets, *plan.linked)}
+    parts: list[list[str]] = [[]]
+    for component in _components(by_name):
+        if parts[-1] and len(parts[-1]) + len(component) > most:
+            parts.append([])
+        parts[-1] += component
+    chosen = {target.name for target in plan.targets}
+    return [
+        Plan(
+            plan.config,
+            tuple(name for name in part if name in chosen),
+            tuple(by_name[name] for name in part if name in chosen),
+            tuple(by_name[name] for name in part if name not in chosen),
+        )
+        for part in parts
+    ]
+
+
+def _components(by_name: dict[str, TargetPlan]) -> list[list[str]]:
+    """Return the targets grouped by their links, in order of appearance."""
+    around: dict[str, list[str]] = {name: [] for name in by_name}
+    for name, target in by_name.items():
+        for linked in links(target.spec).values():
+            around[name].append(linked)
+            around[linked].append(name)
+    found: list[list[str]] = []
+    seen: set[str] = set()
+    for name in by_name:
+        if name in seen:
+            continue
+        waiting, component = [name], []
+        seen.add(name)
+        while waiting:
+            component.append(waiting.pop())
+            fresh = [n for n in around[component[-1]] if n not in seen]
+            seen.update(fresh)
+            waiting += fresh
+        found.append(component)
+    return found
 
 
 def bake_definition(plan: Plan) -> dict[str, Any]:
-    """Return the bake file (JSON form) that builds the plan: its group ``default`` is all of it."""
-    return {
-        "group": {DEFAULT_GROUP: {"targets": [target.name for target in plan.targets]}},
-        "target": {t.name: _bake_target(t) for t in (*plan.targets, *plan.linked)},
+    """Return the plan as ``docker buildx bake --print`` prints it, with the helpers it needs."""
+    chosen = {target.name for target in plan.targets}
+    targets: dict[str, Attributes] = {}
+    for target in (*plan.targets, *plan.linked):
+        targets.update(helpers.with_helpers(target.spec, target.name, _selected(target)))
+        if target.name not in chosen:
+            targets[target.name]["output"] = [{"type": "cacheonly"}]
+    _share_entitlements(targets)
+    definition: dict[str, Any] = {
+        "group": _bake_groups(plan, chosen),
+        "target": {name: _printed(targets[name]) for name in sorted(targets)},
     }
+    encoded = msgspec.json.encode(definition)
+    if b"${" in encoded or b"%{" in encoded:
+        definition = _escape(definition)
+    return definition
 
 
-def _bake_target(target: TargetPlan) -> dict[str, Any]:
-    attributes = {
-        key: value
-        for key, value in msgspec.to_builtins(target.spec).items()
-        if key != "verify" and value not in (None, [], {})
-    }
-    if target.spec.platforms is not None:
-        # A linked target that shares no platform with the selection keeps all of its own.
-        attributes["platforms"] = [str(p) for p in target.platforms or target.declared]
-    if not target.spec.output:
-        attributes["output"] = ["type=docker"]
-    escaped: dict[str, Any] = _escape(attributes)
-    return escaped
+def build_definition(plan: Plan) -> dict[str, Any]:
+    """Return the bake file that builds the plan: images without export go to the image store."""
+    definition = bake_definition(plan)
+    for target in plan.targets:
+        if not target.spec.output and target.is_image:
+            definition["target"][target.name]["output"] = [{"type": "docker"}]
+    return definition
+
+
+def _selected(target: TargetPlan) -> dict[Platform, str]:
+    """Return the platforms to build, as they were written; empty for this machine's own."""
+    # A linked target that shares no platform with the selection keeps all of its own.
+    wanted = target.platforms or target.declared
+    written = dict(zip(target.declared, target.spec.platforms))
+    return {platform: written[platform] for platform in wanted if platform in written}
+
+
+def _printed(attributes: Attributes) -> Attributes:
+    return {"context": ".", "dockerfile": "Dockerfile", **attributes}
+
+
+def _share_entitlements(targets: dict[str, Attributes]) -> None:
+    """Give each target the entitlements of those it builds on, as bake does."""
+    done: set[str] = set()
+
+    def visit(name: str) -> None:
+        if name in done:
+            return
+        done.add(name)
+        attributes = targets[name]
+        for value in attributes.get("contexts", {}).values():
+            linked = value[len(LINK) :] if value.startswith(LINK) else ""
+            if linked not in targets:
+                continue
+            visit(linked)
+            for entitlement in targets[linked].get("entitlements", ()):
+                if entitlement not in attributes.get("entitlements", ()):
+                    attributes["entitlements"] = [*attributes.get("entitlements", ()), entitlement]
+
+    for name in targets:
+        visit(name)
+
+
+def _bake_groups(plan: Plan, chosen: set[str]) -> dict[str, Any]:
+    config = plan.config
+    groups: dict[str, Any] = {}
+    waiting = [name for name in plan.selection if name in config.group]
+    while waiting:
+        name = waiting.pop()
+        if name in groups:
+            continue
+        group = config.group[name]
+        # A platform that was asked for leaves out the targets that do not have it.
+        kept = [m for m in group.targets if chosen.intersection(members(config.group, [m]))]
+        groups[name] = {"targets": kept}
+        if group.description:
+            groups[name]["description"] = group.description
+        waiting += [member for member in kept if member in config.group]
+    outright = [n for n in plan.selection if n != DEFAULT or n not in config.group]
+    outright = [n for n in outright if chosen.intersection(members(config.group, [n]))]
+    top = groups.setdefault(DEFAULT, {"targets": []})
+    top["targets"] = sorted({*top["targets"], *outright})
+    return dict(sorted(groups.items()))
 
 
 def _escape(value: Any) -> Any:
@@ -221,21 +326,65 @@ def _escape(value: Any) -> Any:
 
 
 def summary(plan: Plan) -> dict[str, Any]:
-    """Return the plan as JSON data: builder, targets, and the cells by name."""
+    """Return the plan as JSON data: builder, variables, targets, and the cells by name."""
     builder = plan.config.builder
     return {
         "builder": builder and {"name": builder.name, "driver": builder.driver},
+        "variables": plan.config.variables,
         "targets": [
             {
                 "name": target.name,
                 "platforms": [str(platform) for platform in target.platforms],
                 "tags": target.spec.tags,
+                "labels": target.spec.attributes.get("labels", {}),
                 "image": target.is_image,
                 "output": target.spec.output,
                 "description": target.spec.description,
+                "helpers": helpers.described(target.spec, target.name, _selected(target)),
             }
             for target in plan.targets
         ],
         "linked": [target.name for target in plan.linked],
         "cells": [str(cell) for target in plan.targets for cell in target.cells],
     }
+
+
+def rows(plan: Plan) -> list[tuple[str, ...]]:
+    """Return the plan as rows for people: each cell's name, tags, exports and what it is built on."""
+    found = []
+    for target in plan.targets:
+        helping = helpers.described(target.spec, target.name, _selected(target))
+        for cell in target.cells:
+            found.append(
+                (
+                    str(cell),
+                    ", ".join(target.spec.tags) or "-",
+                    "; ".join(as_csv("output", e) or e["type"] for e in target.spec.output)
+                    or "image store",
+                    ", ".join(links(target.spec).values()),
+                )
+            )
+        found += [(f"  {name}", "-", "helper", words) for name, words in helping.items()]
+    return found
+
+
+def github_matrix(plan: Plan) -> dict[str, list[dict[str, str]]]:
+    """Return the plan's cells as a matrix of GitHub Actions, each with the runner that is native.
+
+    Source of the runners: https://docs.github.com/en/actions/reference/runners/github-hosted-runners
+    """
+    return {
+        "include": [
+            {
+                "target": cell.target,
+                "platform": str(cell.platform),
+                "runner": _RUNNERS.get(cell.platform.architecture, _RUNNER),
+            }
+            for target in plan.targets
+            for cell in target.cells
+        ]
+    }
+
+
+_RUNNER = "ubuntu-24.04"
+_RUNNERS = {"arm64": "ubuntu-24.04-arm", "arm": "ubuntu-24.04-arm"}

@@ -7,6 +7,7 @@ such as ``aarch64`` and ``armhf``, and default variants (``arm`` is ``arm/v7``, 
 
 from __future__ import annotations
 
+import functools
 import platform as host
 import re
 from typing import NamedTuple
@@ -54,6 +55,7 @@ class Platform(NamedTuple):
         return "/".join(part for part in self if part)
 
 
+@functools.lru_cache(maxsize=None)
 def parse(text: str) -> Platform:
     """Return the normalised platform that ``text`` names.
 

@@ -5,6 +5,7 @@ The grammar is the distribution project's: https://pkg.go.dev/github.com/distrib
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import NamedTuple
 
@@ -33,6 +34,7 @@ class Reference(NamedTuple):
         return f"{self.registry}/{self.repository}:{self.tag}"
 
 
+@functools.lru_cache(maxsize=None)
 def parse(text: str) -> Reference:
     """Return the reference with the registry and tag that docker fills in.
 

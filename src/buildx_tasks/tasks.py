@@ -6,6 +6,7 @@ Heavy imports stay inside the tasks: ``invoke --list`` pays for none of them.
 from __future__ import annotations
 
 import functools
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -16,14 +17,20 @@ from invoke import Collection, Exit, task
 if TYPE_CHECKING:
     from invoke import Context
 
-    from buildx_tasks.config import Config
+    from buildx_tasks.expansion import Config
     from buildx_tasks.plan import Plan
 
 _SELECTION = {
     "target": "Target, group or glob (repeatable); default: the group default, or all targets",
     "platform": "Platform, as in linux/arm64 (repeatable); default: all that are declared",
 }
-_ITERABLE = ["target", "platform"]
+_INPUT = {
+    "overlay": "Merge buildx.NAME.toml over buildx.toml (repeatable); also BUILDX_TASKS_OVERLAY=a,b",
+    "set": "Value of a variable, as in VERSION=1.2 (repeatable)",
+}
+_SELECTION.update(_INPUT)
+_ITERABLE = ["target", "platform", "overlay", "set_"]
+OVERLAY_VARIABLE = "BUILDX_TASKS_OVERLAY"
 
 
 class _Project(NamedTuple):
@@ -36,11 +43,13 @@ class _Project(NamedTuple):
         return make_plan(self.config, targets, platforms or [])
 
 
-def _load() -> _Project:
+def _load(overlay: list[str] | None = None, sets: list[str] | None = None) -> _Project:
     from buildx_tasks import loading
 
     path = loading.find(Path.cwd())
-    return _Project(path.parent, loading.load(path))
+    named = os.environ.get(OVERLAY_VARIABLE, "").split(",")
+    overlays = overlay or [name.strip() for name in named if name.strip()]
+    return _Project(path.parent, loading.load(path, overlays=overlays, sets=sets or ()))
 
 
 def _plainly(body: Callable[..., None]) -> Callable[..., None]:
@@ -64,13 +73,13 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-@task
+@task(iterable=["overlay", "set_"], help=_INPUT)
 @_plainly
-def setup(c: Context) -> None:
+def setup(c: Context, overlay: list[str], set_: list[str]) -> None:
     """Make the emulators and the declared builder ready (create, use, bootstrap)."""
     from buildx_tasks import builder, commands
 
-    project = _load()
+    project = _load(overlay, set_)
     changes = builder.setup(c, project.config, project.root)
     if commands.is_dry(c):
         if not changes:
@@ -95,6 +104,8 @@ def build(
     c: Context,
     target: list[str],
     platform: list[str],
+    overlay: list[str],
+    set_: list[str],
     progress: str = "auto",
     no_cache: bool = False,
     pull: bool = False,
@@ -103,7 +114,7 @@ def build(
     from buildx_tasks import build as building
     from buildx_tasks import report
 
-    project = _load()
+    project = _load(overlay, set_)
     built = building.build(
         c,
         project.plan(target, platform),
@@ -142,12 +153,19 @@ def _progress(progress: str) -> str:
     help={**_SELECTION, "args": "Arguments for the container, quoted as in a shell"},
 )
 @_plainly
-def run(c: Context, target: list[str], platform: list[str], args: str = "") -> None:
+def run(
+    c: Context,
+    target: list[str],
+    platform: list[str],
+    overlay: list[str],
+    set_: list[str],
+    args: str = "",
+) -> None:
     """Run the selected cells one after another, emulated where they must be."""
     from buildx_tasks.errors import UsageError
     from buildx_tasks.run import run_cell
 
-    project = _load()
+    project = _load(overlay, set_)
     plan = project.plan(target, platform)
     try:
         arguments = shlex.split(args)
@@ -167,13 +185,20 @@ def run(c: Context, target: list[str], platform: list[str], args: str = "") -> N
     help={**_SELECTION, "junit": "Write the result as JUnit XML to this file too"},
 )
 @_plainly
-def verify(c: Context, target: list[str], platform: list[str], junit: str = "") -> None:
+def verify(
+    c: Context,
+    target: list[str],
+    platform: list[str],
+    overlay: list[str],
+    set_: list[str],
+    junit: str = "",
+) -> None:
     """Run every cell and compare it with what [target.NAME.verify] expects."""
     from buildx_tasks import commands, engine, images, ledger, report
     from buildx_tasks import verify as verifying
     from buildx_tasks.errors import VerifyError
 
-    project = _load()
+    project = _load(overlay, set_)
     plan = project.plan(target, platform)
     references = {planned.name: images.reference_of(planned) for planned in plan.images}
     typed = [
@@ -213,14 +238,16 @@ def _progress_line(c: Context) -> Callable[[Any], None]:
     return lambda result: _say(f"{result.cell}: {result.status}")
 
 
-@task(iterable=["target"], help={"target": _SELECTION["target"]})
+@task(
+    iterable=["target", "overlay", "set_"], help={"target": _SELECTION["target"], **_INPUT}
+)
 @_plainly
-def push(c: Context, target: list[str]) -> None:
+def push(c: Context, target: list[str], overlay: list[str], set_: list[str]) -> None:
     """Push the selected targets' tags, and read back what the registry then holds."""
     from buildx_tasks import push as pushing
     from buildx_tasks.errors import UsageError
 
-    project = _load()
+    project = _load(overlay, set_)
     plan = project.plan(target)
     targets = plan.images if not target else plan.targets
     if not targets:
@@ -236,50 +263,71 @@ def push(c: Context, target: list[str]) -> None:
 
 @task(
     iterable=_ITERABLE,
-    help={**_SELECTION, "format": "table, json, or bake (the bake file that build would use)"},
+    help={
+        **_SELECTION,
+        "format": "table, json, bake (as docker buildx bake --print), or github (a CI matrix)",
+    },
 )
 @_plainly
-def plan(c: Context, target: list[str], platform: list[str], format: str = "table") -> None:  # noqa: A002, ARG001
+def plan(  # noqa: D417
+    c: Context,  # noqa: ARG001
+    target: list[str],
+    platform: list[str],
+    overlay: list[str],
+    set_: list[str],
+    format: str = "table",  # noqa: A002
+) -> None:
     """Show what would be done, without asking any engine."""
     from buildx_tasks import commands, report
     from buildx_tasks import plan as planning
     from buildx_tasks.errors import UsageError, nearest
-    from buildx_tasks.loading import links
 
-    known = ("table", "json", "bake")
-    if format not in known:
-        hint = nearest(format, known) or f"; known: {', '.join(known)}"
+    forms = {
+        "bake": planning.bake_definition,
+        "github": planning.github_matrix,
+        "json": planning.summary,
+    }
+    if format not in {"table", *forms}:
+        hint = nearest(format, forms) or f"; known: table, {', '.join(forms)}"
         raise UsageError(f'--format: unknown kind "{format}"{hint}')
-    selected = _load().plan(target, platform)
-    if format == "json":
-        print(commands.json_text(planning.summary(selected)), end="")
-    elif format == "bake":
-        print(commands.json_text(planning.bake_definition(selected)), end="")
+    selected = _load(overlay, set_).plan(target, platform)
+    if format == "github":
+        print(commands.json_line(planning.github_matrix(selected)))
+    elif format != "table":
+        print(commands.json_text(forms[format](selected)), end="")
     else:
-        report.print_table(
-            ("cell", "tags", "output", "builds on"),
-            [
-                (
-                    str(cell),
-                    ", ".join(planned.spec.tags) or "-",
-                    "; ".join(planned.spec.output) or "image store",
-                    ", ".join(links(planned.spec).values()),
-                )
-                for planned in selected.targets
-                for cell in planned.cells
-            ],
-        )
+        report.print_table(("cell", "tags", "output", "builds on"), planning.rows(selected))
 
 
-@task
+@task(
+    name="import",
+    help={
+        "from": "docker-bake.json, docker-bake.hcl or compose.yaml",
+        "to": "File to write; - for standard output; an existing one is not touched",
+    },
+)
 @_plainly
-def doctor(c: Context) -> None:
+def import_(c: Context, from_: str, to: str = "buildx.toml") -> None:
+    """Write a buildx.toml from what docker buildx bake --print makes of another file."""
+    from buildx_tasks import importing
+
+    text = importing.convert(c, Path(from_))
+    if to == "-":
+        print(text, end="")
+        return
+    importing.write_new(Path(to), text)
+    print(f"wrote {to}")
+
+
+@task(iterable=["overlay", "set_"], help=_INPUT)
+@_plainly
+def doctor(c: Context, overlay: list[str], set_: list[str]) -> None:
     """Look at engine, buildx, image store, builder, emulators and registries; say the fix."""
     from buildx_tasks import doctor as examining
     from buildx_tasks import report
     from buildx_tasks.errors import DoctorError
 
-    findings = list(examining.examine(c, _load().config))
+    findings = list(examining.examine(c, _load(overlay, set_).config))
     report.print_table(
         ("", "subject", "found", "fix"),
         [("ok" if f.ok else "FAIL", f.subject, f.found, f.fix) for f in findings],
@@ -305,4 +353,4 @@ def clean(c: Context) -> None:
         print("nothing to remove")
 
 
-namespace = Collection(setup, build, run, verify, push, plan, doctor, clean)
+namespace = Collection(setup, build, run, verify, push, plan, doctor, clean, import_)

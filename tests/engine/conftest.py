@@ -173,7 +173,7 @@ def shell_image(name: str, registry: str, command: str, **verify: Any) -> str:
         'dockerfile-inline = """',
         "FROM alpine:3.22",
         "ARG TARGETPLATFORM",
-        "ENV PLATFORM=${TARGETPLATFORM}",
+        "ENV PLATFORM=$TARGETPLATFORM",
         f"CMD {command}",
         '"""',
         'platforms = ["linux/amd64", "linux/arm64"]',

@@ -34,10 +34,10 @@ def test_two_builds_at_once_do_not_mix(project: Project, name: str, registry: st
 def test_values_arrive_in_the_image_as_they_are_written(
     project: Project, name: str, registry: str
 ) -> None:
-    value = """it's "q" $(x) ${HOME} `y` %{if} \\\\ \n z"""
+    value = """it's "q" $(x) $${HOME} `y` %{if} \\\\ \n z"""
     # JSON's strings are TOML's too.
     text = shell_image(name, registry, "cat /value")
-    text = text.replace("ENV PLATFORM=${TARGETPLATFORM}", 'ARG V\nRUN printf %s "$V" > /value')
+    text = text.replace("ENV PLATFORM=$TARGETPLATFORM", 'ARG V\nRUN printf %s "$V" > /value')
     text += f"stdout = {json.dumps(value)}\n[target.{name}.args]\nV = {json.dumps(value)}\n"
     project.write(text)
     project.ok("build", "--progress", "quiet")

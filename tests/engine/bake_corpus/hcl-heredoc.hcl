@@ -1,0 +1,7 @@
+target "default" {
+  dockerfile-inline = <<EOT
+FROM alpine
+RUN echo $${TARGETPLATFORM} "quoted" \\
+  && true
+EOT
+}
