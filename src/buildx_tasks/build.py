@@ -15,6 +15,7 @@ from buildx_tasks import engine, ledger
 from buildx_tasks.builder import require_same_engine
 from buildx_tasks.commands import is_dry, json_text, locked, query, run, write_file
 from buildx_tasks.errors import BuildError, ConfigError, EngineError
+from buildx_tasks.expansion import LINK
 from buildx_tasks.plan import batches, build_definition
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def require_files(plan: Plan, root: Path) -> None:
     for target in (*plan.targets, *plan.linked):
         for platform in target.platforms if target.spec.files else ():
             for path in target.spec.files[platform].values():
-                if not (root / path).exists():
+                if not path.startswith(LINK) and not (root / path).exists():
                     raise ConfigError(
                         f'[target.{target.name}.files] "{platform}": {path} is not there; '
                         "make it first, or correct the path"

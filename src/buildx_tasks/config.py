@@ -201,7 +201,8 @@ class Target(Defaults, frozen=True, forbid_unknown_fields=True, rename="kebab"):
         dict[str, FilesOf],
         Meta(
             description="Files by platform for COPY --from=files: a path (named without its "
-            "platform's suffix), or a table of names and paths"
+            "platform's suffix; target:NAME/path is in another target's result), or a table of names "
+            "and paths"
         ),
     ] = {}
     inherits: Annotated[Texts, Meta(description="Targets whose attributes are taken first")] = []

@@ -89,13 +89,18 @@ class _Table(NamedTuple):
 
 
 def links(target: Target) -> dict[str, str]:
-    """Return the targets that a target builds on: name of the context → name after ``target:``."""
-    return {
-        key: value[len(LINK) :]
+    """Return the targets that a target builds on: key in its table → name after ``target:``."""
+    found = {
+        f"contexts.{key}": value[len(LINK) :]
         for attributes in target.builds
         for key, value in attributes.get("contexts", _EMPTY).items()
         if value.startswith(LINK)
     }
+    for platform, files in target.files.items():
+        for path in files.values():
+            if path.startswith(LINK):
+                found[f"files.{platform}"] = path[len(LINK) :].partition("/")[0]
+    return found
 
 
 def expand(sources: Sources, variables: Variables, git: Git) -> Config:
@@ -451,7 +456,7 @@ class _Expansion:
         graph = {name: list(linked.values()) for name, t in targets.items() if (linked := links(t))}
         for name in graph:
             for key, linked in links(targets[name]).items():
-                where = self._stands(name, "contexts", key)
+                where = self._stands(name, *key.split(".", 1))
                 if linked not in targets:
                     raise self._sources.fail(
                         where,

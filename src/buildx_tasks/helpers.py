@@ -98,18 +98,26 @@ def _files_helper(target: Target, selected: Mapping[Platform, str]) -> Attribute
     for platform in selected:
         lines.append(f"FROM scratch AS {_stage(platform)}\n")
         for name, path in target.files[platform].items():
-            folder, _, base = path.rpartition("/")
             # The folder is a context of its own: .dockerignore of the project does not hide it.
-            key = next((k for k, v in contexts.items() if v == (folder or ".")), None)
-            key = key or f"folder{len(contexts)}"
-            contexts[key] = folder or "."
-            lines.append(f"COPY --from={key} {json.dumps([base or '.', '/' + name])}\n")
+            folder, base = split(path)
+            key = next((k for k, v in contexts.items() if v == folder), f"folder{len(contexts)}")
+            contexts[key] = folder
+            lines.append(f"COPY --from={key} {json.dumps([base, '/' + name])}\n")
     return {
         "contexts": contexts,
         "dockerfile-inline": "".join(lines) + _PICK,
         "platforms": list(selected.values()),
         "output": [{"type": "cacheonly"}],
     }
+
+
+def split(path: str) -> tuple[str, str]:
+    """Return the context that holds a file, a folder or ``target:NAME``, and the path in it."""
+    if path.startswith("target:"):
+        folder, _, base = path.partition("/")
+    else:
+        folder, _, base = path.rpartition("/")
+    return folder or ".", base or "."
 
 
 def _stage(platform: Platform) -> str:

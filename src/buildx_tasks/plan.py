@@ -361,7 +361,7 @@ def rows(plan: Plan) -> list[tuple[str, ...]]:
                     ", ".join(target.spec.tags) or "-",
                     "; ".join(as_csv("output", e) or e["type"] for e in target.spec.output)
                     or "image store",
-                    ", ".join(links(target.spec).values()),
+                    ", ".join(dict.fromkeys(links(target.spec).values())),
                 )
             )
         found += [(f"  {name}", "-", "helper", words) for name, words in helping.items()]

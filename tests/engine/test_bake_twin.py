@@ -3,7 +3,7 @@
 Intended differences, each with a test below: the order of a matrix's targets in its group (bake's is
 random), a circle of ``inherits`` (bake leaves a part out in silence), ``context = "target:…"`` (bake
 takes it for a path), and a list variable, which is an element of a list (``["${LIST}"]``) and not its
-place.
+place. Two selected targets with the same tag are refused.
 """
 
 from __future__ import annotations
@@ -86,6 +86,12 @@ def names(path: Path) -> list[str]:
     return [entry["name"] for entry in json.loads(done.stdout)]
 
 
+def selectable(path: Path, listed: list[str]) -> list[str]:
+    if path.stem in {"inherit-all", "inherit-order"}:
+        return ["app"]  # its parents have the same tags: building both at once is refused
+    return [name for name in listed if name != "default"] or ["default"]
+
+
 def without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: without_nulls(item) for key, item in value.items() if item is not None}
@@ -103,7 +109,7 @@ def test_import_expands_to_what_bake_prints(path: Path) -> None:
     listed = names(path)
     if "default" in listed:
         assert comparable(ours(text)) == comparable(bake_print(path))
-    everything = [name for name in listed if name != "default"] or ["default"]
+    everything = selectable(path, listed)
     assert comparable(ours(text, everything)) == comparable(bake_print(path, *everything))
 
 
@@ -113,7 +119,7 @@ def test_the_same_declarations_in_toml_come_to_the_same(path: Path) -> None:
     listed = names(path)
     if "default" in listed:
         assert comparable(ours(text)) == comparable(bake_print(path))
-    everything = [name for name in listed if name != "default"] or ["default"]
+    everything = selectable(path, listed)
     assert comparable(ours(text, everything)) == comparable(bake_print(path, *everything))
 
 

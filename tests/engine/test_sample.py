@@ -24,6 +24,7 @@ CELLS = [
     *(f"hello-emulated@linux/{arch}" for arch in ("arm64", "amd64")),
     *(f"hello-cross@linux/{arch}" for arch in ("amd64", "arm64", "arm/v7", "riscv64")),
     *(f"hello-prebuilt@linux/{arch}" for arch in ("amd64", "arm64", "arm/v7", "riscv64")),
+    *(f"hello-files@linux/{arch}" for arch in ("amd64", "arm64", "arm/v7", "riscv64")),
 ]
 
 
