@@ -9,6 +9,7 @@ import msgspec
 
 from buildx_tasks.config import NAME, VARIABLE_NAME, BuildxToml
 from buildx_tasks.errors import ConfigError, nearest
+from buildx_tasks.merging import ATTRIBUTES
 
 if TYPE_CHECKING:
     from buildx_tasks.positions import Path as KeyPath
@@ -62,6 +63,12 @@ def _check_keys(data: Any, kind: Any, path: KeyPath, fail: Fail) -> None:
         for key, value in data.items():
             if key not in known:
                 table = f"[{'.'.join(str(part) for part in path)}]" if path else "the file"
+                if path[2:3] == ("platform",) and len(path) == 4 and key in ATTRIBUTES:
+                    raise fail(
+                        (*path, key),
+                        f'"{key}" belongs to the whole image and not to one platform; move it to '
+                        f"[target.{path[1]}]",
+                    )
                 hint = nearest(key, known) or f"; {table} knows: {', '.join(sorted(known))}"
                 raise fail((*path, key), f'unknown key "{key}" in {table}{hint}')
             _check_keys(value, known[key].type, (*path, key), fail)

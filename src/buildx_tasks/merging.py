@@ -34,7 +34,7 @@ def canonical(key: str, value: Any) -> Any:
     """Return an attribute's value as ``bake --print`` shows it; ``None`` for a value left out.
 
     Raises:
-        ValueError: an entry cannot be read; its ``args`` are the entry's number and the reason.
+        ValueError: an entry cannot be read; its ``args`` are the entry's number or key, and the reason.
 
     """
     parse = _ENTRIES.get(key)
@@ -48,6 +48,9 @@ def canonical(key: str, value: Any) -> Any:
                 raise ValueError(number, str(error)) from None
         return entries
     if key in MERGED_BY_KEY and key != "resources":
+        for name, item in value.items():
+            if item == {"unset": False}:
+                raise ValueError(name, "unset can only be true; remove it to keep the value")
         return {name: _text(item) for name, item in value.items()}
     return value
 

@@ -131,6 +131,12 @@ def _no_overlay(folder: Path, name: str) -> str:
     return f"--overlay: there is no buildx.{name}.toml{hint}"
 
 
+def _as_table(match: re.Match[str]) -> str:
+    """Turn a tuple as Python writes it into a table as TOML does."""
+    names = re.findall(r"'([^']*)'", match[0])
+    return f"[{'.'.join(names)}]"
+
+
 def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -153,6 +159,7 @@ def _read(path: Path, prefix: KeyPath = ()) -> Source:
     except tomli.TOMLDecodeError as error:
         # tomli's own text repeats the place in brackets; the place comes first here.
         reason = str(error).rpartition(" (at ")[0] or str(error)
+        reason = re.sub(r"\((?:'[^']*',? ?)+\)", _as_table, reason)
         lines = text.split("\n")
         line = min(getattr(error, "lineno", len(lines)), len(lines))
         column = getattr(error, "colno", 1)

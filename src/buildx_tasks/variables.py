@@ -7,6 +7,7 @@ type list stands for all of its elements.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -76,12 +77,20 @@ class Variables:
 
     def check_all(self) -> None:
         """Work out what does not hang on git, so that a wrong value is found before it is used."""
-        for name, table in self._declared.items():
-            if self._raw(name) is not None or "${" not in str(table.get("default", "")):
-                try:
+        for name in self._declared:
+            if self._raw(name) is not None or not self._hangs_on_git(name, set()):
+                with contextlib.suppress(Missing):
                     self.value(name)
-                except Missing:
-                    continue
+
+    def _hangs_on_git(self, name: str, seen: set[str]) -> bool:
+        seen.add(name)
+        text = str(self._declared[name].get("default", ""))
+        names = {body.partition(":-")[0].strip() for body in _WHOLE.findall(text)}
+        return any(
+            other.startswith("git.")
+            or (other in self._declared and other not in seen and self._hangs_on_git(other, seen))
+            for other in names
+        )
 
     def values(self) -> dict[str, Any]:
         """Return all values that are known so far, for people."""
@@ -218,14 +227,17 @@ class Variables:
             if isinstance(value, list):
                 if in_list or path[0] == "variable":
                     return value
-            elif not (
-                isinstance(value, bool)
-                and path[-1] in _FLAGS
-                and not (len(path) > 1 and path[-2] in _MAPS)
-            ):
-                return text_of(value)
-            else:
-                return value
+            elif not isinstance(value, dict):
+                if path[-1] not in _FLAGS or path[-2] in _MAPS:
+                    return text_of(value)
+                if isinstance(value, bool):
+                    return value
+                raise self._sources.fail(
+                    path,
+                    f'"{path[-1]}" must be true or false, not "{value}"; give the variable '
+                    'type = "bool"',
+                    value=True,
+                )
 
         def replace(match: re.Match[str]) -> str:
             if match[0] == "$${":
@@ -281,9 +293,13 @@ class Variables:
             return self.value(name)
         if name == _LOCAL_PLATFORM:
             return str(platforms.host_platform())
+        if not name:
+            raise self._sources.fail(
+                path, '"${}" names no variable; write ${NAME}, or $${ for the characters', value=True
+            )
         known = [*self._declared, *(local or ()), *(f"git.{key}" for key in self._git.names)]
         hint = nearest(name, known)
-        literal = f"; write $${{{name}}} for the text itself" if name else ""
+        literal = f"; or write $${{{name}}} for the text itself"
         raise self._sources.fail(
             path,
             f"${{{name}}} is no variable{hint or f'; declare [variable.{name}]'}{literal}",
