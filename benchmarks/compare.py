@@ -63,19 +63,84 @@ def compare(title: str, a: Callable[[], float], b: Callable[[], float], rounds: 
     print(f"{title:<58} {first:8.2f} s {second:8.2f} s  {ratio:.2f}  ({rounds})", flush=True)
 
 
+PLATFORMS = ["linux/amd64", "linux/arm64", "linux/arm/v7", "linux/riscv64"]
+
+
+def write_services(folder: Path, count: int) -> None:
+    """Write the same ``count`` targets of four platforms as ``buildx.toml`` and as a bake file."""
+    shutil.copy(ROOT / "tasks.py", folder)
+    names = [f"service-{number}" for number in range(count)]
+    targets = {
+        name: {
+            "context": f"services/{name}",
+            "dockerfile": "Dockerfile.cross",
+            "platforms": PLATFORMS,
+            "tags": [f"localhost:5000/{name}:v1"],
+            "args": {"NAME": name},
+            "labels": {"team": "x"},
+        }
+        for name in names
+    }
+    groups = {"default": {"targets": names}}
+    (folder / "hand.json").write_text(json.dumps({"group": groups, "target": targets}))
+    lines = [f"[group.default]\ntargets = {json.dumps(names)}\n"]
+    for name, target in targets.items():
+        lines.append(f"[target.{name}]\n")
+        for key, value in target.items():
+            pairs = [f"{k} = {json.dumps(v)}" for k, v in value.items()] if key in MAPS else []
+            shown = f"{{ {', '.join(pairs)} }}" if pairs else json.dumps(value)
+            lines.append(f"{key} = {shown}\n")
+    (folder / "buildx.toml").write_text("".join(lines))
+
+
+MAPS = frozenset({"args", "labels"})
+
+
+def scale(folder: Path, rounds: int) -> None:
+    """Print how loading, expanding and printing grows, beside ``bake --print`` of the same."""
+    ours = [*INVOKE, "plan", "--format", "bake"]
+    theirs = ["docker", "buildx", "bake", "--file", "hand.json", "--print"]
+    for count, with_bake in ((1_000, True), (2_000, False), (5_000, True), (10_000, False)):
+        place = folder / str(count)
+        place.mkdir()
+        write_services(place, count)
+        timed(ours, place)
+        if with_bake:
+            compare(
+                f"invoke plan : bake --print, {count:,} targets x 4 platforms",
+                lambda place=place: timed(ours, place),  # type: ignore[misc]
+                lambda place=place: timed(theirs, place),  # type: ignore[misc]
+                max(3, rounds // 2),
+            )
+        else:
+            smaller = folder / str(count // 2)
+            compare(
+                f"invoke plan, {count:,} : {count // 2:,} targets",
+                lambda place=place: timed(ours, place),  # type: ignore[misc]
+                lambda smaller=smaller: timed(ours, smaller),  # type: ignore[misc]
+                rounds,
+            )
+
+
 def main() -> None:
     """Run all comparisons."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="pairs of each short comparison")
     parser.add_argument("--skip-cold", action="store_true", help="leave out the minutes-long one")
+    parser.add_argument("--only-scale", action="store_true", help="only the 1,000s of targets")
     options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        print(f"{os.cpu_count()} cores; median of A, median of B, median ratio A/B (pairs)")
+        scale(Path(temporary), options.rounds)
+    if options.only_scale:
+        return
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         shutil.copytree(ROOT / "go-sample", folder / "go-sample")
         shutil.copy(ROOT / "tasks.py", folder)
         # Names of its own: the sample's images and builder stay as they are.
         text = (ROOT / "buildx.toml").read_text().replace("hello-builder", "benchmark-builder")
-        (folder / "buildx.toml").write_text(text.replace("localhost:5000/", "benchmark/"))
+        (folder / "buildx.toml").write_text(text.replace("localhost:5000", "benchmark"))
         (folder / "hand.json").write_text(json.dumps(BAKE))
         empty = folder / "empty"
         empty.mkdir()
@@ -90,7 +155,6 @@ def run(folder: Path, empty: Path, rounds: int, *, cold: bool) -> None:
     for target in TARGETS:
         ours += ["-t", target]
     timed([*INVOKE, "setup"], folder)
-    print(f"{os.cpu_count()} cores; median of A, median of B, median ratio A/B (pairs)")
 
     lister = [*INVOKE, "--list"]
     timed(lister, folder)

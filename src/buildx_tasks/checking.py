@@ -131,8 +131,10 @@ def _key_error(data: dict[str, Any], path: KeyPath, fail: Fail) -> ConfigError:
     kind = path[-1]
     pattern = VARIABLE_NAME if kind == "variable" else NAME
     name = next(key for key in table if not re.search(pattern, key))
-    letters = 'letters, digits and "_", no digit first' if kind == "variable" else (
-        'letters, digits, "_" and "-"'
+    letters = (
+        'letters, digits and "_", no digit first'
+        if kind == "variable"
+        else ('letters, digits, "_" and "-"')
     )
     return fail((*path, name), f'{kind} name "{name}" may only have {letters}; rename it')
 

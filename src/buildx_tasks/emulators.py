@@ -40,9 +40,7 @@ _UPDATE_BINFMTS = Path("/usr/sbin/update-binfmts")
 def needed_platforms(config: Config) -> frozenset[Platform]:
     """Return every platform that any target declares."""
     return frozenset(
-        platforms.parse(text)
-        for target in config.target.values()
-        for text in target.platforms
+        platforms.parse(text) for target in config.target.values() for text in target.platforms
     )
 
 

@@ -12,7 +12,15 @@ from buildx_tasks import metadata, platforms, references
 from buildx_tasks.config import Builder, Emulators, Group, Verify
 from buildx_tasks.errors import nearest
 from buildx_tasks.git import GitError
-from buildx_tasks.merging import ATTRIBUTES, Attributes, canonical, entitled, merge, normalise
+from buildx_tasks.merging import (
+    ATTRIBUTES,
+    PLAIN,
+    Attributes,
+    canonical,
+    entitled,
+    merge,
+    normalise,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -165,21 +173,26 @@ def _matrix(
     axes = {axis: values for axis, values in matrix.items() if axis not in _ROWS}
     if not axes:
         raise sources.fail(
-            (*path, "matrix"), f'[target.{name}] has a matrix without axes; add one, as in go = ["1.24"]'
+            (*path, "matrix"),
+            f'[target.{name}] has a matrix without axes; add one, as in go = ["1.24"]',
         )
     rows = {kind: matrix.get(kind, []) for kind in _ROWS}
     for kind, items in rows.items():
         for number, row in enumerate(items):
             where = (*path, "matrix", kind, number)
             if not isinstance(row, dict):
-                raise sources.fail(where, f"{kind} holds tables, as in {{ {next(iter(axes))} = … }}")
+                raise sources.fail(
+                    where, f"{kind} holds tables, as in {{ {next(iter(axes))} = … }}"
+                )
             for key in row:
                 if key not in axes:
                     hint = nearest(key, axes) or f"; axes: {', '.join(axes)}"
                     raise sources.fail((*where, key), f'"{key}" is no axis of the matrix{hint}')
             if kind == "include" and len(row) < len(axes):
                 lacking = ", ".join(axis for axis in axes if axis not in row)
-                raise sources.fail(where, f"this combination lacks {lacking}; give every axis a value")
+                raise sources.fail(
+                    where, f"this combination lacks {lacking}; give every axis a value"
+                )
     cells = [dict(zip(axes, values)) for values in itertools.product(*axes.values())]
     for number, row in enumerate(rows["exclude"]):
         kept = [cell for cell in cells if any(cell[key] != row[key] for key in row)]
@@ -199,7 +212,9 @@ def _matrix(
     found: dict[str, _Table] = {}
     for cell in cells:
         if template is None:
-            parts = [v if not isinstance(v, dict) else next(iter(v.values())) for v in cell.values()]
+            parts = [
+                v if not isinstance(v, dict) else next(iter(v.values())) for v in cell.values()
+            ]
             label = "-".join([name, *map(str, parts)])
         else:
             label = variables.fill(template, (*path, "name"), cell)
@@ -234,8 +249,8 @@ class _Expansion:
         self._sources = sources
         self._git = git
         self._tables = tables
-        self._owns: dict[str, _Own] = {}
         self._resolved: dict[str, _Own] = {}
+        self._good_platforms: set[tuple[str, ...]] = set()
         self._defaults = self._own(_Table(("defaults",), defaults))
         self._has_defaults = bool(defaults)
 
@@ -260,6 +275,9 @@ class _Expansion:
         found: Attributes = {}
         for key, value in data.items():
             if key not in ATTRIBUTES:
+                continue
+            if key in PLAIN:
+                found[key] = value
                 continue
             try:
                 found[key] = canonical(key, value)
@@ -293,6 +311,8 @@ class _Expansion:
             raise self._sources.fail(where, str(error)) from None
 
     def _check_platforms(self, declared: list[str], where: Path) -> None:
+        if tuple(declared) in self._good_platforms:
+            return
         seen: dict[Platform, str] = {}
         for number, text in enumerate(declared):
             parsed = self._platform(text, (*where, number))
@@ -302,6 +322,7 @@ class _Expansion:
                     f'"{text}" is the same platform as "{seen[parsed]}"; keep one',
                 )
             seen[parsed] = text
+        self._good_platforms.add(tuple(declared))
 
     def _check_tag(self, tag: str, where: Path) -> None:
         try:
@@ -370,7 +391,7 @@ class _Expansion:
             if platform not in declared:
                 raise self._sources.fail(
                     (*where, "platform", str(platform)),
-                    f'[target.{name}] has overrides for {platform}, which is none of its platforms'
+                    f"[target.{name}] has overrides for {platform}, which is none of its platforms"
                     f"{nearest(str(platform), declared.values())}",
                 )
         files = whole.tables.get("files", {})
@@ -398,9 +419,7 @@ class _Expansion:
             },
         )
 
-    def _with_metadata(
-        self, name: str, attributes: Attributes, data: dict[str, Any]
-    ) -> Attributes:
+    def _with_metadata(self, name: str, attributes: Attributes, data: dict[str, Any]) -> Attributes:
         where = (*self._tables[name].path, "metadata")
         found = metadata.facts(self._git)
         if found:
@@ -410,7 +429,9 @@ class _Expansion:
         if not tags and "fallback" in data:
             tags = [data["fallback"]]
         if not tags:
-            why = "there is no git commit here" if not found else "git gives none of the wanted tags"
+            why = (
+                "there is no git commit here" if not found else "git gives none of the wanted tags"
+            )
             raise self._sources.fail(
                 where, f'{why}; add fallback = "dev" to [{_dotted(where)}], or another kind of tag'
             )
@@ -552,7 +573,9 @@ def _groups(
             raise sources.fail(
                 ("group", name), f'"{name}" is a target and a group; rename one of them'
             )
-        groups[name] = msgspec.convert({**table, "targets": list(dict.fromkeys(table["targets"]))}, Group)
+        groups[name] = msgspec.convert(
+            {**table, "targets": list(dict.fromkeys(table["targets"]))}, Group
+        )
     for name, members in matrices.items():
         if name in targets:
             raise sources.fail(

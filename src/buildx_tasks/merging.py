@@ -72,18 +72,22 @@ def normalise(attributes: Attributes) -> Attributes:
     """Return the attributes without duplicates, unset keys and empty values, as bake does."""
     done: Attributes = {}
     for key, value in attributes.items():
-        if isinstance(value, dict):
+        if value is None or value == "":
+            # An overridden Dockerfile is None; bake leaves out an empty string only for these two.
+            if value is not None and key not in {"description", "dockerfile"}:
+                done[key] = value
+        elif isinstance(value, dict):
             # "" takes a named context back, None any other key.
             gone = "" if key == "contexts" else None
-            kept: Any = {name: item for name, item in value.items() if item != gone}
+            kept = {name: item for name, item in value.items() if item != gone}
+            if kept:
+                done[key] = kept
         elif isinstance(value, list):
-            kept = value
-            if len(value) > 1 or "" in value:
-                kept = _without_duplicates(key, value)
+            items = _without_duplicates(key, value) if len(value) > 1 or "" in value else value
+            if items:
+                done[key] = items
         else:
-            kept = value
-        if kept not in ([], {}, None) and (kept != "" or key not in {"description", "dockerfile"}):
-            done[key] = kept
+            done[key] = value
     if "context" in done:
         done["context"] = _clean(done["context"])
     return entitled(done)
@@ -253,6 +257,8 @@ _ENTRIES: dict[str, Callable[[Any], Any]] = {
     "secret": _secret,
     "ssh": _ssh,
 }
+
+PLAIN = (ATTRIBUTES - _ENTRIES.keys() - MERGED_BY_KEY) | {"resources"}  # already canonical
 
 _PLAIN = re.compile(r'[^,"\n\r]*')
 

@@ -6,6 +6,7 @@ A cell is one target on one platform, written ``hello@linux/arm64``. Nothing her
 from __future__ import annotations
 
 import fnmatch
+import functools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -138,8 +139,12 @@ def _refuse_shared_tags(plans: list[TargetPlan]) -> None:
 
 
 def _declared(target: Target) -> tuple[Platform, ...]:
-    written = target.platforms
-    return tuple(map(platforms.parse, written)) if written else (platforms.host_platform(),)
+    return _parsed(tuple(target.attributes.get("platforms", ())))
+
+
+@functools.lru_cache(maxsize=None)
+def _parsed(written: tuple[str, ...]) -> tuple[Platform, ...]:
+    return tuple(map(platforms.parse, written)) or (platforms.host_platform(),)
 
 
 def _plan_target(name: str, spec: Target, wanted: list[Platform]) -> TargetPlan:
@@ -182,10 +187,12 @@ def _lands_in_store(output: dict[str, str]) -> bool:
     return output["type"] == "image" or (output["type"] == "docker" and "dest" not in output)
 
 
-def batches(plan: Plan, most: int = 400) -> list[Plan]:
+def batches(plan: Plan, most: int = 50) -> list[Plan]:
     """Split a plan into plans of at most ``most`` targets; what is built on the same stays together.
 
-    Measured: ``bake --print`` takes 0.3 s for 250 targets, 1.3 s for 1,000, 13.8 s for 5,000.
+    Measured with buildx 0.29 on 2 cores: a bake of 50 empty targets takes 1.4 s, of 100 9 s, of 150
+    18 s or fails with "context canceled", of 200 always fails.
+    Source of the failure: https://github.com/docker/buildx/issues/3810
     """
     if len(plan.targets) + len(plan.linked) <= most:
         return [plan]

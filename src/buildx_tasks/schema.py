@@ -67,9 +67,7 @@ def reference() -> str:
     from buildx_tasks.merging import APPENDED, MERGED_BY_KEY, REPLACED
 
     rules = {"replaced": REPLACED, "by_key": MERGED_BY_KEY, "appended": APPENDED}
-    joined = {
-        name: ", ".join(f"`{key}`" for key in sorted(keys)) for name, keys in rules.items()
-    }
+    joined = {name: ", ".join(f"`{key}`" for key in sorted(keys)) for name, keys in rules.items()}
     parts = [_INTRODUCTION.format(**joined)]
     for kind, title in _TABLES:
         parts.append(f"\n## {title}\n\n{_summary(kind)}\n\n| key | what | type | default |\n")

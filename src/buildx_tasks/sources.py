@@ -116,7 +116,9 @@ def _merged(base: Any, over: Any) -> Any:
     if isinstance(base, dict) and isinstance(over, dict):
         return {
             **base,
-            **{key: _merged(base[key], item) if key in base else item for key, item in over.items()},
+            **{
+                key: _merged(base[key], item) if key in base else item for key, item in over.items()
+            },
         }
     return over
 

@@ -238,9 +238,7 @@ def _progress_line(c: Context) -> Callable[[Any], None]:
     return lambda result: _say(f"{result.cell}: {result.status}")
 
 
-@task(
-    iterable=["target", "overlay", "set_"], help={"target": _SELECTION["target"], **_INPUT}
-)
+@task(iterable=["target", "overlay", "set_"], help={"target": _SELECTION["target"], **_INPUT})
 @_plainly
 def push(c: Context, target: list[str], overlay: list[str], set_: list[str]) -> None:
     """Push the selected targets' tags, and read back what the registry then holds."""

@@ -73,7 +73,7 @@ class Variables:
         for name in given.sets:
             if name not in declared:
                 known = nearest(name, declared) or f"; declared: {', '.join(declared) or 'none'}"
-                raise UsageError(f'--set: no [variable.{name}] is declared{known}')
+                raise UsageError(f"--set: no [variable.{name}] is declared{known}")
 
     def check_all(self) -> None:
         """Work out what does not hang on git, so that a wrong value is found before it is used."""
@@ -129,7 +129,7 @@ class Variables:
                 if not isinstance(value, str):
                     raise self._sources.fail(
                         (*where, "default"),
-                        f'the default of [variable.{name}] is no {kind}; give it one or '
+                        f"the default of [variable.{name}] is no {kind}; give it one or "
                         f'change its type to "{_kind(value)}"',
                         value=True,
                     )
@@ -157,7 +157,8 @@ class Variables:
             return float(low) if "." in low else int(low)
         wanted = "true or false" if kind == "bool" else "a number"
         raise self._sources.fail(
-            ("variable", name), f'[variable.{name}] must be {wanted}, not "{raw}"{self._origin(name)}'
+            ("variable", name),
+            f'[variable.{name}] must be {wanted}, not "{raw}"{self._origin(name)}',
         )
 
     def _origin(self, name: str) -> str:
@@ -295,7 +296,9 @@ class Variables:
             return str(platforms.host_platform())
         if not name:
             raise self._sources.fail(
-                path, '"${}" names no variable; write ${NAME}, or $${ for the characters', value=True
+                path,
+                '"${}" names no variable; write ${NAME}, or $${ for the characters',
+                value=True,
             )
         known = [*self._declared, *(local or ()), *(f"git.{key}" for key in self._git.names)]
         hint = nearest(name, known)

@@ -38,7 +38,7 @@ def no_docker(tmp_path: Path) -> dict[str, str]:
         (None, ["build"], "buildx.toml: not found in"),
         ("[target.a\n", ["build"], "buildx.toml:1:10: not valid TOML:"),
         ("[target.a]\ntgas = []", ["verify"], 'unknown key "tgas" in [target.a]; did you mean'),
-        ("[target.a]\n", ["push"], "buildx.toml:1:9: [target.a] is empty"),
+        ("[target.a]\n", ["push"], 'target "a" has no tags, so its image cannot be found'),
         (GOOD + "[group.g]\ntargets = ['g']", ["plan"], "groups contain each other: g → g"),
         ('[target.a]\nplatforms = ["linux"]', ["setup"], '"linux" is no platform'),
         (GOOD, ["build", "-t", "ap"], 'unknown target "ap"; did you mean "app"?'),
