@@ -52,7 +52,7 @@ def types(session: nox.Session) -> None:
 @nox.session(python=found_pythons())
 def unit(session: nox.Session) -> None:
     """Test without engine, on every supported Python found."""
-    session.install("-e", ".", "pytest>=8", "hypothesis")
+    session.install("-e", ".", "pytest>=8", "hypothesis", "jsonschema", "taplo")
     session.run("pytest", "tests/unit", *session.posargs)
 
 

@@ -87,13 +87,11 @@ def write_services(folder: Path, count: int) -> None:
     for name, target in targets.items():
         lines.append(f"[target.{name}]\n")
         for key, value in target.items():
-            pairs = [f"{k} = {json.dumps(v)}" for k, v in value.items()] if key in MAPS else []
+            table = value if isinstance(value, dict) else {}
+            pairs = [f"{k} = {json.dumps(v)}" for k, v in table.items()]
             shown = f"{{ {', '.join(pairs)} }}" if pairs else json.dumps(value)
             lines.append(f"{key} = {shown}\n")
     (folder / "buildx.toml").write_text("".join(lines))
-
-
-MAPS = frozenset({"args", "labels"})
 
 
 def scale(folder: Path, rounds: int) -> None:

@@ -124,7 +124,8 @@ def expand(sources: Sources, variables: Variables, git: Git) -> Config:
         rest = {key: value for key, value in data.items() if key != "target"}
         data = {**variables.fill(rest, ()), "target": data["target"]}
         plain = variables.fill(plain, ("target",))
-    tables, matrices = {}, {}
+    tables: dict[str, _Table] = {}
+    matrices: dict[str, list[str]] = {}
     for name, table in data["target"].items():
         path = ("target", name)
         if "matrix" not in table:
@@ -422,10 +423,7 @@ class _Expansion:
     def _with_metadata(self, name: str, attributes: Attributes, data: dict[str, Any]) -> Attributes:
         where = (*self._tables[name].path, "metadata")
         found = metadata.facts(self._git)
-        if found:
-            tags = metadata.tags(found, data.get("tags", metadata.KINDS))
-        else:
-            tags = []
+        tags = metadata.tags(found, data.get("tags", metadata.KINDS)) if found else []
         if not tags and "fallback" in data:
             tags = [data["fallback"]]
         if not tags:
@@ -474,7 +472,7 @@ class _Expansion:
 
     def check_links(self, targets: dict[str, Target]) -> None:
         """Refuse links to unknown targets, circles, and platforms that the other does not have."""
-        graph = {name: list(linked.values()) for name, t in targets.items() if (linked := links(t))}
+        graph = {name: list(way.values()) for name, t in targets.items() if (way := links(t))}
         for name in graph:
             for key, linked in links(targets[name]).items():
                 where = self._stands(name, *key.split(".", 1))
@@ -485,9 +483,9 @@ class _Expansion:
                         + (nearest(linked, targets) or "; declare it"),
                         value=True,
                     )
-                if way := cycle(graph, name):
+                if circle := cycle(graph, name):
                     raise self._sources.fail(
-                        where, f"targets build on each other: {way}; remove one link"
+                        where, f"targets build on each other: {circle}; remove one link"
                     )
                 theirs = set(map(platforms.parse, targets[linked].platforms))
                 ours = [p for p in targets[name].platforms if platforms.parse(p) not in theirs]
@@ -545,7 +543,7 @@ def file_name(path: str, platform: Platform) -> str:
 
     ``dist/hello.arm64``, ``dist/hello-linux-arm64`` and ``dist/arm64/hello`` are all ``hello``.
     """
-    folder, _, base = path.rpartition("/")
+    base = path.rpartition("/")[2]
     if not base:
         return ""
     architecture = {platform.architecture, platform.architecture + platform.variant}

@@ -100,4 +100,4 @@ class Git:
         address = f"https://{shell[1]}/{shell[2]}" if shell else url
         # A token in the URL must not end in a label.
         address = re.sub(r"^(https?://)[^@/]*@", r"\1", address)
-        return address[: -len(".git")] if address.endswith(".git") else address
+        return address.removesuffix(".git")

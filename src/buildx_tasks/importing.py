@@ -84,7 +84,7 @@ def _bake(c: Context, path: Path, *options: str) -> Any:
 def _target(attributes: dict[str, Any]) -> dict[str, Any]:
     target: dict[str, Any] = {}
     for key, value in attributes.items():
-        if (key, value) in (("dockerfile", "Dockerfile"), ("context", ".")):  # noqa: PLR6201
+        if (key, value) in (("dockerfile", "Dockerfile"), ("context", ".")):
             continue
         if key in _COMPOSABLE:
             target[key] = [_ours(as_csv(key, entry) or entry) for entry in value]

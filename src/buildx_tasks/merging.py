@@ -109,7 +109,7 @@ def entitled(attributes: Attributes) -> Attributes:
 def _clean(context: str) -> str:
     if _REMOTE.match(context):
         return context
-    return posixpath.normpath(context[len(_CWD) :] if context.startswith(_CWD) else context)
+    return posixpath.normpath(context.removeprefix(_CWD))
 
 
 _CWD = "cwd://"  # bake's mark for a path of the caller's machine

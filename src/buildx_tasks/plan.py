@@ -142,7 +142,7 @@ def _declared(target: Target) -> tuple[Platform, ...]:
     return _parsed(tuple(target.attributes.get("platforms", ())))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _parsed(written: tuple[str, ...]) -> tuple[Platform, ...]:
     return tuple(map(platforms.parse, written)) or (platforms.host_platform(),)
 
@@ -358,19 +358,13 @@ def summary(plan: Plan) -> dict[str, Any]:
 
 def rows(plan: Plan) -> list[tuple[str, ...]]:
     """Return the plan as rows for people: each cell's name, tags, exports and what it is built on."""
-    found = []
+    found: list[tuple[str, ...]] = []
     for target in plan.targets:
         helping = helpers.described(target.spec, target.name, _selected(target))
-        for cell in target.cells:
-            found.append(
-                (
-                    str(cell),
-                    ", ".join(target.spec.tags) or "-",
-                    "; ".join(as_csv("output", e) or e["type"] for e in target.spec.output)
-                    or "image store",
-                    ", ".join(dict.fromkeys(links(target.spec).values())),
-                )
-            )
+        exports = "; ".join(as_csv("output", e) or e["type"] for e in target.spec.output)
+        base = ", ".join(dict.fromkeys(links(target.spec).values()))
+        tags = ", ".join(target.spec.tags) or "-"
+        found += [(str(cell), tags, exports or "image store", base) for cell in target.cells]
         found += [(f"  {name}", "-", "helper", words) for name, words in helping.items()]
     return found
 

@@ -55,7 +55,7 @@ class Platform(NamedTuple):
         return "/".join(part for part in self if part)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def parse(text: str) -> Platform:
     """Return the normalised platform that ``text`` names.
 

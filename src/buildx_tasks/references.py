@@ -34,7 +34,7 @@ class Reference(NamedTuple):
         return f"{self.registry}/{self.repository}:{self.tag}"
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def parse(text: str) -> Reference:
     """Return the reference with the registry and tag that docker fills in.
 

@@ -82,7 +82,8 @@ def _summary(kind: Any) -> str:
 
 
 def _rows(kind: Any) -> Iterator[tuple[str, str, str, str]]:
-    for field in sorted(msgspec.inspect.type_info(kind).fields, key=lambda f: f.encode_name):
+    described: Any = msgspec.inspect.type_info(kind)
+    for field in sorted(described.fields, key=lambda f: f.encode_name):
         what = _description(field.type).replace("|", "\\|")
         default = field.default
         if default is msgspec.NODEFAULT or default is None or isinstance(default, msgspec.Struct):

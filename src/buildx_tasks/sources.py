@@ -168,6 +168,7 @@ def _read(path: Path, prefix: KeyPath = ()) -> Source:
         raise ConfigError(f"{path.name}:{line}:{column}: not valid TOML: {reason}") from None
     except RecursionError:
         raise ConfigError(f"{path.name}:1:1: tables or lists are nested too deeply") from None
+    inner: Any = data
     for step in prefix:
-        data = data.get(step, {}) if isinstance(data, dict) else {}
-    return Source(path.name, text, data if isinstance(data, dict) else {}, prefix)
+        inner = inner.get(step, {}) if isinstance(inner, dict) else {}
+    return Source(path.name, text, inner if isinstance(inner, dict) else {}, prefix)

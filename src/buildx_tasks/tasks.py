@@ -267,7 +267,7 @@ def push(c: Context, target: list[str], overlay: list[str], set_: list[str]) -> 
     },
 )
 @_plainly
-def plan(  # noqa: D417
+def plan(
     c: Context,  # noqa: ARG001
     target: list[str],
     platform: list[str],

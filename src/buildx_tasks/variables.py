@@ -200,7 +200,7 @@ class Variables:
                     filled[key] = {"unset": True}
             return filled
         if isinstance(data, list):
-            items = []
+            items: list[Any] = []
             for number, item in enumerate(data):
                 try:
                     value = self.fill(item, (*path, number), local)
@@ -249,15 +249,14 @@ class Variables:
                 )
             value = self._look_up(match[1], path, local)
             if isinstance(value, (list, dict)):
-                raise self._sources.fail(
-                    path,
-                    f"${{{match[1]}}} is a {'list' if isinstance(value, list) else 'table'} and "
-                    "cannot stand inside a text; use it as an element of a list"
-                    if isinstance(value, list)
-                    else f"${{{match[1]}}} is a table; name one of its keys, as in "
-                    f"${{{match[1]}.{next(iter(value), 'key')}}}",
-                    value=True,
-                )
+                if isinstance(value, list):
+                    wrong = (
+                        "is a list and cannot stand inside a text; use it as an element of a list"
+                    )
+                else:
+                    key = next(iter(value), "key")
+                    wrong = f"is a table; name one of its keys, as in ${{{match[1]}.{key}}}"
+                raise self._sources.fail(path, f"${{{match[1]}}} {wrong}", value=True)
             return text_of(value)
 
         return _MARK.sub(replace, text)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import random
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
@@ -16,6 +14,9 @@ from buildx_tasks import loading
 from buildx_tasks.plan import bake_definition, make_plan
 
 if TYPE_CHECKING:
+    import random
+    from pathlib import Path
+
     import pytest
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=12)

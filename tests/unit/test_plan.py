@@ -12,7 +12,7 @@ from buildx_tasks.platforms import host_platform
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from buildx_tasks.config import Config
+    from buildx_tasks.expansion import Config
 
 TEXT = """
 [group.default]
