@@ -54,12 +54,30 @@ joined, duplicates removed (`attest`: one of each type, the last).
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a whole ``buildx.toml``."""
-    schema = msgspec.json.schema(config.BuildxToml)
+    schema = _without_null(msgspec.json.schema(config.BuildxToml))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "buildx.toml",
         **schema,
     }
+
+
+def _without_null(value: Any) -> Any:
+    """Leave out null, which TOML does not have, and order what msgspec orders by Python's version."""
+    if isinstance(value, list):
+        return list(map(_without_null, value))
+    if not isinstance(value, dict):
+        return value
+    kept = {
+        key: _without_null(item)
+        for key, item in value.items()
+        if not (key == "default" and item is None)
+    }
+    if "anyOf" in kept:
+        options = [option for option in kept.pop("anyOf") if option != {"type": "null"}]
+        options.sort(key=json_text)
+        kept = {**kept, **(options[0] if len(options) == 1 else {"anyOf": options})}
+    return kept
 
 
 def reference() -> str:

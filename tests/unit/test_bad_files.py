@@ -572,7 +572,7 @@ def test_10_000_mutated_files_never_give_a_traceback(tmp_path: Path) -> None:
     errors = 0
     for number in range(10_000):
         text = mutated(chance.choice(GOOD), chance)
-        path.write_text(text, encoding="utf-8", newline="")
+        path.write_bytes(text.encode())
         try:
             loading.load(path, environment={})
         except BuildxTasksError as error:

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from buildx_tasks import loading
+from buildx_tasks.plan import make_plan
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -11,3 +14,14 @@ def test_ci_runs_the_two_commands_of_the_readme() -> None:
     ran = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if "bootstrap" in line]
     assert block == ran
     assert len(ran) == 2
+
+
+def test_the_files_that_the_readme_shows_are_good(tmp_path: Path) -> None:
+    blocks = (ROOT / "README.md").read_text().split("```toml\n")[1:]
+    assert len(blocks) == 2
+    for block in blocks:
+        path = tmp_path / "buildx.toml"
+        path.write_text(block.split("```")[0])
+        config = loading.load(path, environment={})
+    targets = [target.name for target in make_plan(config).targets]
+    assert targets == ["app", "tools-1-24-alpine", "tools-1-25-alpine", "tools-1-25-debian"]
