@@ -122,7 +122,7 @@ def _type(kind: Any) -> str:
         return _type(kind.type)
     if isinstance(kind, found.UnionType):
         names = [_type(t) for t in kind.types if not isinstance(t, found.NoneType)]
-        return " or ".join(dict.fromkeys(names))
+        return " or ".join(sorted(set(names)))
     if isinstance(kind, found.ListType):
         return f"list of {_type(kind.item_type)}"
     if isinstance(kind, found.DictType):
