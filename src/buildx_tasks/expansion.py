@@ -12,6 +12,7 @@ from buildx_tasks import metadata, platforms, references
 from buildx_tasks.config import Builder, Emulators, Group, Verify
 from buildx_tasks.errors import nearest
 from buildx_tasks.git import GitError
+from buildx_tasks.helpers import helper_names
 from buildx_tasks.merging import (
     ATTRIBUTES,
     PLAIN,
@@ -86,7 +87,6 @@ class Config(NamedTuple):
     group: dict[str, Group]
     builder: Builder | None
     emulators: Emulators
-    variables: dict[str, Any]
 
 
 class _Table(NamedTuple):
@@ -149,6 +149,7 @@ def expand(sources: Sources, variables: Variables, git: Git) -> Config:
     work = _Expansion(sources, git, tables, data.get("defaults", {}))
     targets = {name: work.finish(name) for name in tables}
     work.check_links(targets)
+    work.check_helpers(targets)
     groups = _groups(data.get("group", {}), matrices, targets, sources)
     work.check_tags({name: targets[name] for name in members(groups, default(targets, groups))})
     builder = data.get("builder")
@@ -157,7 +158,6 @@ def expand(sources: Sources, variables: Variables, git: Git) -> Config:
         groups,
         msgspec.convert(builder, Builder) if builder else None,
         msgspec.convert(data.get("emulators", {}), Emulators),
-        variables.values(),
     )
 
 
@@ -468,6 +468,18 @@ class _Expansion:
                         self._stands(name, "tags", number),
                         f'tag "{tag}" is already the one of target "{owner}"; '
                         "give each target tags of its own",
+                    )
+
+    def check_helpers(self, targets: dict[str, Target]) -> None:
+        """Refuse a target with the name of another one's helper."""
+        for name, target in targets.items():
+            if not (target.files or target.overrides):
+                continue
+            for helper in helper_names(target, name, map(platforms.parse, target.platforms)):
+                if helper in targets:
+                    raise self._sources.fail(
+                        self._tables[helper].path,
+                        f'"{helper}" is the name of a helper of target "{name}"; rename this one',
                     )
 
     def check_links(self, targets: dict[str, Target]) -> None:

@@ -10,10 +10,10 @@ Asked for since 2020: https://github.com/docker/buildx/issues/272, …/792
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from buildx_tasks.expansion import Target
     from buildx_tasks.merging import Attributes
@@ -128,7 +128,7 @@ def _slug(platform: Platform) -> str:
     return str(platform).replace("/", "-").replace(".", "-")
 
 
-def helper_names(target: Target, name: str, declared: Mapping[Platform, Any]) -> list[str]:
+def helper_names(target: Target, name: str, declared: Iterable[Platform]) -> list[str]:
     """Return all names that a target's helpers can have."""
     names = [f"{name}--files"] if target.files else []
     return [*names, *(f"{name}--{_slug(p)}" for p in declared)] if target.overrides else names

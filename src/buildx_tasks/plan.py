@@ -333,11 +333,10 @@ def _escape(value: Any) -> Any:
 
 
 def summary(plan: Plan) -> dict[str, Any]:
-    """Return the plan as JSON data: builder, variables, targets, and the cells by name."""
+    """Return the plan as JSON data: builder, targets, and the cells by name."""
     builder = plan.config.builder
     return {
         "builder": builder and {"name": builder.name, "driver": builder.driver},
-        "variables": plan.config.variables,
         "targets": [
             {
                 "name": target.name,

@@ -92,10 +92,6 @@ class Variables:
             for other in names
         )
 
-    def values(self) -> dict[str, Any]:
-        """Return all values that are known so far, for people."""
-        return dict(self._values)
-
     def value(self, name: str) -> Any:
         """Return a declared variable's value: str, int, float, bool or list of str.
 

@@ -509,6 +509,10 @@ BAD = [
         BASE + 'args = { pull = "${P}" }\npull = "${P}"\n[variable.P]\ndefault = "x"\n',
         '4:8: "pull" must be true or false, not "x"; give the variable type = "bool"',
     ),
+    (
+        BASE + '[target.a.files]\n"linux/arm64" = "x"\n[target.a--files]\n',
+        '5:9: "a--files" is the name of a helper of target "a"; rename this one',
+    ),
 ]
 
 
