@@ -43,7 +43,8 @@ def read(c: Context, path: Path) -> dict[str, Any]:
     """Return the data of that ``buildx.toml``; raise as :func:`convert` does."""
     if not path.is_file():
         raise UsageError(f"--from: {path} is no file")
-    listed = [entry["name"] for entry in _bake(c, path, "--list", "type=targets,format=json")]
+    listing = _bake(c, path, "--list", "type=targets,format=json")
+    listed = [entry["name"] for entry in listing or ()]
     if not listed:
         raise UsageError(f"--from: {path.name} declares no target")
     everything = _bake(c, path, "--print", *listed)
