@@ -66,6 +66,8 @@ def _without_null(value: Any) -> Any:
     """Leave out null, which TOML does not have, and order what msgspec orders by Python's version."""
     if isinstance(value, list):
         return list(map(_without_null, value))
+    if isinstance(value, str):
+        return " ".join(value.split())  # Python 3.13 indents docstrings in another way
     if not isinstance(value, dict):
         return value
     kept = {
