@@ -59,7 +59,7 @@ def unit(session: nox.Session) -> None:
 @nox.session
 def engine(session: nox.Session) -> None:
     """Test with the real engine, builders, registry and emulators."""
-    session.install("-e", ".", "pytest>=8", "hypothesis")
+    session.install("-e", ".", "pytest>=8", "hypothesis", "trustme")
     session.run("pytest", "tests/engine", *session.posargs)
 
 

@@ -11,8 +11,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from buildx_tasks import engine, ledger
-from buildx_tasks.builder import require_same_engine
+from buildx_tasks import builder as builders
+from buildx_tasks import engine, ledger, reach, staging
 from buildx_tasks.commands import is_dry, json_text, locked, query, run, write_file
 from buildx_tasks.errors import BuildError, ConfigError, EngineError
 from buildx_tasks.expansion import LINK
@@ -40,13 +40,15 @@ class Built(NamedTuple):
     """One target after a build.
 
     ``digest`` is the image index's (the manifest's where there is one platform and no attestation),
-    ``""`` for exported files; ``seconds`` is how long buildx worked on the target.
+    ``""`` for exported files; ``seconds`` is how long buildx worked on the target; ``staged`` is the
+    reference that holds it in a registry, ``""`` where the engine has it.
     """
 
     target: str
     platforms: tuple[Platform, ...]
     digest: str
     seconds: float | None
+    staged: str = ""
 
 
 def build(
@@ -58,17 +60,17 @@ def build(
 
     Raises:
         BuildError: bake failed, and has said why.
-        EngineError: it failed because of the engine, buildx, the builder or the image store.
+        EngineError: it failed because of the engine, buildx, the builder or the image store, or
+            there are cells that nothing here can build.
 
     """
-    builder = plan.config.builder
-    if builder:
-        require_same_engine(c, builder)
+    if plan.config.builder:
+        builders.require_same_engine(c, plan.config.builder)
     require_files(plan, root)
     require_new_enough(c, plan)
     parts = batches(plan)
     built: list[Built] = []
-    with _alone(c, root):
+    with _alone(c, root), _builder(c, plan, root) as builder:
         for number, part in enumerate(parts, start=1):
             if len(parts) > 1:
                 print(
@@ -76,9 +78,23 @@ def build(
                     file=sys.stderr,
                     flush=True,
                 )
-            built += _run_bake(c, part, root, progress=progress, no_cache=no_cache, pull=pull)
+            options = _options(progress, no_cache=no_cache, pull=pull)
+            built += _run_bake(c, part, root, builder, options)
     order = {target.name: number for number, target in enumerate(plan.targets)}
     return sorted(built, key=lambda item: order[item.target])
+
+
+def _builder(c: Context, plan: Plan, root: Path) -> AbstractContextManager[Builder | None]:
+    """Return the builder to use; a dry run takes it as it should be."""
+    if is_dry(c):
+        return nullcontext(builders.meant(plan.config, root))
+    return reach.required(c, plan, root)
+
+
+def _options(progress: str, *, no_cache: bool, pull: bool) -> list[str]:
+    options = ["--progress", progress]
+    options += ["--no-cache"] if no_cache else []
+    return [*options, *(["--pull"] if pull else [])]
 
 
 def _alone(c: Context, root: Path) -> AbstractContextManager[None]:
@@ -132,10 +148,10 @@ def require_new_enough(c: Context, plan: Plan) -> None:
 
 
 def _run_bake(
-    c: Context, plan: Plan, root: Path, *, progress: str, no_cache: bool, pull: bool
+    c: Context, plan: Plan, root: Path, builder: Builder | None, options: list[str]
 ) -> list[Built]:
-    builder = plan.config.builder
-    definition = build_definition(plan)
+    staged = {t.name: staging.tag_of(t) for t in plan.targets if staging.needed(builder, t)}
+    definition = build_definition(plan, staged)
     text = json_text(definition)
     metadata = root / METADATA_FILE
     if is_dry(c):
@@ -146,33 +162,23 @@ def _run_bake(
     else:
         write_file(root / BAKE_FILE, text)
         metadata.unlink(missing_ok=True)
-    options = ["--progress", progress]
-    options += ["--no-cache"] if no_cache else []
-    options += ["--pull"] if pull else []
     for permission in permissions(definition["target"], root):
-        options += ["--allow", permission]
+        options = [*options, "--allow", permission]
     files = ["--file", BAKE_FILE, "--metadata-file", METADATA_FILE]
-    argv = [*_buildx(builder, "bake"), *files, *options]
-    result = run(c, argv, folder=root, tty=progress in ("auto", "tty"))
+    argv = [*builders.command(builder, "bake"), *files, *options]
+    result = run(c, argv, folder=root, tty=options[1] in ("auto", "tty"))
     if is_dry(c):
         return []
     if not result.ok:
         widest = max((target.platforms for target in plan.targets), key=len)
+        reach.explain_loss(c, builder, result.stdout + result.stderr)
         engine.explain_failure(c, widest, builder.name if builder else None)
         raise BuildError("the build failed; buildx says why above")
     # bake writes no metadata where targets were only checked (call).
     facts = json.loads(metadata.read_text(encoding="utf-8")) if metadata.exists() else {}
-    built = _read_results(c, plan, facts)
+    built = _read_results(c, plan, builder, staged, facts)
     ledger.record(root, "built", [_entry(plan, item) for item in built])
     return built
-
-
-def _buildx(builder: Builder | None, *command: str) -> list[str]:
-    if builder is None:
-        return ["docker", "buildx", *command]
-    # buildx takes the builder of a docker context only under that context.
-    context = ["--context", builder.name] if builder.driver == "docker" else []
-    return ["docker", *context, "buildx", "--builder", builder.name, *command]
 
 
 def permissions(targets: dict[str, Attributes], root: Path) -> list[str]:
@@ -217,18 +223,29 @@ def _outside(root: Path, place: str) -> Path | None:
     return None if resolved.is_relative_to(root.resolve()) else resolved
 
 
-def _read_results(c: Context, plan: Plan, metadata: dict[str, Any]) -> list[Built]:
-    seconds = _seconds_by_build(c, plan.config.builder)
-    return [
-        Built(
-            target.name,
-            target.platforms,
-            facts.get("containerimage.digest", "") if target.is_image else "",
-            seconds.get(facts.get("buildx.build.ref", "")),
+def _read_results(
+    c: Context,
+    plan: Plan,
+    builder: Builder | None,
+    staged: dict[str, str],
+    metadata: dict[str, Any],
+) -> list[Built]:
+    seconds = _seconds_by_build(c, builder)
+    built = []
+    for target in plan.targets:
+        facts = metadata.get(target.name, {})
+        digest = facts.get("containerimage.digest", "") if target.is_image else ""
+        tag = staged.get(target.name)
+        built.append(
+            Built(
+                target.name,
+                target.platforms,
+                digest,
+                seconds.get(facts.get("buildx.build.ref", "")),
+                staging.by_digest(tag, digest) if tag else "",
+            )
         )
-        for target in plan.targets
-        for facts in [metadata.get(target.name, {})]
-    ]
+    return built
 
 
 def _seconds_by_build(c: Context, builder: Builder | None) -> dict[str, float]:
@@ -236,7 +253,7 @@ def _seconds_by_build(c: Context, builder: Builder | None) -> dict[str, float]:
 
     bake's metadata file has no times for images of several platforms, the build records have.
     """
-    result = query(c, [*_buildx(builder, "history", "ls"), "--format", "json"])
+    result = query(c, [*builders.command(builder, "history", "ls"), "--format", "json"])
     records = [json.loads(line) for line in result.stdout.splitlines()] if result.ok else []
     return {
         record["ref"]: (_time(record["completed_at"]) - _time(record["created_at"])).total_seconds()
@@ -258,4 +275,5 @@ def _entry(plan: Plan, item: Built) -> dict[str, Any]:
         "platforms": [str(platform) for platform in item.platforms],
         "digest": item.digest,
         "tags": tags,
+        **({"staged": item.staged} if item.staged else {}),
     }

@@ -1,35 +1,73 @@
-"""The declared builder and emulators against the real ones: look, make ready what is missing."""
+"""Builders as buildx has them, the one that is meant, and the commands that name it."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from buildx_tasks import emulators, engine, ledger, platforms
-from buildx_tasks.commands import is_dry, query, run
+from buildx_tasks import engine, ledger, platforms
+from buildx_tasks.commands import query
+from buildx_tasks.config import Builder
 from buildx_tasks.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
+    from pathlib import Path
 
     from invoke import Context
 
-    from buildx_tasks.config import Builder
     from buildx_tasks.expansion import Config
     from buildx_tasks.platforms import Platform
 
+# Made where nothing is declared and the engine's own cannot do the job.
+FALLBACK = Builder("buildx-tasks", "docker-container")
+CURRENT_VARIABLE = "BUILDX_BUILDER"  # buildx's own, for who wants another builder just now
+
+
+class NodeState(NamedTuple):
+    """One node as buildx lists it.
+
+    ``platforms`` holds the ones that were pinned to it first, then those its machine can run, its
+    own before the emulated ones; just the pinned ones while it does not answer. ``files`` maps the
+    names of configuration files to their content in base64.
+    """
+
+    name: str
+    endpoint: str
+    status: str
+    platforms: tuple[Platform, ...] = ()
+    driver_opts: dict[str, str] = {}  # noqa: RUF012 - never written to
+    flags: tuple[str, ...] = ()
+    files: dict[str, str] = {}  # noqa: RUF012 - never written to
+    error: str = ""
+
+    @property
+    def running(self) -> bool:
+        """Whether the node answers."""
+        return self.status == "running"
+
 
 class BuilderState(NamedTuple):
-    """One builder as buildx lists it."""
+    """One builder as buildx lists it; ``driver`` is ``""`` where it does not answer."""
 
     name: str
     driver: str
     current: bool
-    running: bool
-    platforms: frozenset[Platform]
+    nodes: tuple[NodeState, ...] = ()
+    error: str = ""
+
+    @property
+    def running(self) -> bool:
+        """Whether every node answers."""
+        return bool(self.nodes) and all(node.running for node in self.nodes)
+
+    @property
+    def platforms(self) -> frozenset[Platform]:
+        """What the nodes that answer can build, natively or emulated."""
+        return frozenset(p for node in self.nodes if node.running for p in node.platforms)
 
 
 def states(c: Context) -> dict[str, BuilderState]:
@@ -46,102 +84,87 @@ def states(c: Context) -> dict[str, BuilderState]:
     found = {}
     for line in result.stdout.splitlines():
         entry = json.loads(line)
-        nodes = entry.get("Nodes") or []
+        nodes = tuple(map(_node, entry.get("Nodes") or []))
         found[entry["Name"]] = BuilderState(
-            entry["Name"],
-            entry["Driver"],
-            entry["Current"],
-            bool(nodes) and all(node.get("Status") == "running" for node in nodes),
-            frozenset(_parsed(text for node in nodes for text in node.get("Platforms") or [])),
+            entry["Name"], entry["Driver"], entry["Current"], nodes, entry.get("Err") or ""
         )
     return found
+
+
+def _node(entry: dict[str, Any]) -> NodeState:
+    return NodeState(
+        entry.get("Name") or "",
+        entry.get("Endpoint") or "",
+        entry.get("Status") or "",
+        tuple(_parsed(entry.get("Platforms") or [])),
+        entry.get("DriverOpts") or {},
+        tuple(entry.get("Flags") or ()),
+        entry.get("Files") or {},
+        entry.get("Err") or "",
+    )
 
 
 def _parsed(texts: Iterable[str]) -> Iterable[Platform]:
     for text in texts:
         # BuildKit may know platforms that no image can declare here.
         with contextlib.suppress(ValueError):
-            yield platforms.parse(text.rstrip("*"))
+            yield platforms.parse(text.strip().rstrip("*"))
 
 
-def setup(c: Context, config: Config, root: Path) -> list[str]:
-    """Make the emulators and the declared builder ready; return what was changed, in words.
+def pinned(c: Context, name: str) -> dict[str, frozenset[Platform]]:
+    """Return the platforms that were pinned to each node; only ``inspect`` marks them, with ``*``.
 
-    Raises:
-        EngineError: something is missing that this cannot make.
-
+    Its text holds the files of certificates too, keys included: it is never shown.
     """
-    client = engine.connect()
-    declared = config.builder
-    known = states(c)
-    state = known.get(declared.name) if declared else None
-    in_use = next((builder for builder in known.values() if builder.current), None)
-    changes = emulators.make_ready(c, config, client, root, state or in_use)
-    if declared is None or (declared.driver == "docker" and declared.name == "default"):
-        if changes:
-            _bootstrap(c, root, declared.name if declared else None)
-        return changes
-    # A builder that does not answer has no driver in the list.
-    if state and state.driver not in ("", declared.driver):
-        raise EngineError(
-            f'builder "{declared.name}" exists with driver {state.driver}, declared is '
-            f"{declared.driver}; remove it ({_shown(_removal(state.name, state.driver))}) "
-            "or give [builder] another name"
-        )
-    created = state is None
-    for argv, change in _builder_commands(c, declared, state):
-        if not run(c, argv, folder=root, hide=True).ok and not is_dry(c):
-            raise EngineError(f"{_shown(argv)} failed; run it to see why")
-        changes.append(change)
-    if created and not is_dry(c):
-        # Before the bootstrap: a builder that does not start is ours to clean up all the same.
-        ledger.record(root, "created", [{"builder": declared.name, "driver": declared.driver}])
-    if changes or not (state and state.running):
-        _bootstrap(c, root, declared.name)
-        changes.append(f'bootstrapped builder "{declared.name}"')
-    return changes
+    found: dict[str, frozenset[Platform]] = {}
+    node = ""
+    nodes = query(c, ["docker", "buildx", "inspect", name]).stdout.partition("\nNodes:\n")[2]
+    for line in nodes.splitlines():
+        key, _, value = line.partition(":")
+        if key == "Name":
+            node = value.strip()
+            found[node] = frozenset()
+        elif key == "Platforms":
+            starred = [text for text in value.split(",") if text.strip().endswith("*")]
+            found[node] = frozenset(_parsed(starred))
+    return found
 
 
-def _builder_commands(
-    c: Context, declared: Builder, state: BuilderState | None
-) -> list[tuple[list[str], str]]:
-    if declared.driver == "docker":
-        return _context_commands(c, declared, state)
-    commands = []
-    if state is None:
-        argv = ["docker", "buildx", "create", "--name", declared.name, "--driver", declared.driver]
-        for key, value in declared.driver_opts.items():
-            argv += ["--driver-opt", f"{key}={value}"]
-        if declared.endpoint:
-            argv.append(declared.endpoint)
-        commands.append((argv, f'created builder "{declared.name}" ({declared.driver})'))
-    if state is None or not state.current:
-        argv = ["docker", "buildx", "use", declared.name]
-        commands.append((argv, f'builder "{declared.name}" is now the one in use'))
-    return commands
+def meant(config: Config, root: Path) -> Builder | None:
+    """Return the builder of all builds: the declared one, or the one that setup made instead.
 
-
-def _context_commands(
-    c: Context, declared: Builder, state: BuilderState | None
-) -> list[tuple[list[str], str]]:
-    """Return how the engine's own builder gets the declared name.
-
-    buildx has one ``docker`` builder for each docker context, and cannot create others.
-    Source: https://docs.docker.com/build/builders/drivers/docker/
+    None is the engine's own, or what ``BUILDX_BUILDER`` names.
     """
-    source = declared.endpoint or query(c, ["docker", "context", "show"]).stdout.strip()
-    if state is None:
-        description = "the engine's own builder, made by buildx-tasks"
-        argv = ["docker", "context", "create", declared.name]
-        argv += ["--description", description, "--docker", f"from={source}"]
-        return [(argv, f'created builder "{declared.name}" (docker, the engine of {source})')]
-    if _context_host(c, declared.name) != _context_host(c, source):
-        argv = ["docker", "context", "update", declared.name, "--docker", f"from={source}"]
-        return [(argv, f'builder "{declared.name}" now uses the engine of {source}')]
-    return []
+    if config.builder or overridden():
+        return config.builder
+    events = [e for e in ledger.read(root) if e.get("builder") == FALLBACK.name]
+    made = bool(events) and events[-1]["event"] == "created"
+    return FALLBACK if made else None
 
 
-def _context_host(c: Context, name: str) -> str:
+def command(builder: Builder | None, *words: str) -> list[str]:
+    """Return the ``docker buildx`` command with these words, for the builder that is meant."""
+    if builder is None:
+        if overridden():
+            return ["docker", "buildx", *words]
+        return ["docker", "buildx", "--builder", engine.context_name(), *words]
+    # buildx takes the builder of a docker context only under that context.
+    context = ["--context", builder.name] if builder.driver == "docker" else []
+    return ["docker", *context, "buildx", "--builder", builder.name, *words]
+
+
+def overridden() -> bool:
+    """Say whether ``BUILDX_BUILDER`` names another builder than the engine's own."""
+    return bool(os.environ.get(CURRENT_VARIABLE))
+
+
+def name_of(builder: Builder | None) -> str:
+    """Return the name that buildx lists the builder under."""
+    return builder.name if builder else os.environ.get(CURRENT_VARIABLE) or engine.context_name()
+
+
+def context_host(c: Context, name: str) -> str:
+    """Return the engine's address in a docker context; ``""`` where there is no such context."""
     template = "{{.Endpoints.docker.Host}}"
     argv = ["docker", "context", "inspect", name, "--format", template]
     return str(query(c, argv).stdout.strip())
@@ -156,10 +179,10 @@ def require_same_engine(c: Context, declared: Builder) -> None:
         EngineError: they are two engines.
 
     """
-    if declared.driver != "docker" or declared.endpoint or not _engine_chosen():
+    if declared.driver != "docker" or declared.endpoint or not engine.chosen():
         return
-    used = _context_host(c, query(c, ["docker", "context", "show"]).stdout.strip())
-    built_on = _context_host(c, declared.name)
+    used = context_host(c, engine.context_name())
+    built_on = context_host(c, declared.name)
     if built_on and built_on != used:
         raise EngineError(
             f'builder "{declared.name}" is the engine at {built_on}, but docker uses the one at '
@@ -167,46 +190,18 @@ def require_same_engine(c: Context, declared: Builder) -> None:
         )
 
 
-def _engine_chosen() -> bool:
-    if os.environ.get("DOCKER_HOST") or os.environ.get("DOCKER_CONTEXT"):
-        return True
-    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
-    try:
-        return bool(json.loads((folder / "config.json").read_text("utf-8")).get("currentContext"))
-    except (OSError, ValueError):
-        return False
+def require_driver(c: Context, driver: str) -> None:
+    """Raise if this buildx was built without a driver, as with ``cloud`` outside Docker Desktop.
 
+    Raises:
+        EngineError: it does not have the driver.
 
-def _bootstrap(c: Context, root: Path, name: str | None) -> None:
-    argv = ["docker", "buildx", "inspect", "--bootstrap", *([name] if name else [])]
-    result = run(c, argv, folder=root, hide=True)
-    if not result.ok and not is_dry(c):
-        raise EngineError(f"the builder does not start: {result.stderr.strip().splitlines()[-1]}")
-
-
-def _removal(name: str, driver: str) -> list[str]:
-    if driver == "docker":
-        return ["docker", "context", "rm", "--force", name]
-    return ["docker", "buildx", "rm", "--force", name]
-
-
-def _shown(argv: Sequence[str]) -> str:
-    return " ".join(argv)
-
-
-def remove_created(c: Context, root: Path) -> list[str]:
-    """Remove the builders that setup created (as the ledger has it); return what was removed."""
-    created = {
-        entry["builder"]: entry["driver"]
-        for entry in ledger.read(root)
-        if entry["event"] == "created"
-    }
-    removed = []
-    actual = states(c) if created else {}
-    for name, driver in created.items():
-        if name in actual and actual[name].driver == driver:
-            result = run(c, _removal(name, driver), folder=root, hide=True)
-            if not result.ok and not is_dry(c):
-                raise EngineError(f'builder "{name}" cannot be removed: {result.stderr.strip()}')
-            removed.append(f'builder "{name}"')
-    return removed
+    """
+    text = query(c, ["docker", "buildx", "create", "--help"]).stdout
+    available = re.search(r"available:((?:\s*\"[a-z-]+\",?)+)", text)
+    known = re.findall(r'"([a-z-]+)"', available[1]) if available else []
+    if known and driver not in known:
+        raise EngineError(
+            f'this buildx has no driver "{driver}"; it has: docker, {", ".join(known)}; '
+            "install Docker's own buildx, or declare another driver"
+        )

@@ -5,14 +5,20 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from buildx_tasks import builder, engine, images, ledger
+from buildx_tasks import builder as builders
+from buildx_tasks import engine, images, ledger, nodes, reconcile
 from buildx_tasks.commands import is_dry, run
 from buildx_tasks.errors import EngineError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from invoke import Context
+
+    from buildx_tasks.builder import BuilderState
+    from buildx_tasks.config import Builder
+    from buildx_tasks.expansion import Config
 
 
 def clean(c: Context, root: Path) -> list[str]:
@@ -24,7 +30,7 @@ def clean(c: Context, root: Path) -> list[str]:
         EngineError: the engine does not answer, or refuses.
 
     """
-    removed = [*_remove_images(c, root), *builder.remove_created(c, root)]
+    removed = [*_remove_images(c, root), *_remove_created(c, root)]
     folder = root / ledger.FOLDER
     if folder.exists():
         if is_dry(c):
@@ -35,15 +41,86 @@ def clean(c: Context, root: Path) -> list[str]:
     return removed
 
 
+def clean_builder(c: Context, config: Config, root: Path) -> list[str]:
+    """Remove the declared builder (without a declared one: what setup made instead); say what went.
+
+    Nodes that are not declared stay, and so does a builder or context of that name of another kind.
+
+    Raises:
+        EngineError: it is not what is declared, or buildx refuses.
+
+    """
+    declared = config.builder or builders.meant(config, root)
+    state = builders.states(c).get(declared.name) if declared else None
+    if declared is None or state is None:
+        return []
+    if state.driver not in ("", declared.driver):
+        raise EngineError(
+            f'builder "{declared.name}" has driver {state.driver}, declared is {declared.driver}; '
+            f"it is left alone ({' '.join(_removal(declared.name, state.driver))} removes it)"
+        )
+    if declared.driver == "docker" and not reconcile.is_our_context(c, declared.name):
+        raise EngineError(
+            f'"{declared.name}" is a docker context that buildx-tasks did not make; it is left alone'
+        )
+    removed = _remove_builder(c, declared, state, root)
+    if not is_dry(c):
+        entry = {"builder": declared.name, "driver": declared.driver}
+        ledger.record(root, "removed", [entry])
+    return removed
+
+
+def _remove_builder(c: Context, declared: Builder, state: BuilderState, root: Path) -> list[str]:
+    ours = {node.name for node in nodes.declared(declared, root)}
+    if declared.driver in ("docker", "cloud") or all(n.name in ours for n in state.nodes):
+        _run(c, _removal(declared.name, declared.driver), root)
+        return [f'builder "{declared.name}"']
+    leaving = [node for node in state.nodes if node.name in ours]
+    for node in leaving:
+        for argv in reconcile.leaving(declared, node).commands:
+            _run(c, argv, root)
+    return [f'node "{node.name}" of builder "{declared.name}"' for node in leaving]
+
+
+def _removal(name: str, driver: str) -> list[str]:
+    if driver == "docker":
+        return ["docker", "context", "rm", "--force", name]
+    return reconcile.removal(name)
+
+
+def _run(c: Context, argv: Sequence[str], root: Path) -> None:
+    result = run(c, argv, folder=root, hide=True)
+    if not result.ok and not is_dry(c):
+        said = result.stderr.strip().splitlines()
+        raise EngineError(f"{' '.join(argv)} failed: {said[0] if said else 'it says nothing'}")
+
+
+def _remove_created(c: Context, root: Path) -> list[str]:
+    """Remove the builders that setup made, as the ledger has it; return what was removed."""
+    made: dict[str, str] = {}
+    for entry in ledger.read(root):
+        if entry["event"] == "created":
+            made[entry["builder"]] = entry["driver"]
+        elif entry["event"] == "removed":
+            made.pop(entry["builder"], None)
+    removed = []
+    actual = builders.states(c) if made else {}
+    for name, driver in made.items():
+        if name in actual and actual[name].driver == driver:
+            _run(c, _removal(name, driver), root)
+            removed.append(f'builder "{name}"')
+    return removed
+
+
 def _remove_images(c: Context, root: Path) -> list[str]:
-    built = [
-        entry for entry in ledger.read(root) if entry["event"] == "built" and entry.get("digest")
-    ]
+    entries = ledger.read(root)
+    built = [entry for entry in entries if entry["event"] == "built" and entry.get("digest")]
+    pulled = [entry["reference"] for entry in entries if entry["event"] == "pulled"]
     if not built:
         return []
     client = engine.connect()
     ours = {entry["digest"] for entry in built}
-    references = []
+    references = [one for one in dict.fromkeys(pulled) if images.stored(client, one)]
     for tag in dict.fromkeys(tag for entry in built for tag in entry["tags"]):
         image = images.stored(client, tag)
         if image and image.digest in ours:

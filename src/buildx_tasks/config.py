@@ -12,7 +12,10 @@ from typing import Annotated, Literal, Optional, Union
 
 from msgspec import Meta, Struct, field
 
+from buildx_tasks.buildkitd import Buildkitd
+
 NAME = "^[a-zA-Z0-9_-]+$"  # bake's own rule for targets and groups
+NODE_NAME = r"^[a-zA-Z][a-zA-Z0-9_.-]*$"  # buildx's own rule
 VARIABLE_NAME = "^[a-zA-Z_][a-zA-Z0-9_]*$"  # what an environment variable can be called
 REFERENCE = r"^\$\{[^{}]+\}$"  # one variable and nothing else
 
@@ -90,6 +93,14 @@ class Verify(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     timeout: Annotated[
         float, Meta(gt=0, description="Seconds after which a running container has failed")
     ] = 60.0
+
+
+class Lint(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """What ``invoke lint`` leaves out for a target."""
+
+    ignore: Annotated[
+        Texts, Meta(description="Codes not reported, as in EmulatedRun; also BuildKit's own")
+    ] = []
 
 
 TagKind = Literal["semver", "semver-minor", "semver-major", "branch", "sha", "latest"]
@@ -175,6 +186,7 @@ class Defaults(Overrides, frozen=True, forbid_unknown_fields=True, rename="kebab
         Optional[Text], Meta(description="build, check, outline or targets; default: build")
     ] = None
     description: Annotated[Optional[str], Meta(description="One line for people")] = None
+    lint: Annotated[Optional[Lint], Meta(description="What invoke lint leaves out")] = None
     metadata: Annotated[Optional[Metadata], Meta(description="Tags and labels from git")] = None
     output: Annotated[
         list[Union[str, Typed]],
@@ -263,8 +275,34 @@ class Variable(Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
+class Node(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """``[[builder.node]]``: one machine of the builder; what it leaves out, ``[builder]`` says."""
+
+    name: Annotated[
+        Optional[Annotated[str, Meta(pattern=NODE_NAME)]],
+        Meta(description="Name in docker buildx ls; default: the builder's with 0, 1, …"),
+    ] = None
+    endpoint: Annotated[
+        Optional[Text],
+        Meta(
+            description="remote: tcp://, unix://, ssh:// … of BuildKit; docker-container: a docker "
+            "context, unix://, tcp://, ssh:// of an engine; kubernetes: kubernetes:// of a context"
+        ),
+    ] = None
+    platforms: Annotated[
+        Texts, Meta(description="Platforms that are built here, because it runs them natively")
+    ] = []
+    driver_opts: Annotated[
+        TextMap, Meta(description="Options of the driver; remote: cacert, cert and key for TLS")
+    ] = {}
+    buildkitd_flags: Annotated[Texts, Meta(description="Flags of the daemon, as in --debug")] = []
+    buildkitd: Annotated[
+        Optional[Buildkitd], Meta(description="Instead of the builder's [builder.buildkitd]")
+    ] = None
+
+
 class Builder(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """``[builder]``: the builder that all builds use, created by ``setup`` under this name.
+    """``[builder]``: the builder that all builds use, made by ``setup`` as it is declared here.
 
     Source of the drivers: https://docs.docker.com/build/builders/drivers/
     """
@@ -274,14 +312,27 @@ class Builder(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
         Meta(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$", description="Name in docker buildx ls"),
     ]
     driver: Annotated[
-        Literal["docker", "docker-container", "kubernetes", "remote"],
+        Literal["docker", "docker-container", "kubernetes", "remote", "cloud"],
         Meta(description="docker is the engine's own BuildKit; the others bring one"),
     ] = "docker"
     endpoint: Annotated[
         Optional[Text],
-        Meta(description="remote: tcp:// or unix:// of BuildKit; else a docker context"),
+        Meta(
+            description="docker: the docker context to use; cloud: ORG/BUILDER; else as a node's, "
+            "where there is one node"
+        ),
     ] = None
-    driver_opts: Annotated[TextMap, Meta(description="Options of the driver")] = {}
+    platforms: Annotated[Texts, Meta(description="As a node's, where there is one node")] = []
+    driver_opts: Annotated[
+        TextMap, Meta(description="Options of the driver, for every node; see docs/builders.md")
+    ] = {}
+    buildkitd_flags: Annotated[Texts, Meta(description="Flags of every node's daemon")] = []
+    buildkitd: Annotated[
+        Optional[Buildkitd], Meta(description="Configuration of every node's daemon")
+    ] = None
+    node: Annotated[
+        list[Node], Meta(description="Several machines: [[builder.node]] for each")
+    ] = []
 
 
 class Emulators(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -308,7 +359,10 @@ class BuildxToml(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"
         dict[Annotated[str, Meta(pattern=VARIABLE_NAME)], Variable],
         Meta(description="Variables by name, for ${NAME} in any string"),
     ] = {}
-    builder: Annotated[Optional[Builder], Meta(description="Default: buildx's current one")] = None
+    builder: Annotated[
+        Optional[Builder],
+        Meta(description="Default: the engine's own, or one made where that cannot do it"),
+    ] = None
     emulators: Annotated[Emulators, Meta(description="Emulators for foreign platforms")] = (
         Emulators()
     )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-import urllib.error
-import urllib.request
-from typing import TYPE_CHECKING, NamedTuple
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from buildx_tasks import builder, emulators, engine, platforms, references
+from buildx_tasks import builder as builders
+from buildx_tasks import emulators, engine, platforms, probe, registries, setup
+from buildx_tasks.build import NEEDS
 from buildx_tasks.commands import query
 from buildx_tasks.errors import EngineError
 
@@ -17,13 +20,14 @@ if TYPE_CHECKING:
     import docker
     from invoke import Context
 
-    from buildx_tasks.builder import BuilderState
-    from buildx_tasks.config import Builder
     from buildx_tasks.expansion import Config
+    from buildx_tasks.platforms import Platform
 
 # The first with `buildx ls --format json`.
 # Source: https://github.com/docker/buildx/releases/tag/v0.14.0
 MINIMUM_BUILDX = (0, 14)
+# Below this a build of a few images of a common language fails for want of space.
+MINIMUM_FREE = 2 * 1024**3  # bytes
 
 
 class Finding(NamedTuple):
@@ -35,114 +39,153 @@ class Finding(NamedTuple):
     fix: str = ""
 
 
-def examine(c: Context, config: Config) -> Iterator[Finding]:
+def as_json(findings: list[Finding]) -> dict[str, Any]:
+    """Return the findings as JSON data: ``ok`` for the whole, and one object for each."""
+    return {
+        "ok": all(finding.ok for finding in findings),
+        "findings": [finding._asdict() for finding in findings],
+    }
+
+
+def examine(c: Context, config: Config, root: Path) -> Iterator[Finding]:
     """Yield findings one by one; what cannot be looked at for want of an engine is left out."""
-    yield _buildx(c)
+    yield _client(c)
+    buildx = _buildx(c, config)
+    yield buildx
+    client = None
     try:
         client = engine.connect()
     except EngineError as error:
-        found, _, fix = str(error).partition("; ")
-        yield Finding("engine", ok=False, found=found, fix=fix)
+        yield _failed("engine", error)
     else:
         version = client.version()
         yield Finding("engine", ok=True, found=f"{version['Version']}, API {version['ApiVersion']}")
-        yield _image_store(client)
-        try:
-            states = builder.states(c)
-        except EngineError:
-            states = {}
-        if config.builder:
-            state = states.get(config.builder.name)
-            yield _builder(c, config.builder, state)
-        else:
-            state = next((one for one in states.values() if one.current), None)
-            if state:
-                yield Finding("builder", ok=True, found=f"{state.name}, buildx's current one")
-        yield from _emulators(client, config, state)
-    yield from _registries(config)
+        yield _image_store(client, config)
+        yield from _disk(client)
+    yield from _proxies(client)
+    if buildx.ok:
+        yield from _builder(c, config, root, client)
+    if client:
+        yield from _platforms(client, config)
+    yield from registries.examine(client, config)
 
 
-def _buildx(c: Context) -> Finding:
+def _failed(subject: str, error: Exception) -> Finding:
+    found, _, fix = str(error).partition("; ")
+    return Finding(subject, ok=False, found=found, fix=fix)
+
+
+def _client(c: Context) -> Finding:
+    result = query(c, ["docker", "--version"])
+    match = re.search(r"\d+\.\d+\.\d+\S*?(?=,|\s|$)", result.stdout)
+    if not result.ok or not match:
+        fix = "install docker-cli (Debian, Ubuntu) or docker-ce-cli (Docker's packages)"
+        return Finding("client", ok=False, found="no docker command on PATH", fix=fix)
+    where = shutil.which("docker") or ""
+    return Finding("client", ok=True, found=f"{match[0]}, {where}")
+
+
+def _buildx(c: Context, config: Config) -> Finding:
     result = query(c, ["docker", "buildx", "version"])
     match = re.search(r"v?(\d+)\.(\d+)\.\d+\S*", result.stdout)
     if not result.ok or not match:
         return Finding("buildx", ok=False, found="not there", fix=engine.BUILDX_HINT)
-    if (int(match[1]), int(match[2])) < MINIMUM_BUILDX:
-        needed = ".".join(map(str, MINIMUM_BUILDX))
-        return Finding("buildx", ok=False, found=match[0], fix=f"upgrade it to {needed} or newer")
+    needed = {"its own use by these tasks": MINIMUM_BUILDX}
+    for name, target in config.target.items():
+        for attributes in target.builds:
+            for key in NEEDS.keys() & attributes.keys():
+                needed[f'"{key}" in [target.{name}]'] = NEEDS[key]
+    have = (int(match[1]), int(match[2]))
+    why, version = max(needed.items(), key=lambda item: item[1])
+    if have < version:
+        fix = f"upgrade it to {version[0]}.{version[1]} or newer, which {why} needs"
+        return Finding("buildx", ok=False, found=match[0], fix=fix)
+    if config.builder:
+        try:
+            if config.builder.driver == "cloud":
+                builders.require_driver(c, config.builder.driver)
+        except EngineError as error:
+            return _failed("buildx", error)
     return Finding("buildx", ok=True, found=match[0])
 
 
-def _image_store(client: docker.DockerClient) -> Finding:
+def _image_store(client: docker.DockerClient, config: Config) -> Finding:
     info = client.info()
     if engine.has_containerd_store(info):
         return Finding("image store", ok=True, found="containerd")
     found = f"classic ({info.get('Driver')}): one platform a tag"
+    reasons = list(setup.beyond_classic_store(config))
+    if not reasons:
+        return Finding("image store", ok=True, found=f"{found}, which is enough here")
     return Finding("image store", ok=False, found=found, fix=engine.STORE_HINT)
 
 
-def _builder(c: Context, declared: Builder, state: BuilderState | None) -> Finding:
-    subject = f"builder {declared.name}"
-    if state is None:
-        return Finding(subject, ok=False, found="not there", fix="run invoke setup")
-    if state.driver != declared.driver:
-        return Finding(
-            subject,
-            ok=False,
-            found=f"driver {state.driver}, declared is {declared.driver}",
-            fix=f"docker buildx rm {declared.name}, then invoke setup; or rename [builder]",
-        )
-    if not state.running:
-        return Finding(subject, ok=False, found="not running", fix="run invoke setup")
-    try:
-        builder.require_same_engine(c, declared)
-    except EngineError as error:
-        found, _, fix = str(error).partition("; ")
-        return Finding(subject, ok=False, found=found, fix=fix)
-    return Finding(subject, ok=True, found=f"{state.driver}, running")
+def _disk(client: docker.DockerClient) -> Iterator[Finding]:
+    folder = client.info().get("DockerRootDir", "")
+    if not emulators.is_local(client) or not Path(folder).is_dir():
+        return  # another machine's disk
+    free = shutil.disk_usage(folder).free
+    found = f"{free / 1024**3:.1f} GiB free in {folder}"
+    if free >= MINIMUM_FREE:
+        yield Finding("disk", ok=True, found=found)
+    else:
+        fix = "docker buildx prune and docker image prune free space"
+        yield Finding("disk", ok=False, found=found, fix=fix)
 
 
-def _emulators(
-    client: docker.DockerClient, config: Config, state: BuilderState | None
+def _proxies(client: docker.DockerClient | None) -> Iterator[Finding]:
+    info = client.info() if client else {}
+    for place, address in registries.proxies(info):
+        shown = registries.without_password(address)
+        subject = f"proxy {shown}"
+        if reason := registries.unreachable(address):
+            fix = f"correct it in {place}, or start it"
+            yield Finding(subject, ok=False, found=f"{place}: {reason}", fix=fix)
+        else:
+            yield Finding(subject, ok=True, found=f"{place}: answers")
+
+
+def _builder(
+    c: Context, config: Config, root: Path, client: docker.DockerClient | None
 ) -> Iterator[Finding]:
-    needed = emulators.needed_platforms(config)
-    missing = emulators.missing_emulators(client, needed, state)
+    if client is None and (config.builder is None or config.builder.driver in setup.ENGINES):
+        return  # what is said of the engine says it
+    name = builders.name_of(builders.meant(config, root))
+    subject = f"builder {name}"
+    try:
+        if config.builder:
+            builders.require_same_engine(c, config.builder)
+        found = setup.look(c, config, root, emulated=False)
+        state = builders.states(c).get(name)
+    except EngineError as error:
+        yield _failed(subject, error)
+        return
+    for silent in found.silent:
+        node, _, what = silent.partition(" does ")
+        yield Finding(node, ok=False, found=f"does {what}", fix=setup.SILENT_HINT)
+    for change in found.changes:
+        yield Finding(subject, ok=False, found=f"to do: {change.words}", fix="run invoke setup")
+    if state and not found.changes and not found.silent:
+        count = f", {len(state.nodes)} nodes" if len(state.nodes) > 1 else ""
+        yield Finding(subject, ok=True, found=f"{state.driver}{count}, running, as declared")
+
+
+def _platforms(client: docker.DockerClient, config: Config) -> Iterator[Finding]:
+    """Run the smallest program of each platform in a container of the engine."""
+    needed = sorted(emulators.needed_platforms(config))
     native = emulators.engine_platform(client)
-    for platform in sorted(needed):
-        if platform in missing:
-            found, fix = "no emulator", "run invoke setup"
-            yield Finding(f"platform {platform}", ok=False, found=found, fix=fix)
-        else:
-            how = "native" if platforms.runs_natively(platform, native) else "emulated"
-            yield Finding(f"platform {platform}", ok=True, found=how)
 
+    def tried(platform: Platform) -> Finding:
+        subject = f"platform {platform}"
+        if probe.binary(platform) is None:
+            found = f"cannot run on {native}"
+            return Finding(subject, ok=False, found=found, fix="declare it on a node that can")
+        if reason := emulators.runs_in_container(client, platform):
+            kind = "native, but does not run" if platforms.runs_natively(platform, native) else ""
+            lacking = f"{kind or 'no emulator works'}: {reason}"
+            return Finding(subject, ok=False, found=lacking, fix="run invoke setup")
+        how = "native" if platforms.runs_natively(platform, native) else "emulated"
+        return Finding(subject, ok=True, found=f"{how}: a program ran")
 
-def _registries(config: Config) -> Iterator[Finding]:
-    tags = [tag for target in config.target.values() for tag in target.tags]
-    for registry in sorted({references.parse(tag).registry for tag in tags}):
-        subject = f"registry {registry}"
-        answer = _probe(registry)
-        if answer is None:
-            yield Finding(subject, ok=True, found="answers")
-        else:
-            fix = "start it, or check its name in tags, the network and the proxy settings"
-            yield Finding(subject, ok=False, found=answer, fix=fix)
-
-
-def _probe(registry: str) -> str | None:
-    """Return None if a registry answers there, else what happened instead."""
-    host = "registry-1.docker.io" if registry == references.DOCKER_HUB else registry
-    loopback = host.split(":")[0] in ("localhost", "127.0.0.1")
-    reason = ""
-    # The engine speaks plain http to loopback only.
-    for scheme in ("https", "http") if loopback else ("https",):
-        try:
-            with urllib.request.urlopen(f"{scheme}://{host}/v2/", timeout=5):  # noqa: S310
-                return None
-        except urllib.error.HTTPError as error:
-            if error.code in (401, 403):  # it wants a log-in: it is there
-                return None
-            reason = f"no registry: HTTP {error.code}"
-        except (OSError, ValueError) as error:
-            reason = f"does not answer: {getattr(error, 'reason', error)}"
-    return reason
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        yield from pool.map(tried, needed)

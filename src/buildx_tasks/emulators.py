@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+import tarfile
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from buildx_tasks import platforms
-from buildx_tasks.commands import is_dry, run
+from buildx_tasks import platforms, probe
 from buildx_tasks.errors import EngineError
+from buildx_tasks.reconcile import Change
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import docker
-    from invoke import Context
 
-    from buildx_tasks.builder import BuilderState
     from buildx_tasks.config import Emulators
     from buildx_tasks.expansion import Config
     from buildx_tasks.platforms import Platform
@@ -50,79 +51,120 @@ def engine_platform(client: docker.DockerClient) -> Platform:
     return platforms.parse(f"{info['OSType']}/{info['Architecture']}")
 
 
-def missing_emulators(
-    client: docker.DockerClient, needed: Iterable[Platform], state: BuilderState | None
-) -> list[Platform]:
-    """Return the needed platforms that the engine can run neither natively nor emulated.
+def is_local(client: docker.DockerClient) -> bool:
+    """Say whether the engine runs on this machine's kernel, whose emulators it then has."""
+    return (
+        sys.platform == "linux"
+        and str(client.api.base_url).startswith("http+docker://")
+        # Docker Desktop's socket is here, its kernel is not.
+        and client.info().get("KernelVersion") == os.uname().release
+    )
 
-    An engine on this machine shares its kernel, which is asked directly; for another engine the
-    builder's own list is what there is.
+
+def missing(client: docker.DockerClient, needed: Iterable[Platform]) -> list[Platform]:
+    """Return the needed platforms that this machine's engine runs neither natively nor emulated.
+
+    Each is tried with a program for it; of an engine elsewhere nothing can be said, nor of platforms
+    that no emulator could bring.
     """
-    native = engine_platform(client)
-    foreign = sorted(p for p in needed if not platforms.runs_natively(p, native))
-    if _is_local(client):
-        return [p for p in foreign if not _registered(p)]
-    if state is None:
+    if not is_local(client):
         return []
-    return [p for p in foreign if p not in state.platforms]
+    return not_running(platform for platform in needed if platform.os == "linux")
 
 
-def _is_local(client: docker.DockerClient) -> bool:
-    return sys.platform == "linux" and str(client.api.base_url).startswith("http+docker://")
+def not_running(needed: Iterable[Platform]) -> list[Platform]:
+    """Return the platforms whose programs do not run on this machine."""
+    return [p for p in sorted(needed) if probe.binary(p) and not probe.runs_here(p)]
 
 
-def _registered(platform: Platform) -> bool:
-    entry = BINFMT / f"qemu-{_QEMU_NAMES.get(platform.architecture, platform.architecture)}"
-    try:
-        return entry.read_text(encoding="ascii", errors="replace").startswith("enabled")
-    except OSError:
-        return False
+def entry(platform: Platform) -> Path:
+    """Return where the kernel keeps the emulator of a platform that QEMU's packages register."""
+    return BINFMT / f"qemu-{_QEMU_NAMES.get(platform.architecture, platform.architecture)}"
 
 
-def _emulator_commands(emulators: Emulators, missing: Sequence[Platform]) -> list[list[str]]:
-    names = ", ".join(map(str, missing))
+def registration(emulators: Emulators, lacking: Sequence[Platform]) -> Change:
+    """Return how the emulators for some platforms are registered.
+
+    Raises:
+        EngineError: they are not installed, or not wanted.
+
+    """
+    names = ", ".join(map(str, lacking))
+    words = f"register emulators for {names}"
     if emulators.source == "never":
         raise EngineError(
             f'no emulator for {names}, and [emulators] from = "never"; '
             "declare a node that runs it natively, or another source"
         )
-    if emulators.source == "image":
-        wanted = ",".join(sorted({p.architecture for p in missing}))
-        return [["docker", "run", "--privileged", "--rm", emulators.image, "--install", wanted]]
     root = [] if os.geteuid() == 0 else ["sudo"]
-    commands = []
-    if not (BINFMT / "register").exists():
-        commands.append([*root, "mount", "-t", "binfmt_misc", "binfmt_misc", str(BINFMT)])
+    disabled = [p for p in (BINFMT / "status", *map(entry, lacking)) if _is_disabled(p)]
+    if disabled:
+        script = "; ".join(f"echo 1 > {path}" for path in disabled)
+        return Change(words, ((*root, "sh", "-c", script),))
+    if emulators.source == "image":
+        wanted = ",".join(sorted({p.architecture for p in lacking}))
+        argv = ("docker", "run", "--privileged", "--rm", emulators.image, "--install", wanted)
+        return Change(words, (argv,))
+    mount = (*root, "mount", "-t", "binfmt_misc", "binfmt_misc", str(BINFMT))
+    commands = () if (BINFMT / "register").exists() else (mount,)
     if _SYSTEMD_BINFMT.exists() and any(Path("/usr/lib/binfmt.d").glob("qemu-*.conf")):
-        return [*commands, [*root, str(_SYSTEMD_BINFMT)]]
+        return Change(words, (*commands, (*root, str(_SYSTEMD_BINFMT))))
     if _UPDATE_BINFMTS.exists() and any(Path("/usr/share/binfmts").glob("qemu-*")):
-        return [*commands, [*root, str(_UPDATE_BINFMTS), "--enable"]]
+        return Change(words, (*commands, (*root, str(_UPDATE_BINFMTS), "--enable")))
     raise EngineError(
         f"no emulator for {names} is installed on this machine; "
         'apt-get install qemu-user-static, or set [emulators] from = "image"'
     )
 
 
-def make_ready(
-    c: Context, config: Config, client: docker.DockerClient, root: Path, state: BuilderState | None
-) -> list[str]:
-    """Register what the declared platforms lack; return what was changed, in words.
+def _is_disabled(path: Path) -> bool:
+    try:
+        return path.read_text(encoding="ascii", errors="replace").startswith("disabled")
+    except OSError:
+        return False
 
-    Raises:
-        EngineError: an emulator is not installed, not wanted, or could not be registered.
 
+def runs_in_container(client: docker.DockerClient, platform: Platform) -> str:
+    """Run the smallest program for a platform in a container; return why it failed, or ``""``.
+
+    A container sees an emulator only where it was registered with the flag F (fix binary), so that
+    a program that runs on the machine proves less.
+    Source: https://docs.kernel.org/admin-guide/binfmt-misc.html
     """
-    missing = missing_emulators(client, needed_platforms(config), state)
-    if not missing:
-        return []
-    for argv in _emulator_commands(config.emulators, missing):
-        if not run(c, argv, folder=root).ok:
-            raise EngineError(f"{' '.join(argv)} failed; see above")
-    names = ", ".join(map(str, missing))
-    if not is_dry(c) and _is_local(client):
-        still = [p for p in missing if not _registered(p)]
-        if still:
-            raise EngineError(
-                f"no emulator for {', '.join(map(str, still))} was registered; see {BINFMT}"
-            )
-    return [f"registered emulators for {names}"]
+    from docker.errors import APIError
+
+    program = probe.binary(platform)
+    if program is None:
+        return "there is no program to try it with"
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        member = tarfile.TarInfo("probe")
+        member.size, member.mode = len(program), 0o755
+        archive.addfile(member, io.BytesIO(program))
+    reference = f"buildx-tasks-probe:{uuid.uuid4().hex[:12]}"
+    api = client.api
+    response = api.post(
+        f"{api.base_url}/v{api.api_version}/images/create",
+        params={
+            "fromSrc": "-",
+            "repo": reference.split(":", maxsplit=1)[0],
+            "tag": reference.split(":")[1],
+            "platform": str(platform),
+        },
+        data=packed.getvalue(),
+    )
+    try:
+        if response.status_code != 200 or "errorDetail" in response.text:
+            return f"the engine takes no program for it: {response.text.strip()[:200]}"
+        client.containers.run(
+            reference, "/probe", platform=str(platform), network_mode="none", remove=True
+        )
+    except APIError as error:
+        return str(error.explanation or error)
+    except Exception as error:  # docker.errors.ContainerError, whose text is the whole command
+        if type(error).__name__ != "ContainerError":
+            raise
+        return f"the program ended with exit code {getattr(error, 'exit_status', '?')}"
+    finally:
+        api.delete(f"{api.base_url}/v{api.api_version}/images/{reference}", params={"force": "1"})
+    return ""

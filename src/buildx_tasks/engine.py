@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.commands import query
@@ -53,6 +55,35 @@ def connect() -> docker.DockerClient:
             f"needed is {'.'.join(map(str, MINIMUM_API))} (Engine {MINIMUM_ENGINE}); upgrade it"
         )
     return client
+
+
+def context_name() -> str:
+    """Return the docker context that the docker command uses, by docker's own rules.
+
+    Source: https://docs.docker.com/engine/manage-resources/contexts/#use-a-different-context
+    """
+    if os.environ.get("DOCKER_HOST"):
+        return "default"
+    return os.environ.get("DOCKER_CONTEXT") or client_config().get("currentContext") or "default"
+
+
+def chosen() -> bool:
+    """Say whether somebody chose another engine than docker's default one."""
+    return bool(os.environ.get("DOCKER_HOST")) or context_name() != "default"
+
+
+def config_folder() -> Path:
+    """Return the folder of the docker command's own configuration."""
+    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+
+
+def client_config() -> dict[str, Any]:
+    """Return what the docker command's ``config.json`` says; nothing where it cannot be read."""
+    try:
+        found = json.loads((config_folder() / "config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _endpoint() -> dict[str, Any]:

@@ -55,6 +55,14 @@ class PushError(BuildxTasksError):
     """A tag could not be pushed, or the registry holds something other than what was pushed."""
 
 
+class DriftError(BuildxTasksError):
+    """Builder or emulators are not what is declared."""
+
+
+class LintError(BuildxTasksError):
+    """``lint`` reports something."""
+
+
 class DoctorError(BuildxTasksError):
     """At least one finding of ``doctor`` is not ok."""
 

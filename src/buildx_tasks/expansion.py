@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from buildx_tasks import metadata, platforms, references
+from buildx_tasks import metadata, nodes, platforms, references
 from buildx_tasks.config import Builder, Emulators, Group, Verify
 from buildx_tasks.errors import nearest
 from buildx_tasks.git import GitError
@@ -46,13 +46,14 @@ class Target(NamedTuple):
 
     ``attributes`` are bake's, in the form of ``bake --print``; ``overrides`` holds, for each platform
     that has some, all attributes of that platform's build; ``files`` maps each platform to the files
-    offered to it: name → path from the project's folder.
+    offered to it: name → path from the project's folder; ``lint_ignore`` holds codes not reported.
     """
 
     attributes: Attributes
     verify: Verify | None = None
     files: dict[Platform, dict[str, str]] = {}  # noqa: RUF012 - never written to
     overrides: dict[Platform, Attributes] = {}  # noqa: RUF012 - never written to
+    lint_ignore: tuple[str, ...] = ()
 
     @property
     def tags(self) -> list[str]:
@@ -152,11 +153,13 @@ def expand(sources: Sources, variables: Variables, git: Git) -> Config:
     work.check_helpers(targets)
     groups = _groups(data.get("group", {}), matrices, targets, sources)
     work.check_tags({name: targets[name] for name in members(groups, default(targets, groups))})
-    builder = data.get("builder")
+    builder = msgspec.convert(data["builder"], Builder) if "builder" in data else None
+    if builder:
+        nodes.check(builder, sources.fail)
     return Config(
         targets,
         groups,
-        msgspec.convert(builder, Builder) if builder else None,
+        builder,
         msgspec.convert(data.get("emulators", {}), Emulators),
     )
 
@@ -240,7 +243,7 @@ class _Own(NamedTuple):
     platform: dict[Platform, Attributes]
 
 
-_OURS = ("files", "metadata", "verify")
+_OURS = ("files", "lint", "metadata", "verify")
 
 
 class _Expansion:
@@ -418,6 +421,7 @@ class _Expansion:
                 platform: normalise(_one_build(merge(attributes, _one_source(override))))
                 for platform, override in whole.platform.items()
             },
+            tuple(whole.tables.get("lint", _EMPTY).get("ignore", ())),
         )
 
     def _with_metadata(self, name: str, attributes: Attributes, data: dict[str, Any]) -> Attributes:

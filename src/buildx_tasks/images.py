@@ -25,13 +25,21 @@ class Image(NamedTuple):
 
     ``digest`` is the index's (the manifest's where there is no index), ``manifests`` maps each
     platform to the digest of its manifest; attestations are left out. ``config`` is the digest of
-    the image's config where a registry holds a bare manifest, without index.
+    the image's config where a registry holds a bare manifest, without index. ``repository`` is set
+    where each platform was pulled by its own digest.
     """
 
     reference: str
     digest: str
     manifests: dict[Platform, str]
     config: str = ""
+    repository: str = ""
+
+    def runnable(self, platform: Platform) -> str:
+        """Return what the engine runs the platform from: an exact reference."""
+        if self.repository:
+            return f"{self.repository}@{self.manifests[platform]}"
+        return self.digest
 
 
 def reference_of(target: TargetPlan) -> str:

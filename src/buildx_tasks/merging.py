@@ -107,13 +107,13 @@ def entitled(attributes: Attributes) -> Attributes:
 
 
 def _clean(context: str) -> str:
-    if _REMOTE.match(context):
+    if REMOTE.match(context):
         return context
     return posixpath.normpath(context.removeprefix(_CWD))
 
 
 _CWD = "cwd://"  # bake's mark for a path of the caller's machine
-_REMOTE = re.compile(r"(?!cwd://)[a-z][a-z0-9+.-]*://|git@|github\.com/")
+REMOTE = re.compile(r"(?!cwd://)[a-z][a-z0-9+.-]*://|git@|github\.com/")
 
 
 def _without_duplicates(key: str, entries: list[Any]) -> list[Any]:

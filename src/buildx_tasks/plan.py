@@ -17,7 +17,7 @@ from buildx_tasks.expansion import DEFAULT, LINK, default, links, members
 from buildx_tasks.merging import as_csv
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from buildx_tasks.expansion import Config, Target
     from buildx_tasks.merging import Attributes
@@ -256,12 +256,18 @@ def bake_definition(plan: Plan) -> dict[str, Any]:
     return definition
 
 
-def build_definition(plan: Plan) -> dict[str, Any]:
-    """Return the bake file that builds the plan: images without export go to the image store."""
+def build_definition(plan: Plan, staged: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return the bake file that builds the plan: images without export go to the image store.
+
+    ``staged`` maps targets that no store can hold to the tag under which a registry gets them.
+    """
     definition = bake_definition(plan)
     for target in plan.targets:
-        if not target.spec.output and target.is_image:
-            definition["target"][target.name]["output"] = [{"type": "docker"}]
+        attributes = definition["target"][target.name]
+        if staged and target.name in staged:
+            attributes.update(output=[{"type": "registry"}], tags=[staged[target.name]])
+        elif not target.spec.output and target.is_image:
+            attributes["output"] = [{"type": "docker"}]
     return definition
 
 
@@ -361,9 +367,11 @@ def rows(plan: Plan) -> list[tuple[str, ...]]:
     for target in plan.targets:
         helping = helpers.described(target.spec, target.name, _selected(target))
         exports = "; ".join(as_csv("output", e) or e["type"] for e in target.spec.output)
+        fleet = plan.config.builder is not None and len(plan.config.builder.node) > 1
+        store = "registry, staged" if fleet and target.is_image else "image store"
         base = ", ".join(dict.fromkeys(links(target.spec).values()))
         tags = ", ".join(target.spec.tags) or "-"
-        found += [(str(cell), tags, exports or "image store", base) for cell in target.cells]
+        found += [(str(cell), tags, exports or store, base) for cell in target.cells]
         found += [(f"  {name}", "-", "helper", words) for name, words in helping.items()]
     return found
 

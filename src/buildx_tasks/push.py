@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from buildx_tasks import engine, images, ledger
+from buildx_tasks import engine, images, ledger, staging
 from buildx_tasks.commands import is_dry, run
 from buildx_tasks.errors import EngineError, PushError
 
@@ -40,16 +40,20 @@ def push(
 
     """
     tags = [(target, tag) for target in targets for tag in _tags(target)]
+    waiting = {target.name: staging.reference(root, target) for target in targets}
     if is_dry(c):
-        for _, tag in tags:
-            run(c, ["docker", "push", tag], folder=root)
+        for target, tag in tags:
+            run(c, _command(tag, waiting[target.name], watched=True), folder=root)
         return []
-    local = _local_images(tags)
+    local = _local_images([pair for pair in tags if not waiting[pair[0].name]])
+    for target, tag in tags:
+        if waiting[target.name]:
+            local[tag] = _whole(target, images.published(c, waiting[target.name]))
     pushed: list[Pushed] = []
     for target, tag in tags:
         # A terminal shows docker's progress; a log gets what the registry answered, and no more.
         watched = sys.stdout.isatty() and sys.stdin.isatty()
-        argv = ["docker", "push", *([] if watched else ["--quiet"]), tag]
+        argv = _command(tag, waiting[target.name], watched=watched)
         result = run(c, argv, folder=root, tty=watched, hide=not watched)
         if not result.ok:
             reason = "docker says why above" if watched else result.stderr.strip()
@@ -61,6 +65,25 @@ def push(
         ledger.record(root, "pushed", [_entry(pushed[-1])])
         done(pushed[-1])
     return pushed
+
+
+def _command(tag: str, waiting: str, *, watched: bool) -> list[str]:
+    """Return the command that gives the tag to what was built: pushed, or copied in the registry."""
+    if waiting:
+        # Without the option, an image of one platform would get an index, and another digest.
+        copy = ["docker", "buildx", "imagetools", "create", "--prefer-index=false"]
+        return [*copy, "--tag", tag, waiting]
+    return ["docker", "push", *([] if watched else ["--quiet"]), tag]
+
+
+def _whole(target: TargetPlan, image: Image) -> Image:
+    missing = [str(p) for p in target.declared if p not in image.manifests]
+    if missing:
+        raise EngineError(
+            f"{image.reference} lacks {', '.join(missing)} (built with -p?), and would replace a "
+            f"whole image by a part; run invoke build -t {target.name}"
+        )
+    return image
 
 
 def _tags(target: TargetPlan) -> list[str]:
@@ -77,13 +100,7 @@ def _local_images(tags: Sequence[tuple[TargetPlan, str]]) -> dict[str, Image]:
         image = images.stored(client, tag)
         if image is None:
             raise EngineError(f"{tag} is not built; run invoke build -t {target.name}")
-        missing = [str(p) for p in target.declared if p not in image.manifests]
-        if missing:
-            raise EngineError(
-                f"{tag} lacks {', '.join(missing)} (built with -p?), and would replace a whole "
-                f"image by a part; run invoke build -t {target.name}"
-            )
-        found[tag] = image
+        found[tag] = _whole(target, image)
     return found
 
 

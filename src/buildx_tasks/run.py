@@ -8,7 +8,7 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from buildx_tasks import engine, images
+from buildx_tasks import engine, images, reach, staging
 from buildx_tasks.commands import is_dry, query, run
 from buildx_tasks.errors import EngineError, RunError
 from buildx_tasks.verify import LABEL
@@ -38,14 +38,16 @@ def run_cell(
     if is_dry(c):
         run(c, [*argv, reference, *arguments], folder=root)
         return
-    image = images.require(engine.connect(), target)
+    reach.require_runnable([cell])
+    client = engine.connect()
+    image = staging.locate(c, client, root, target, [cell.platform])
     if cell.platform not in image.manifests:
         raise EngineError(f"{reference} has no {cell.platform}; run invoke build -t {target.name}")
     argv += ["--name", name, "--label", f"{LABEL}={name}"]
     if sys.stdin.isatty() and sys.stdout.isatty():
         argv += ["--interactive", "--tty"]
     with _removed_on_signal(c, name) as signals:
-        result = run(c, [*argv, image.digest, *arguments], folder=root, tty=True)
+        result = run(c, [*argv, image.runnable(cell.platform), *arguments], folder=root, tty=True)
     if signals:
         raise RunError(f"{cell} was interrupted; its container is removed", 128 + signals[0])
     if not result.ok:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from buildx_tasks import config
+from buildx_tasks import buildkitd, config
 from buildx_tasks.commands import json_text, write_file
 
 if TYPE_CHECKING:
@@ -32,7 +32,14 @@ _TABLES = (
     (config.Group, "[group.NAME]"),
     (config.Variable, "[variable.NAME]"),
     (config.Validation, "[variable.NAME.validation]"),
+    (config.Lint, "[target.NAME.lint]"),
     (config.Builder, "[builder]"),
+    (config.Node, "[[builder.node]]"),
+    (buildkitd.Buildkitd, "[builder.buildkitd]"),
+    (buildkitd.Registry, '[builder.buildkitd.registry."HOST"]'),
+    (buildkitd.OciWorker, "[builder.buildkitd.worker.oci]"),
+    (buildkitd.GcPolicy, "[[builder.buildkitd.worker.oci.gcpolicy]]"),
+    (buildkitd.Dns, "[builder.buildkitd.dns]"),
     (config.Emulators, "[emulators]"),
 )
 # As in bake: what inheritance, [defaults] and overrides do with an attribute.
@@ -137,6 +144,7 @@ def _type(kind: Any) -> str:
 
 
 _NAMES = {
+    "AnyType": "anything",
     "BoolType": "true or false",
     "FloatType": "number",
     "IntType": "whole number",

@@ -73,21 +73,34 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-@task(iterable=["overlay", "set_"], help=_INPUT)
+@task(
+    iterable=["overlay", "set_"],
+    help={
+        **_INPUT,
+        "check": "Only say what differs from what is declared; exit code 1 if anything",
+    },
+)
 @_plainly
-def setup(c: Context, overlay: list[str], set_: list[str]) -> None:
+def setup(c: Context, overlay: list[str], set_: list[str], check: bool = False) -> None:
     """Make the emulators and the declared builder ready (create, use, bootstrap)."""
-    from buildx_tasks import builder, commands
+    from buildx_tasks import commands
+    from buildx_tasks import setup as making_ready
+    from buildx_tasks.errors import DriftError
 
     project = _load(overlay, set_)
-    changes = builder.setup(c, project.config, project.root)
-    if commands.is_dry(c):
-        if not changes:
+    found = making_ready.setup(
+        c, project.config, project.root, lambda line: print(line, flush=True), check=check
+    )
+    differing = len(found.changes) + len(found.silent)
+    if check:
+        if differing:
+            raise DriftError(f"{differing} of these differ from what is declared; run invoke setup")
+        print("as declared: nothing to change")
+    elif commands.is_dry(c):
+        if not found.changes:
             print("# nothing to change")
-        return
-    for change in changes:
-        print(change)
-    print("ready" if changes else "ready: nothing to change")
+    else:
+        print("ready" if found.changes else "ready: nothing to change")
 
 
 @task(
@@ -135,6 +148,12 @@ def build(
                 )
                 for item in built
             ],
+        )
+    waiting = [item.staged for item in built if item.staged]
+    if waiting:
+        _say(
+            "no local store holds what several nodes built: it waits in the registry, where verify, "
+            f"run and push take it from: {', '.join(waiting)}"
         )
 
 
@@ -194,7 +213,7 @@ def verify(
     junit: str = "",
 ) -> None:
     """Run every cell and compare it with what [target.NAME.verify] expects."""
-    from buildx_tasks import commands, engine, images, ledger, report
+    from buildx_tasks import commands, engine, images, ledger, reach, report, staging
     from buildx_tasks import verify as verifying
     from buildx_tasks.errors import VerifyError
 
@@ -212,7 +231,14 @@ def verify(
         print("\n".join(map(shlex.join, typed)), flush=True)
     if commands.is_dry(c):
         return
-    results = verifying.verify(engine.connect(), plan.images, _progress_line(c))
+    reach.require_runnable([cell for planned in plan.images for cell in planned.cells])
+    client = engine.connect()
+    results = verifying.verify(
+        client,
+        plan.images,
+        _progress_line(c),
+        lambda planned: staging.locate(c, client, project.root, planned, planned.platforms),
+    )
     if junit:
         report.write_junit(Path(junit), results)
     report.print_table(
@@ -278,16 +304,13 @@ def plan(
     """Show what would be done, without asking any engine."""
     from buildx_tasks import commands, report
     from buildx_tasks import plan as planning
-    from buildx_tasks.errors import UsageError, nearest
 
     forms = {
         "bake": planning.bake_definition,
         "github": planning.github_matrix,
         "json": planning.summary,
     }
-    if format not in {"table", *forms}:
-        hint = nearest(format, forms) or f"; known: table, {', '.join(forms)}"
-        raise UsageError(f'--format: unknown kind "{format}"{hint}')
+    _require_format(format, "table", *forms)
     selected = _load(overlay, set_).plan(target, platform)
     if format == "github":
         print(commands.json_line(planning.github_matrix(selected)))
@@ -317,32 +340,60 @@ def import_(c: Context, from_: str, to: str = "buildx.toml") -> None:
     print(f"wrote {to}")
 
 
-@task(iterable=["overlay", "set_"], help=_INPUT)
+@task(
+    iterable=["overlay", "set_"],
+    help={**_INPUT, "format": "table or json"},
+)
 @_plainly
-def doctor(c: Context, overlay: list[str], set_: list[str]) -> None:
+def doctor(
+    c: Context,
+    overlay: list[str],
+    set_: list[str],
+    format: str = "table",  # noqa: A002
+) -> None:
     """Look at engine, buildx, image store, builder, emulators and registries; say the fix."""
+    from buildx_tasks import commands, report
     from buildx_tasks import doctor as examining
-    from buildx_tasks import report
     from buildx_tasks.errors import DoctorError
 
-    findings = list(examining.examine(c, _load(overlay, set_).config))
-    report.print_table(
-        ("", "subject", "found", "fix"),
-        [("ok" if f.ok else "FAIL", f.subject, f.found, f.fix) for f in findings],
-    )
+    _require_format(format, "table", "json")
+    project = _load(overlay, set_)
+    findings = list(examining.examine(c, project.config, project.root))
+    if format == "json":
+        print(commands.json_text(examining.as_json(findings)), end="")
+    else:
+        report.print_table(
+            ("", "subject", "found", "fix"),
+            [("ok" if f.ok else "FAIL", f.subject, f.found, f.fix) for f in findings],
+        )
     wrong = [finding.subject for finding in findings if not finding.ok]
     if wrong:
-        raise DoctorError(f"not ok: {', '.join(wrong)}; the table says the fix for each")
+        raise DoctorError(f"not ok: {', '.join(wrong)}; the fix stands beside each")
 
 
-@task
+def _require_format(kind: str, *known: str) -> None:
+    from buildx_tasks.errors import UsageError, nearest
+
+    if kind not in known:
+        hint = nearest(kind, known) or f"; known: {', '.join(known)}"
+        raise UsageError(f'--format: unknown kind "{kind}"{hint}')
+
+
+@task(
+    iterable=["overlay", "set_"],
+    help={**_INPUT, "builder": "Remove the declared builder, and nothing else"},
+)
 @_plainly
-def clean(c: Context) -> None:
+def clean(c: Context, overlay: list[str], set_: list[str], builder: bool = False) -> None:
     """Remove what setup and build made: builder, images, .buildx/."""
     from buildx_tasks import clean as cleaning
     from buildx_tasks import commands
 
-    removed = cleaning.clean(c, _load().root)
+    project = _load(overlay, set_)
+    if builder:
+        removed = cleaning.clean_builder(c, project.config, project.root)
+    else:
+        removed = cleaning.clean(c, project.root)
     if commands.is_dry(c):
         return
     for item in removed:

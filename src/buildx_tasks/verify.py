@@ -11,7 +11,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from buildx_tasks import images, platforms
+from buildx_tasks import platforms
 from buildx_tasks.emulators import engine_platform
 from buildx_tasks.errors import EngineError, RunError
 
@@ -102,16 +102,18 @@ def verify(
     client: docker.DockerClient,
     targets: Sequence[TargetPlan],
     done: Callable[[CellResult], None],
+    locate: Callable[[TargetPlan], Image],
 ) -> list[CellResult]:
-    """Run all cells of the targets, in parallel, from exactly the stored images' digests.
+    """Run all cells of the targets, in parallel, from exactly the digests that were built.
 
-    ``done`` is called with each result as it comes. Containers are removed whatever happens.
+    ``done`` is called with each result as it comes, ``locate`` gives each target's image.
+    Containers are removed whatever happens.
 
     Raises:
         EngineError: an image is not built, or the engine fails.
 
     """
-    found = [(target, images.require(client, target)) for target in targets]
+    found = [(target, locate(target)) for target in targets]
     native = engine_platform(client)
     cells = [(target, image, cell) for target, image in found for cell in target.cells]
     # Emulated cells take longest: started first, they do not end last.
@@ -191,7 +193,7 @@ def _run(
     from requests.exceptions import Timeout
 
     container = client.containers.create(
-        image.digest,
+        image.runnable(cell.platform),
         [fill_in(argument, cell) for argument in expected.args] or None,
         platform=str(cell.platform),
         network_mode="none",

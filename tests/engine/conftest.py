@@ -18,7 +18,7 @@ from uuid import uuid4
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 ROOT = Path(__file__).parents[2]
 
@@ -105,65 +105,136 @@ def name() -> Iterator[str]:
     yield name
     docker("context", "rm", "--force", name, check=False)
     docker("buildx", "rm", "--force", name, check=False)
-    references = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split()
-    if ours := [reference for reference in references if name in reference]:
+    listed = docker("image", "ls", "--format", "{{.Repository}} {{.Tag}} {{.Digest}}").splitlines()
+    rows = [line.split() for line in listed if name in line]
+    # What was pulled by its digest has no tag.
+    ours = [f"{at}@{digest}" if tag == "<none>" else f"{at}:{tag}" for at, tag, digest in rows]
+    if ours:
         docker("image", "rm", "--force", *ours)
 
 
 @pytest.fixture
 def classic_engine(tmp_path: Path) -> Iterator[str]:
     """The DOCKER_HOST of a second real engine, with the classic image store."""
-    with second_engine(tmp_path / "dockerd.log", containerd=False) as host:
-        yield host
+    with second_engine(tmp_path / "dockerd.log", containerd=False) as engine:
+        yield engine.host
 
 
 @pytest.fixture
 def fresh_engine(tmp_path: Path) -> Iterator[str]:
     """The DOCKER_HOST of a second real engine, as empty as another machine's."""
-    with second_engine(tmp_path / "dockerd.log", containerd=True) as host:
-        yield host
+    with second_engine(tmp_path / "dockerd.log", containerd=True) as engine:
+        yield engine.host
+
+
+class SecondEngine:
+    """A dockerd of its own beside the machine's: folder, socket, bridge; it can die and come back."""
+
+    def __init__(
+        self, log: Path, *, containerd: bool, env: Mapping[str, str] | None = None
+    ) -> None:
+        # A socket's path may have 107 characters at most, a bridge's name 15.
+        self.folder = Path(f"/tmp/bt{uuid4().hex[:8]}")  # noqa: S108
+        self.folder.mkdir()
+        self.socket = f"{self.folder}/sock"
+        self.host = f"unix://{self.socket}"
+        self.bridge = self.folder.name
+        self._log = log
+        self._env = {**os.environ, **(env or {})}
+        settings = {"features": {"containerd-snapshotter": containerd}}
+        (self.folder / "daemon.json").write_text(json.dumps(settings))
+        # A bridge of its own: with --bridge=none it would remove the first engine's.
+        subprocess.run(["ip", "link", "add", self.bridge, "type", "bridge"], check=True)
+
+    def start(self) -> None:
+        flags = {
+            "config-file": self.folder / "daemon.json",
+            "data-root": self.folder / "data",
+            "exec-root": self.folder / "exec",
+            "pidfile": self.folder / "pid",
+            "host": self.host,
+            "bridge": self.bridge,
+            "iptables": "false",
+            "ip6tables": "false",
+        }
+        with self._log.open("a") as stream:
+            self._process = subprocess.Popen(
+                ["dockerd", *(f"--{key}={value}" for key, value in flags.items())],
+                stdout=stream,
+                stderr=stream,
+                env=self._env,
+            )
+        argv = ["version", "--format", "{{.Server.Version}}"]
+        wait_for(
+            lambda: bool(docker(*argv, check=False, DOCKER_HOST=self.host)),
+            "no second engine answers",
+        )
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        self._process.kill()
+        self._process.wait()
+        (self.folder / "pid").unlink(missing_ok=True)
+
+    def stop(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait()
+
+    def remove(self) -> None:
+        # What a killed engine left running holds files of the folder.
+        subprocess.run(["pkill", "-9", "-f", f"{self.folder}/"], check=False)
+        subprocess.run(["ip", "link", "delete", self.bridge], check=True)
+        mounts = Path("/proc/mounts").read_text().splitlines()
+        for line in reversed(mounts):
+            if line.split()[1].startswith(f"{self.folder}/"):
+                subprocess.run(["umount", "-l", line.split()[1]], check=False)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def second_engine(log: Path, *, containerd: bool) -> Iterator[str]:
+def second_engine(
+    log: Path, *, containerd: bool, env: Mapping[str, str] | None = None
+) -> Iterator[SecondEngine]:
     if os.geteuid() != 0 or not shutil.which("dockerd") or not shutil.which("ip"):
         cannot_run("a second engine needs root, dockerd and ip")
-    # A socket's path may have 107 characters at most, a bridge's name 15.
-    folder = Path(f"/tmp/bt{uuid4().hex[:8]}")  # noqa: S108
-    folder.mkdir()
-    settings = {"features": {"containerd-snapshotter": containerd}}
-    (folder / "daemon.json").write_text(json.dumps(settings))
-    host = f"unix://{folder}/sock"
-    # A bridge of its own: with --bridge=none it would remove the first engine's.
-    bridge = folder.name
-    subprocess.run(["ip", "link", "add", bridge, "type", "bridge"], check=True)
-    flags = {
-        "config-file": folder / "daemon.json",
-        "data-root": folder / "data",
-        "exec-root": folder / "exec",
-        "pidfile": folder / "pid",
-        "host": host,
-        "bridge": bridge,
-        "iptables": "false",
-        "ip6tables": "false",
-    }
-    with log.open("w") as stream:
-        process = subprocess.Popen(
-            ["dockerd", *(f"--{key}={value}" for key, value in flags.items())],
-            stdout=stream,
-            stderr=stream,
-        )
-    argv = ["version", "--format", "{{.Server.Version}}"]
+    engine = SecondEngine(log, containerd=containerd, env=env)
     try:
-        wait_for(
-            lambda: bool(docker(*argv, check=False, DOCKER_HOST=host)), "no second engine answers"
-        )
-        yield host
+        engine.start()
+        yield engine
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
-        subprocess.run(["ip", "link", "delete", bridge], check=True)
-        shutil.rmtree(folder, ignore_errors=True)
+        engine.stop()
+        engine.remove()
+
+
+def give_image(engine: SecondEngine, reference: str) -> None:
+    """Copy an image from the machine's engine to another one."""
+    with subprocess.Popen(["docker", "save", reference], stdout=subprocess.PIPE) as saved:
+        subprocess.run(
+            ["docker", "load", "--quiet"],
+            stdin=saved.stdout,
+            env={**os.environ, "DOCKER_HOST": engine.host},
+            check=True,
+            capture_output=True,
+        )
+    assert saved.returncode == 0
+
+
+def engine_socket() -> str:
+    """The socket of the machine's engine."""
+    host = docker("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+    if not host.startswith("unix://"):
+        cannot_run(f"the engine is at {host}, not on this machine")
+    return host[len("unix://") :]
+
+
+def builders() -> dict[str, dict[str, Any]]:
+    """What buildx lists, by name."""
+    lines = docker("buildx", "ls", "--format", "json").splitlines()
+    return {entry["Name"]: entry for entry in map(json.loads, lines)}
+
+
+def in_use() -> str:
+    return next(name for name, entry in builders().items() if entry["Current"])
 
 
 def shell_image(name: str, registry: str, command: str, **verify: Any) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from .conftest import ROOT, cannot_run, docker, shell_image
+from .conftest import ROOT, builders, docker, engine_socket, in_use, shell_image
 from .grpc_bridge import GrpcBridge
 
 if TYPE_CHECKING:
@@ -19,25 +17,11 @@ if TYPE_CHECKING:
     from conftest import Project
 
 HELLO = 'echo "Hello, $PLATFORM!"'
-BINFMT = Path("/proc/sys/fs/binfmt_misc")
-
-
-def builders() -> dict[str, str]:
-    lines = docker("buildx", "ls", "--format", "json").splitlines()
-    return {entry["Name"]: entry["Driver"] for entry in map(json.loads, lines)}
-
-
-def in_use() -> str:
-    lines = docker("buildx", "ls", "--format", "json").splitlines()
-    return next(str(entry["Name"]) for entry in map(json.loads, lines) if entry["Current"])
 
 
 @pytest.fixture
 def endpoint() -> Iterator[str]:
-    host = docker("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
-    if not host.startswith("unix://"):
-        cannot_run(f"the engine is at {host}, not on this machine")
-    bridge = GrpcBridge(host[len("unix://") :])
+    bridge = GrpcBridge(engine_socket())
     yield bridge.endpoint
     bridge.close()
 
@@ -54,8 +38,15 @@ def test_a_named_docker_builder_is_made_used_and_removed(
     assert f"docker buildx inspect --bootstrap {name}" in dry
     assert name not in builders()
 
-    assert f'created builder "{name}" (docker' in project.ok("setup")
-    assert builders()[name] == "docker"
+    assert project.invoke("setup", "--check").returncode == 1
+    assert name not in builders()
+    assert project.ok("setup").splitlines() == [
+        f'create builder "{name}" (docker, the engine of default)',
+        f'bootstrap builder "{name}"',
+        "ready",
+    ]
+    assert builders()[name]["Driver"] == "docker"
+    assert project.ok("setup", "--check") == "as declared: nothing to change\n"
     assert project.ok("setup") == "ready: nothing to change\n"
     project.ok("build", "--progress", "quiet")
 
@@ -84,17 +75,17 @@ def test_a_remote_builder_is_created_used_and_bootstrapped(
         f"docker buildx inspect --bootstrap {name}",
     ]
     assert project.ok("setup").splitlines() == [
-        f'created builder "{name}" (remote)',
-        f'builder "{name}" is now the one in use',
-        f'bootstrapped builder "{name}"',
+        f'create builder "{name}" (remote) with node "{name}0" at {endpoint}',
+        f'use builder "{name}"',
+        f'bootstrap builder "{name}"',
         "ready",
     ]
-    assert (builders()[name], in_use()) == ("remote", name)
+    assert (builders()[name]["Driver"], in_use()) == ("remote", name)
     assert project.ok("setup") == "ready: nothing to change\n"
 
     # Somebody used another builder since: only that is put right.
     docker("buildx", "use", "default")
-    assert project.ok("setup").splitlines()[0] == f'builder "{name}" is now the one in use'
+    assert project.ok("setup").splitlines()[0] == f'use builder "{name}"'
 
     # Built by the remote builder, loaded into the engine's store, with the digest that bake tells.
     built = project.ok("build", "--progress", "quiet")
@@ -120,50 +111,93 @@ def test_clean_leaves_what_it_did_not_make(project: Project, name: str, registry
     assert name in builders()
 
 
-def test_another_driver_of_that_name_is_named(project: Project, name: str, endpoint: str) -> None:
+def test_clean_builder_removes_the_builder_and_nothing_else(
+    project: Project, name: str, registry: str, endpoint: str
+) -> None:
+    project.write(
+        f'[builder]\nname = "{name}"\ndriver = "remote"\nendpoint = "{endpoint}"\n'
+        + shell_image(name, registry, HELLO)
+    )
+    project.ok("setup")
+    project.ok("build", "--progress", "quiet")
+    assert project.ok("clean", "--builder") == f'removed builder "{name}"\n'
+    assert name not in builders()
+    assert docker("image", "ls", "--quiet", f"{registry}/{name}:v1")
+    assert project.ok("clean", "--builder") == "nothing to remove\n"
+
+    # One of that name that is not the declared one stays.
+    docker("context", "create", name, "--docker", "from=default")
+    result = project.invoke("clean", "--builder")
+    assert result.returncode == 1
+    assert f'builder "{name}" has driver docker, declared is remote; it is left alone' in (
+        result.stderr
+    )
+    assert name in builders()
+
+
+def test_another_driver_of_that_name_becomes_the_declared_one(
+    project: Project, name: str, endpoint: str
+) -> None:
     docker("buildx", "create", "--name", name, "--driver", "remote", endpoint)
     project.write(f'[builder]\nname = "{name}"\n[target.a]\nplatforms = ["linux/amd64"]\n')
+    result = project.invoke("setup", "--check")
+    assert result.returncode == 1
+    assert result.stdout.splitlines()[:2] == [
+        f'remove builder "{name}" to make it anew, its cache is kept: '
+        "driver is remote, declared is docker",
+        f'create builder "{name}" (docker, the engine of default)',
+    ]
+    assert "3 of these differ from what is declared; run invoke setup" in result.stderr
+    assert builders()[name]["Driver"] == "remote"
+    project.ok("setup")
+    assert builders()[name]["Driver"] == "docker"
+
+    # And back: the context is ours.
+    project.write(
+        f'[builder]\nname = "{name}"\ndriver = "remote"\nendpoint = "{endpoint}"\n[target.a]\n'
+    )
+    assert f'remove builder "{name}": driver is docker, declared is remote' in project.ok("setup")
+    assert builders()[name]["Driver"] == "remote"
+    assert project.ok("setup") == "ready: nothing to change\n"
+
+
+def test_a_docker_context_of_somebody_else_is_not_removed(
+    project: Project, name: str, endpoint: str
+) -> None:
+    docker("context", "create", name, "--docker", "from=default")
+    project.write(
+        f'[builder]\nname = "{name}"\ndriver = "remote"\nendpoint = "{endpoint}"\n[target.a]\n'
+    )
     result = project.invoke("setup")
     assert result.returncode == 1
-    assert f'builder "{name}" exists with driver remote, declared is docker' in result.stderr
-    result = project.invoke("doctor")
-    assert result.returncode == 1
-    assert "driver remote, declared is docker" in result.stdout
+    assert f'"{name}" is a docker context that buildx-tasks did not make' in result.stderr
+    assert builders()[name]["Driver"] == "docker"
 
 
-def test_a_disabled_emulator_is_found_and_repaired(project: Project) -> None:
-    entry = BINFMT / "qemu-s390x"
-    if os.geteuid() != 0 or not entry.exists():
-        cannot_run("registering emulators needs root and qemu-user-static")
-    # s390x: no other test runs under this emulator.
-    project.write('[target.a]\nplatforms = ["linux/s390x"]\n')
-    entry.write_text("0")
+def test_the_context_behind_a_docker_builder_is_drift(project: Project, name: str) -> None:
+    other = f"{name}-other"
+    docker("context", "create", other, "--docker", f"host=unix://{project.folder}/none.sock")
     try:
-        result = project.invoke("doctor")
+        project.write(f'[builder]\nname = "{name}"\n[target.a]\n').ok("setup")
+        project.write(f'[builder]\nname = "{name}"\nendpoint = "{other}"\n[target.a]\n')
+        printed = project.invoke("setup", "--check").stdout
+        assert f'change builder "{name}": it uses the engine of {other}' in printed
+        project.write(f'[builder]\nname = "{name}"\nendpoint = "{name}-no"\n[target.a]\n')
+        result = project.invoke("setup")
         assert result.returncode == 1
-        assert "platform linux/s390x  no emulator" in result.stdout
-        assert "run invoke setup" in result.stdout
-        assert "registered emulators for linux/s390x" in project.ok("setup")
-        assert entry.read_text().startswith("enabled")
-        assert project.ok("setup") == "ready: nothing to change\n"
+        assert f'[builder] endpoint "{name}-no" is no docker context' in result.stderr
     finally:
-        if entry.read_text().startswith("disabled"):
-            entry.write_text("1")
+        docker("context", "rm", "--force", other)
 
 
-def test_doctor_names_each_thing_that_is_not_ok(project: Project, name: str) -> None:
-    project.write(
-        f'[builder]\nname = "{name}"\n[target.a]\nplatforms = ["linux/amd64"]\n'
-        'tags = ["localhost:1/a:v1"]\n'
-    )
-    result = project.invoke("doctor")
-    assert result.returncode == 1
-    rows = {line.split("  ")[1].strip(): line for line in result.stdout.splitlines()[1:]}
-    assert "run invoke setup" in next(line for line in rows.values() if "builder" in line)
-    assert "does not answer" in next(
-        line for line in rows.values() if "registry localhost:1" in line
-    )
-    assert f"error: not ok: builder {name}, registry localhost:1" in result.stderr
+def test_without_a_declared_builder_setup_says_which_is_used_and_why(
+    project: Project, registry: str, name: str
+) -> None:
+    project.write(shell_image(name, registry, HELLO))
+    assert project.ok("setup").splitlines() == [
+        'builder "default": the engine\'s own, which can do all that is declared',
+        "ready: nothing to change",
+    ]
 
 
 def test_the_commands_of_the_article_have_the_same_outcome(

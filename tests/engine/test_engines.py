@@ -117,4 +117,4 @@ def test_a_builder_of_another_engine_is_named(
         result = project.invoke(task, env=env)
         assert result.returncode == 1
         assert f'builder "{name}" is the engine at unix://' in result.stdout + result.stderr
-    assert f'builder "{name}" now uses the engine of' in project.ok("setup", env=env)
+    assert f'change builder "{name}": it uses the engine of' in project.ok("setup", env=env)

@@ -78,7 +78,7 @@ BAD = [
     (
         BASE + '[builder]\nname = "b"\ndriver = "dokcer"',
         '5:10: "driver" cannot be "dokcer"; did you mean "docker"? '
-        "known: docker, docker-container, kubernetes, remote",
+        "known: cloud, docker, docker-container, kubernetes, remote",
     ),
     ("[target.a\n", "1:10: not valid TOML: Expected ']' at the end of a table declaration"),
     ('[target.a]\ntags = ["x"\n', "3:1: not valid TOML: Unclosed array"),
@@ -211,7 +211,7 @@ BAD = [
     (BASE + "[group.g]\ntargets = []\n", '4:11: "targets" must be a list that is not empty'),
     (
         BASE + "when = 2026-01-01\n",
-        '3:1: unknown key "when" in [target.a]; [target.a] knows: annotations, args, attest, cache-from, cache-to, call, context, contexts, description, dockerfile, dockerfile-inline, entitlements, extra-hosts, files, inherits, labels, matrix, metadata, name, network, no-cache, no-cache-filter, output, platform, platforms, policy, pull, resources, secret, shm-size, ssh, tags, target, ulimits, verify',
+        '3:1: unknown key "when" in [target.a]; [target.a] knows: annotations, args, attest, cache-from, cache-to, call, context, contexts, description, dockerfile, dockerfile-inline, entitlements, extra-hosts, files, inherits, labels, lint, matrix, metadata, name, network, no-cache, no-cache-filter, output, platform, platforms, policy, pull, resources, secret, shm-size, ssh, tags, target, ulimits, verify',
     ),
     (
         BASE + 'secret = [{ id = "x", type = "fil" }]\n',

@@ -79,7 +79,9 @@ def test_dry_build_prints_what_can_be_pasted_and_writes_nothing(
     project.write(GOOD)
     printed = project.ok("--dry", "build", "-t", "app", env=no_docker)
     assert "cat > .buildx/bake.json <<'EOF'\n{" in printed
-    assert printed.splitlines()[-1].startswith("docker buildx bake --file .buildx/bake.json")
+    assert printed.splitlines()[-1].startswith(
+        "docker buildx --builder default bake --file .buildx/bake.json"
+    )
     assert not (project.folder / ".buildx").exists()
 
 

@@ -1,0 +1,258 @@
+"""What can be built and run from here: asked before the work starts, answered with the fix.
+
+A cell whose emulator is missing would fail minutes later with ``exec format error``, one whose node
+is down after 20 s with ``context deadline exceeded`` and no name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from buildx_tasks import builder as builders
+from buildx_tasks import dockerfile, emulators, engine, nodes, platforms, reconcile
+from buildx_tasks.commands import run
+from buildx_tasks.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from invoke import Context
+
+    from buildx_tasks.builder import BuilderState, NodeState
+    from buildx_tasks.config import Builder
+    from buildx_tasks.merging import Attributes
+    from buildx_tasks.plan import Cell, Plan, TargetPlan
+    from buildx_tasks.platforms import Platform
+
+_FIX = "run invoke setup"
+
+
+class Reach(NamedTuple):
+    """What the builder can do: None where nothing can be said before the build.
+
+    ``native`` says whether a platform's programs run without emulation on some node, ``runs``
+    whether they run at all; ``down`` are the nodes that do not answer and cannot be started.
+    """
+
+    native: Callable[[Platform], bool]
+    runs: Callable[[Platform], bool]
+    down: tuple[NodeState, ...] = ()
+    alive: tuple[NodeState, ...] = ()
+
+
+def of(c: Context, builder: Builder | None, wanted: Iterable[Platform]) -> Reach | None:
+    """Return what the builder that is meant can do about the wanted platforms.
+
+    Raises:
+        EngineError: the builder is not there, or none of its nodes answers.
+
+    """
+    if builder is None or builder.driver == "docker":
+        if builders.overridden() and builder is None:
+            return _of_nodes(c, builders.name_of(None), None)
+        return _of_engine(wanted)
+    return _of_nodes(c, builder.name, builder)
+
+
+def _of_engine(wanted: Iterable[Platform]) -> Reach | None:
+    if sys.platform != "linux":
+        return None  # the engine's kernel is another one
+    here = platforms.host_platform()
+    foreign = [p for p in wanted if not platforms.runs_natively(p, here)]
+    lacking = frozenset(emulators.not_running(p for p in foreign if p.os == "linux"))
+    # Asked only where something is missing: a build that works pays for no connection.
+    if lacking and not emulators.is_local(engine.connect()):
+        return None
+    return Reach(lambda p: platforms.runs_natively(p, here), lambda p: p not in lacking)
+
+
+def _of_nodes(c: Context, name: str, builder: Builder | None) -> Reach | None:
+    state = builders.states(c).get(name)
+    if state is None or not state.nodes:
+        raise EngineError(f'builder "{name}" is not there or does not answer; {_FIX}')
+    down = tuple(node for node in state.nodes if is_down(state, node))
+    alive = tuple(node for node in state.nodes if node not in down)
+    if not alive:
+        raise EngineError(f"{_named(down)} does not answer; start it")
+    if not all(node.running for node in alive):
+        return Reach(lambda _: True, lambda _: True, down, alive)  # known once they are started
+    pins = {n.name: n.platforms for n in nodes.declared(builder, Path())} if builder else {}
+    # A node's own platform comes first, unless others are pinned to it.
+    natively = {p for node in alive for p in pins.get(node.name) or node.platforms[:1]}
+    possible = {platform for node in alive for platform in node.platforms}
+    return Reach(
+        lambda p: any(platforms.runs_natively(p, one) for one in natively),
+        lambda p: any(platforms.runs_natively(p, one) for one in possible),
+        down,
+        alive,
+    )
+
+
+def is_down(state: BuilderState, node: NodeState) -> bool:
+    """Say whether a node does not answer, and the build will not start it either."""
+    return not node.running and (state.driver in ("remote", "cloud") or bool(node.error))
+
+
+def _named(found: Sequence[NodeState]) -> str:
+    return ", ".join(f'node "{node.name}" at {node.endpoint}' for node in found)
+
+
+@contextlib.contextmanager
+def required(c: Context, plan: Plan, root: Path) -> Iterator[Builder | None]:
+    """Yield the builder to use, once it is clear that it can build every selected cell.
+
+    Where a node is down and the others can do its work, that is a builder of the others, made for
+    this build and removed after it.
+
+    Raises:
+        EngineError: cells that no node can build, each named, with the fix.
+
+    """
+    builder = builders.meant(plan.config, root)
+    everything = (*plan.targets, *plan.linked)
+    reach = of(c, builder, {p for target in everything for p in target.platforms})
+    if reach is None:
+        yield builder
+        return
+    never = plan.config.emulators.source == "never"
+    able = reach.native if never else reach.runs
+    found = [
+        (target, platform, step)
+        for target in everything
+        for platform in target.platforms
+        if not able(platform) and (step := _needs_to_run(target, platform, able, root))
+    ]
+    if found:
+        raise EngineError(_unbuildable(found, reach, never=never))
+    if not reach.down or builder is None:
+        yield builder
+        return
+    with _of_the_rest(c, builder, reach, root) as rest:
+        yield rest
+
+
+def _unbuildable(
+    found: list[tuple[TargetPlan, Platform, str]], reach: Reach, *, never: bool
+) -> str:
+    cells = ", ".join(f"{target.name}@{platform}" for target, platform, _ in found)
+    names = ", ".join(dict.fromkeys(str(platform) for _, platform, _ in found))
+    step = f"{found[0][2]} runs there"
+    if reach.down:
+        why = f"{_named(reach.down)} does not answer, and no other node runs {names}"
+        return (
+            f"{cells} cannot be built: {step}, {why}; start it, or select other platforms with -p"
+        )
+    if never:
+        return (
+            f"{cells} cannot be built: {step}, no node runs {names} natively, and [emulators] from = "
+            '"never"; declare a node that does, or pin the stage to $BUILDPLATFORM (invoke lint)'
+        )
+    return (
+        f"{cells} cannot be built: {step}, and there is no emulator for {names}; {_FIX}, "
+        "or pin the stage to $BUILDPLATFORM (invoke lint)"
+    )
+
+
+def _needs_to_run(
+    target: TargetPlan, platform: Platform, able: Callable[[Platform], bool], root: Path
+) -> str:
+    """Return where a platform's build runs programs that nothing here runs; ``""`` if nowhere.
+
+    What cannot be read from here, as a Dockerfile in a git repository, is believed to work.
+    """
+    attributes = target.spec.overrides.get(platform, target.spec.attributes)
+    name, text = _dockerfile(attributes, root)
+    with contextlib.suppress(ValueError):  # BuildKit will say what is wrong with it
+        for _, instruction in dockerfile.emulated_runs(
+            text,
+            platform,
+            able,
+            attributes.get("args", {}),
+            attributes.get("target", ""),
+            attributes.get("contexts", {}),
+        ):
+            return f"{name}:{instruction.line}"
+    return ""
+
+
+def _dockerfile(attributes: Attributes, root: Path) -> tuple[str, str]:
+    """Return a Dockerfile's name and text; nothing where it cannot be read from here."""
+    if "dockerfile-inline" in attributes:
+        return "dockerfile-inline", attributes["dockerfile-inline"]
+    name = os.path.normpath(
+        Path(attributes.get("context", "."), attributes.get("dockerfile", "Dockerfile"))
+    )
+    try:
+        return name, (root / name).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return name, ""
+
+
+def require_runnable(cells: Sequence[Cell]) -> None:
+    """Raise where this machine's engine cannot run some of the cells.
+
+    Raises:
+        EngineError: their emulators are missing.
+
+    """
+    reach = _of_engine({cell.platform for cell in cells})
+    lacking = [cell for cell in cells if reach and not reach.runs(cell.platform)]
+    if lacking:
+        names = ", ".join(dict.fromkeys(str(cell.platform) for cell in lacking))
+        raise EngineError(
+            f"{', '.join(map(str, lacking))} cannot run: there is no emulator for {names}; {_FIX}, "
+            "or select other platforms with -p"
+        )
+
+
+@contextlib.contextmanager
+def _of_the_rest(c: Context, builder: Builder, reach: Reach, root: Path) -> Iterator[Builder]:
+    """Yield a builder of the nodes that answer; it is gone afterwards, its nodes are untouched."""
+    alive = {node.name for node in reach.alive}
+    rest = [node for node in nodes.declared(builder, root) if node.name in alive]
+    left = "-".join(node.name for node in reach.down)
+    changed = msgspec.structs.replace(builder, name=f"{builder.name}-without-{left}")
+    print(
+        f"{_named(reach.down)} does not answer; built without it",
+        file=sys.stderr,
+        flush=True,
+    )
+    removal = reconcile.removal(changed.name, "--keep-daemon")
+    run(c, removal, folder=root, hide=True)  # of a build that was killed
+    try:
+        for change in reconcile.creation(changed, rest):
+            for argv in change.commands:
+                if not (result := run(c, argv, folder=root, hide=True)).ok:
+                    raise EngineError(f"{changed.name} cannot be made: {result.stderr.strip()}")
+        yield changed
+    finally:
+        run(c, removal, folder=root, hide=True)
+
+
+def explain_loss(c: Context, builder: Builder | None, said: str) -> None:
+    """Raise if a failed build is explained by a node that was lost.
+
+    Raises:
+        EngineError: with the node's name.
+
+    """
+    if builder is None or builder.driver == "docker":
+        return
+    state = builders.states(c).get(builder.name)
+    lost = [node for node in state.nodes if is_down(state, node)] if state else []
+    if lost:
+        raise EngineError(
+            f"{_named(lost)} was lost during the build; run it again: the other nodes build what "
+            "they can"
+        )
+    if "code = Unavailable" in said:
+        raise EngineError(
+            f'a node of builder "{builder.name}" was lost during the build, and answers again; '
+            "run it again"
+        )
