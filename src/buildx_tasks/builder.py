@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from buildx_tasks.expansion import Config
     from buildx_tasks.platforms import Platform
 
-# Made where nothing is declared and the engine's own cannot do the job.
-FALLBACK = Builder("buildx-tasks", "docker-container")
+# Made where nothing is declared and the engine's own cannot do the job; on the machine's network it
+# reaches registries on loopback, as the engine does.
+FALLBACK = Builder("buildx-tasks", "docker-container", driver_opts={"network": "host"})
 CURRENT_VARIABLE = "BUILDX_BUILDER"  # buildx's own, for who wants another builder just now
 
 

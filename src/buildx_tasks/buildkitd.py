@@ -207,4 +207,5 @@ def _with_files(config: dict[str, Any], digest: Any) -> dict[str, Any]:
             registry["ca"] = [digest(path) for path in registry["ca"]]
         for pair in registry.get("keypair", ()):
             pair.update({key: digest(pair[key]) for key in ("key", "cert")})
-    return changed
+    # buildx writes the file anew, with an empty table where there are no registries.
+    return {key: value for key, value in changed.items() if value != {}}

@@ -116,8 +116,8 @@ def _wanted(kinds: str, limit: str) -> str:
     for theirs, ours in (
         (" of length >= 1", " that is not empty"),
         ("> 0.0", "above 0"),
-        (">= 0", "of at least 0"),
-        ("<= 255", "of at most 255"),
+        (">= ", "of at least "),
+        ("<= ", "of at most "),
         ("matching regex", "that matches"),
     ):
         limit = limit.replace(theirs, ours)

@@ -10,7 +10,7 @@ import msgspec
 
 from buildx_tasks import metadata, nodes, platforms, references
 from buildx_tasks.config import Builder, Emulators, Group, Verify
-from buildx_tasks.errors import nearest
+from buildx_tasks.errors import listed, nearest
 from buildx_tasks.git import GitError
 from buildx_tasks.helpers import helper_names
 from buildx_tasks.merging import (
@@ -412,6 +412,8 @@ class _Expansion:
                 (*where, "contexts", "files"),
                 f'[target.{name}] has files and a context called "files"; rename the context',
             )
+        if "lint" in whole.tables:
+            self._check_codes(name, whole.tables["lint"].get("ignore", ()))
         verify = whole.tables.get("verify")
         return Target(
             normalise(attributes),
@@ -423,6 +425,17 @@ class _Expansion:
             },
             tuple(whole.tables.get("lint", _EMPTY).get("ignore", ())),
         )
+
+    def _check_codes(self, name: str, ignored: Iterable[str]) -> None:
+        from buildx_tasks.lint import KNOWN_CODES
+
+        for number, code in enumerate(ignored):
+            if code not in KNOWN_CODES:
+                hint = nearest(code, KNOWN_CODES) or f"; known: {listed(KNOWN_CODES)}"
+                raise self._sources.fail(
+                    self._stands(name, "lint", "ignore", number),
+                    f'invoke lint has no code "{code}"{hint}',
+                )
 
     def _with_metadata(self, name: str, attributes: Attributes, data: dict[str, Any]) -> Attributes:
         where = (*self._tables[name].path, "metadata")

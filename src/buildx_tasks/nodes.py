@@ -41,12 +41,10 @@ OPTIONS: dict[str, dict[str, str]] = {
         "cpuset-mems": "[0-9,-]+",
         "default-load": _FLAG,
         "env.": ".*",
-        "gpus": _ANY,
         "image": _ANY,
         "memory": _SIZE,
         "memory-swap": _SIZE,
         "network": _ANY,
-        "provenance-add-gha": _FLAG,
         "restart-policy": "no|always|unless-stopped|on-failure(:[0-9]+)?",
     },
     "kubernetes": {
@@ -249,7 +247,9 @@ def _check_options(
 ) -> None:
     known = OPTIONS[driver]
     for key, value in options.items():
-        pattern = known.get("env." if key.startswith("env.") and len(key) > 4 else key)
+        pattern = known.get("env." if key.startswith("env.") else key)
+        if key == "env.":
+            pattern = None
         if pattern is None:
             names = [name if name != "env." else "env.NAME" for name in known]
             hint = nearest(key, names) or f"; it takes: {listed(names)}"

@@ -7,7 +7,6 @@ is down after 20 s with ``context deadline exceeded`` and no name.
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,8 +15,10 @@ import msgspec
 
 from buildx_tasks import builder as builders
 from buildx_tasks import dockerfile, emulators, engine, nodes, platforms, reconcile
-from buildx_tasks.commands import run
+from buildx_tasks.cases import cases, local_text
+from buildx_tasks.commands import is_dry, run
 from buildx_tasks.errors import EngineError
+from buildx_tasks.plan import Cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
     from invoke import Context
 
     from buildx_tasks.builder import BuilderState, NodeState
+    from buildx_tasks.cases import Case
     from buildx_tasks.config import Builder
-    from buildx_tasks.merging import Attributes
-    from buildx_tasks.plan import Cell, Plan, TargetPlan
+    from buildx_tasks.plan import Plan
     from buildx_tasks.platforms import Platform
 
 _FIX = "run invoke setup"
@@ -94,6 +95,18 @@ def _of_nodes(c: Context, name: str, builder: Builder | None) -> Reach | None:
     )
 
 
+def native(c: Context, plan: Plan, root: Path) -> Callable[[Platform], bool]:
+    """Return what says which platforms the builder runs without an emulator.
+
+    Raises:
+        EngineError: the builder is not there, or none of its nodes answers.
+
+    """
+    found = None if is_dry(c) else of(c, builders.meant(plan.config, root), ())
+    here = platforms.host_platform()
+    return found.native if found else lambda platform: platforms.runs_natively(platform, here)
+
+
 def is_down(state: BuilderState, node: NodeState) -> bool:
     """Say whether a node does not answer, and the build will not start it either."""
     return not node.running and (state.driver in ("remote", "cloud") or bool(node.error))
@@ -123,10 +136,10 @@ def required(c: Context, plan: Plan, root: Path) -> Iterator[Builder | None]:
     never = plan.config.emulators.source == "never"
     able = reach.native if never else reach.runs
     found = [
-        (target, platform, step)
-        for target in everything
-        for platform in target.platforms
-        if not able(platform) and (step := _needs_to_run(target, platform, able, root))
+        (Cell(case.target, platform), step)
+        for case in cases(plan)
+        for platform in case.platforms
+        if not able(platform) and (step := _needs_to_run(case, platform, able, root))
     ]
     if found:
         raise EngineError(_unbuildable(found, reach, never=never))
@@ -137,12 +150,10 @@ def required(c: Context, plan: Plan, root: Path) -> Iterator[Builder | None]:
         yield rest
 
 
-def _unbuildable(
-    found: list[tuple[TargetPlan, Platform, str]], reach: Reach, *, never: bool
-) -> str:
-    cells = ", ".join(f"{target.name}@{platform}" for target, platform, _ in found)
-    names = ", ".join(dict.fromkeys(str(platform) for _, platform, _ in found))
-    step = f"{found[0][2]} runs there"
+def _unbuildable(found: list[tuple[Cell, str]], reach: Reach, *, never: bool) -> str:
+    cells = ", ".join(str(cell) for cell, _ in found)
+    names = ", ".join(dict.fromkeys(str(cell.platform) for cell, _ in found))
+    step = f"{found[0][1]} runs there"
     if reach.down:
         why = f"{_named(reach.down)} does not answer, and no other node runs {names}"
         return (
@@ -160,38 +171,21 @@ def _unbuildable(
 
 
 def _needs_to_run(
-    target: TargetPlan, platform: Platform, able: Callable[[Platform], bool], root: Path
+    case: Case, platform: Platform, able: Callable[[Platform], bool], root: Path
 ) -> str:
     """Return where a platform's build runs programs that nothing here runs; ``""`` if nowhere.
 
     What cannot be read from here, as a Dockerfile in a git repository, is believed to work.
     """
-    attributes = target.spec.overrides.get(platform, target.spec.attributes)
-    name, text = _dockerfile(attributes, root)
+    text = local_text(case, root)
+    if text is None:
+        return ""
     with contextlib.suppress(ValueError):  # BuildKit will say what is wrong with it
         for _, instruction in dockerfile.emulated_runs(
-            text,
-            platform,
-            able,
-            attributes.get("args", {}),
-            attributes.get("target", ""),
-            attributes.get("contexts", {}),
+            text, platform, able, case.args, case.stage, case.contexts
         ):
-            return f"{name}:{instruction.line}"
+            return f"{case.file}:{instruction.line}"
     return ""
-
-
-def _dockerfile(attributes: Attributes, root: Path) -> tuple[str, str]:
-    """Return a Dockerfile's name and text; nothing where it cannot be read from here."""
-    if "dockerfile-inline" in attributes:
-        return "dockerfile-inline", attributes["dockerfile-inline"]
-    name = os.path.normpath(
-        Path(attributes.get("context", "."), attributes.get("dockerfile", "Dockerfile"))
-    )
-    try:
-        return name, (root / name).read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        return name, ""
 
 
 def require_runnable(cells: Sequence[Cell]) -> None:

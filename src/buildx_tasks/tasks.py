@@ -321,6 +321,44 @@ def plan(
 
 
 @task(
+    iterable=_ITERABLE,
+    help={**_SELECTION, "format": "table or json"},
+)
+@_plainly
+def lint(
+    c: Context,
+    target: list[str],
+    platform: list[str],
+    overlay: list[str],
+    set_: list[str],
+    format: str = "table",  # noqa: A002
+) -> None:
+    """Check the Dockerfiles: BuildKit's own checks, emulated steps, one platform's files in all."""
+    from buildx_tasks import commands, reach, report
+    from buildx_tasks import lint as linting
+    from buildx_tasks.errors import LintError
+
+    _require_format(format, "table", "json")
+    project = _load(overlay, set_)
+    plan = project.plan(target, platform)
+    native = reach.native(c, plan, project.root)
+    findings = linting.lint(c, plan, project.root, native)
+    if commands.is_dry(c):
+        return
+    if format == "json":
+        print(commands.json_text(linting.summary(findings)), end="")
+    elif findings:
+        report.print_table(("code", "cell", "place", "found", "fix"), linting.rows(findings))
+    else:
+        print("nothing found")
+    if findings:
+        raise LintError(
+            f"{len(findings)} found; correct them, or leave codes out with "
+            '[target.NAME.lint] ignore = ["CODE"]'
+        )
+
+
+@task(
     name="import",
     help={
         "from": "docker-bake.json, docker-bake.hcl or compose.yaml",
@@ -402,4 +440,4 @@ def clean(c: Context, overlay: list[str], set_: list[str], builder: bool = False
         print("nothing to remove")
 
 
-namespace = Collection(setup, build, run, verify, push, plan, doctor, clean, import_)
+namespace = Collection(setup, build, run, verify, push, plan, lint, doctor, clean, import_)

@@ -189,10 +189,9 @@ def test_a_node_lost_in_the_build_is_named_and_the_rest_builds_on(
         # With native nodes only, nothing is left for linux/arm64.
         result = project.write(text + '[emulators]\nfrom = "never"\n').invoke("build")
         assert result.returncode == 1
-        assert (
-            f"{name}@linux/arm64 cannot be built: dockerfile-inline:3 runs there, {lost} does"
-            in (result.stderr)
-        )
+        cell = f"{name}@linux/arm64"
+        where = f"[target.{name}] dockerfile-inline:3"
+        assert f"{cell} cannot be built: {where} runs there, {lost} does" in result.stderr
     finally:
         fleet.back()
     project.write(text)

@@ -28,6 +28,10 @@ BAD = [
         BASE + "[target.a.verify]\nstdut = ''",
         '4:1: unknown key "stdut" in [target.a.verify]; did you mean "stdout"?',
     ),
+    (
+        BASE + "lint.ignore = ['EmulatedRuns']",
+        '3:16: invoke lint has no code "EmulatedRuns"; did you mean "EmulatedRun"?',
+    ),
     (BASE + "tags = [3]", "3:9: item 1 must be a string, not a whole number"),
     (BASE + 'tags = [""]', "3:9: item 1 must be a string that is not empty"),
     (BASE + "verify.timeout = 0", '3:18: "timeout" must be a number above 0'),

@@ -1,0 +1,244 @@
+"""Each finding of doctor: the thing is broken for real, and the finding read."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .conftest import SecondEngine, cannot_run, docker, engine_socket, second_engine, wait_for
+from .grpc_bridge import GrpcBridge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from conftest import Project
+
+HASHED = "$2y$05$abcdefghijklmnopqrstuuHIrMEWpUCQe2YqFR3sXwQ75u4od..9q"  # bcrypt of pw
+PLAIN = '[target.a]\nplatforms = ["linux/amd64"]\n'
+
+
+def findings(project: Project, **env: str) -> dict[str, dict[str, Any]]:
+    """What doctor finds, by subject; its exit code says whether all is well."""
+    result = project.invoke("doctor", "--format", "json", env=env)
+    assert "Traceback" not in result.stderr
+    told = json.loads(result.stdout)
+    assert told["ok"] == (result.returncode == 0)
+    wrong = [f for f in told["findings"] if not f["ok"]]
+    assert all(f["fix"] for f in wrong), wrong
+    assert not wrong or "error: not ok: " in result.stderr
+    return {finding["subject"]: finding for finding in told["findings"]}
+
+
+def broken(project: Project, subject: str, **env: str) -> dict[str, Any]:
+    found = findings(project, **env)
+    assert subject in found, found
+    assert not found[subject]["ok"]
+    return found[subject]
+
+
+def test_all_is_well(project: Project, registry: str) -> None:
+    project.write(PLAIN + f'tags = ["{registry}/a:v1"]\n')
+    found = findings(project)
+    assert all(finding["ok"] for finding in found.values()), found
+    assert list(found) == [
+        *("client", "buildx", "engine", "image store", "disk"),
+        *("builder default", "platform linux/amd64", f"registry {registry}"),
+    ]
+    assert found["platform linux/amd64"]["found"] == "native: a program ran"
+    assert "GiB free in" in found["disk"]["found"]
+    table = project.ok("doctor")
+    assert table.splitlines()[1].startswith("ok  client ")
+
+
+def test_client(project: Project, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    found = broken(project.write(PLAIN), "client", PATH=str(empty))
+    assert found["found"] == "no docker command on PATH"
+    assert "docker-cli" in found["fix"]
+
+
+def test_engine(project: Project) -> None:
+    gone = f"unix://{project.folder}/none"
+    found = broken(project.write(PLAIN), "engine", DOCKER_HOST=gone)
+    assert found["found"] == "no Docker Engine answers (No such file or directory)"
+    assert "point DOCKER_HOST" in found["fix"]
+
+
+def test_buildx_older_than_a_declared_feature_needs(project: Project) -> None:
+    version = re.search(r"v?(\d+)\.(\d+)", docker("buildx", "version"))
+    assert version
+    if (int(version[1]), int(version[2])) >= (0, 35):
+        pytest.skip("this buildx has every feature that can be declared")
+    project.write(PLAIN + '[target.b]\nresources = { memory = "1g" }\n')
+    found = broken(project, "buildx")
+    assert found["fix"] == 'upgrade it to 0.35 or newer, which "resources" in [target.b] needs'
+
+
+def test_image_store(project: Project, classic_engine: str) -> None:
+    assert findings(project.write(PLAIN), DOCKER_HOST=classic_engine)["image store"]["ok"]
+    project.write('[target.a]\nplatforms = ["linux/amd64", "linux/arm64"]\n')
+    found = broken(project, "image store", DOCKER_HOST=classic_engine)
+    assert "classic" in found["found"]
+    assert "containerd-snapshotter" in found["fix"]
+
+
+def test_disk(project: Project, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        cannot_run("a small disk needs root")
+    engine = SecondEngine(tmp_path / "log", containerd=True)
+    data = engine.folder / "data"
+    data.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", str(data)], check=True)
+    try:
+        engine.start()
+        found = broken(project.write(PLAIN), "disk", DOCKER_HOST=engine.host)
+        assert found["found"] == f"0.2 GiB free in {data}"
+        assert "prune" in found["fix"]
+    finally:
+        engine.stop()
+        engine.remove()
+
+
+def test_builder_missing_drifted_silent(project: Project, name: str) -> None:
+    bridge = GrpcBridge(engine_socket())
+    text = (
+        f'[builder]\nname = "{name}"\ndriver = "remote"\nendpoint = "{bridge.endpoint}"\n' + PLAIN
+    )
+    subject = f"builder {name}"
+    found = broken(project.write(text), subject)
+    assert found["fix"] == "run invoke setup"
+    project.ok("setup")
+    assert findings(project)[subject]["found"] == "remote, running, as declared"
+
+    drifted = text.replace("[target", 'platforms = ["linux/arm64"]\n[target', 1)
+    printed = project.write(drifted).invoke("doctor").stdout
+    assert "platforms are none, declared are linux/arm64" in printed
+
+    bridge.close()
+    found = broken(project.write(text), f'node "{name}0" at {bridge.endpoint}')
+    assert found["found"] == "does not answer"
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[str]:
+    """The address of a registry that wants a log-in: user ann, password pw."""
+    if not shutil.which("docker-registry"):
+        cannot_run("no docker-registry command: run ./bootstrap")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (tmp_path / "htpasswd").write_text(f"ann:{HASHED}\n")
+    (tmp_path / "registry.yml").write_text(
+        "version: 0.1\nlog: { level: error }\n"
+        f"storage: {{ filesystem: {{ rootdirectory: {tmp_path}/data }} }}\n"
+        f"auth: {{ htpasswd: {{ realm: test, path: {tmp_path}/htpasswd }} }}\n"
+        f"http: {{ addr: '127.0.0.1:{port}' }}\n"
+    )
+    with (tmp_path / "registry.log").open("w") as log:
+        process = subprocess.Popen(
+            ["docker-registry", "serve", str(tmp_path / "registry.yml")], stdout=log, stderr=log
+        )
+
+    def answers() -> bool:
+        try:
+            urllib.request.urlopen(f"http://localhost:{port}/v2/", timeout=1)
+        except urllib.error.HTTPError as error:
+            return error.code == 401
+        except OSError:
+            return False
+        return False
+
+    wait_for(answers, "no answer from the registry")
+    yield f"localhost:{port}"
+    process.terminate()
+    process.wait()
+
+
+def test_registry_silent_and_without_or_with_a_wrong_log_in(
+    project: Project, guarded: str, tmp_path: Path
+) -> None:
+    subject = f"registry {guarded}"
+    project.write(PLAIN + f'tags = ["{guarded}/a:v1", "localhost:1/a:v1"]\n')
+    folder = tmp_path / "docker"
+    folder.mkdir()
+    env = {"DOCKER_CONFIG": str(folder)}
+    found = broken(project, subject, **env)
+    assert found["found"] == "wants a log-in, and there is none"
+    assert found["fix"] == f"docker login {guarded}"
+    silent = broken(project, "registry localhost:1", **env)
+    assert silent["found"] == "does not answer: [Errno 111] Connection refused"
+
+    docker("login", "--username", "ann", "--password", "pw", guarded, DOCKER_CONFIG=str(folder))
+    assert findings(project, **env)[subject]["found"] == "answers, logged in as ann"
+    config = json.loads((folder / "config.json").read_text())
+    config["auths"][guarded]["auth"] = "YW5uOndyb25n"  # ann:wrong
+    (folder / "config.json").write_text(json.dumps(config))
+    found = broken(project, subject, **env)
+    assert found["found"] == "refuses the log-in of ann"
+    assert "wrong" not in json.dumps(found)
+
+
+def test_credentials_come_from_a_credential_helper_too(
+    project: Project, guarded: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "docker"
+    folder.mkdir()
+    helper = folder / "docker-credential-test"
+    helper.write_text('#!/bin/sh\necho \'{"ServerURL": "x", "Username": "ann", "Secret": "pw"}\'\n')
+    helper.chmod(0o755)
+    (folder / "config.json").write_text(json.dumps({"credHelpers": {guarded: "test"}}))
+    project.write(PLAIN + f'tags = ["{guarded}/a:v1"]\n')
+    env = {"DOCKER_CONFIG": str(folder), "PATH": f"{folder}:{os.environ['PATH']}"}
+    assert findings(project, **env)[f"registry {guarded}"]["found"] == "answers, logged in as ann"
+
+
+def test_proxies_of_the_environment_of_docker_and_of_the_engine(
+    project: Project, tmp_path: Path
+) -> None:
+    project.write(PLAIN)
+    dead = "http://ann:hunter2@127.0.0.1:1"
+    subject = "proxy http://127.0.0.1:1"
+    found = broken(project, subject, HTTPS_PROXY=dead)
+    assert found["found"] == "the environment: does not answer: Connection refused"
+    assert found["fix"] == "correct it in the environment, or start it"
+    assert "hunter2" not in json.dumps(found)
+    assert "no address of a proxy" in broken(project, "proxy ftp:x", HTTP_PROXY="ftp:x")["found"]
+
+    folder = tmp_path / "docker"
+    folder.mkdir()
+    settings = {"proxies": {"default": {"httpProxy": dead}}}
+    (folder / "config.json").write_text(json.dumps(settings))
+    found = broken(project, subject, DOCKER_CONFIG=str(folder))
+    assert found["found"].startswith("proxies in docker's config.json: does not answer")
+
+    with second_engine(tmp_path / "log", containerd=True, env={"HTTPS_PROXY": dead}) as engine:
+        found = broken(project, subject, DOCKER_HOST=engine.host)
+        assert found["found"].startswith("the engine's settings: does not answer")
+
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        alive = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        assert findings(project, HTTPS_PROXY=alive)[f"proxy {alive}"]["ok"]
+
+
+def test_a_local_registry_is_never_asked_through_a_proxy(project: Project, registry: str) -> None:
+    project.write(PLAIN + f'tags = ["{registry}/a:v1"]\n')
+    dead = "http://127.0.0.1:1"
+    found = findings(project, HTTP_PROXY=dead, http_proxy=dead)
+    assert found[f"registry {registry}"]["ok"]
+
+
+def test_bad_format_is_a_usage_error(project: Project) -> None:
+    result = project.write(PLAIN).invoke("doctor", "--format", "jsn")
+    assert result.returncode == 2
+    assert '--format: unknown kind "jsn"; did you mean "json"?' in result.stderr

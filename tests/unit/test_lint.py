@@ -1,0 +1,502 @@
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buildx_tasks import compiling, dockerfile, lint, loading, platforms, rules
+from buildx_tasks.cases import Case, cases, local_text
+from buildx_tasks.instructions import Instruction
+from buildx_tasks.plan import Plan, make_plan
+from buildx_tasks.rules import Finding
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from buildx_tasks.platforms import Platform
+
+AMD64, ARM64, RISCV64 = map(platforms.parse, ("linux/amd64", "linux/arm64", "linux/riscv64"))
+PINNED = "FROM --platform=$BUILDPLATFORM golang:1.24-alpine AS builder\n"
+SHIP = "FROM alpine:3.22\nCOPY --from=builder /app /app\n"
+CACHED = "RUN --mount=type=cache,target=/root/.cache/go-build "
+
+
+def native(platform: Platform) -> bool:
+    return platforms.runs_natively(platform, AMD64)
+
+
+def check(
+    text: str, *wanted: str, on: tuple[Platform, ...] = (AMD64, ARM64), **attributes: Any
+) -> list[Finding]:
+    """Check a Dockerfile; return what our rules of these codes say."""
+    case = Case("app", "app", "Dockerfile", attributes, on)
+    found = rules.check(case, text, native)
+    return [one for one in found if not wanted or one.code in wanted]
+
+
+def said(found: list[Finding]) -> list[tuple[str, str, int, str]]:
+    return [(f.code, str(f.platform or ""), f.line, f.stage) for f in found]
+
+
+# EmulatedRun
+
+
+def test_a_compile_stage_for_the_target_is_said_for_each_foreign_platform() -> None:
+    text = f"FROM golang:1.24-alpine AS builder\nWORKDIR /src\n{CACHED}go build -o /app .\n{SHIP}"
+    found = check(text, on=(AMD64, ARM64, RISCV64))
+    assert said(found) == [
+        ("EmulatedRun", "linux/arm64", 3, "builder"),
+        ("EmulatedRun", "linux/riscv64", 3, "builder"),
+    ]
+    assert found[0].message == "line 3 of stage builder compiles Go under emulation on linux/arm64"
+    assert found[0].fix == (
+        "write FROM --platform=$BUILDPLATFORM golang:1.24-alpine AS builder in line 1; "
+        "declare ARG TARGETOS TARGETARCH and run GOOS=$TARGETOS GOARCH=$TARGETARCH go build"
+    )
+
+
+def test_the_same_stage_pinned_is_fine() -> None:
+    build = (
+        "ARG TARGETOS TARGETARCH\n"
+        + CACHED
+        + "GOOS=$TARGETOS GOARCH=$TARGETARCH go build -o /app .\n"
+    )
+    assert check(PINNED + build + SHIP) == []
+
+
+def test_where_the_builder_runs_it_natively_nothing_is_emulated() -> None:
+    text = f"FROM golang:1.24-alpine AS builder\n{CACHED}go build -o /app .\n{SHIP}"
+    assert check(text, on=(AMD64,)) == []
+    case = Case("app", "app", "Dockerfile", {}, (AMD64, ARM64))
+    assert rules.check(case, text, lambda _: True) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        (
+            "FROM golang:1.24-alpine AS base\nFROM base AS builder\nRUN go build\n" + SHIP,
+            "write FROM --platform=$BUILDPLATFORM golang:1.24-alpine AS base in line 1; declare",
+        ),
+        (
+            "FROM maven AS builder\nRUN mvn package\n" + SHIP,
+            "write FROM --platform=$BUILDPLATFORM maven AS builder in line 1",
+        ),
+        (
+            "FROM golang:1.24-alpine\nRUN go build",
+            "compile in a stage of its own, FROM --platform=$BUILDPLATFORM golang:1.24-alpine AS build; "
+            "declare ARG TARGETOS TARGETARCH and run GOOS=$TARGETOS GOARCH=$TARGETARCH go build; "
+            "then COPY --from=build the result",
+        ),
+        (
+            "FROM python AS builder\nRUN pip wheel -r requirements.txt\n" + SHIP,
+            "wheels of pure Python: write FROM --platform=$BUILDPLATFORM python AS builder in line 1; "
+            "others need a node that runs linux/arm64 natively",
+        ),
+        (
+            "FROM node AS builder\nRUN npm run build\n" + SHIP,
+            "where its result is the same for every platform, write FROM --platform=$BUILDPLATFORM node",
+        ),
+        (
+            "FROM alpine:3.22\nRUN apk add curl",
+            "make files in a stage FROM --platform=$BUILDPLATFORM",
+        ),
+    ],
+    ids=["base stage", "same everywhere", "in the image", "wheels", "no compiler", "packages"],
+)
+def test_the_fix_says_what_to_write_where(text: str, fix: str) -> None:
+    (found,) = check(text, "EmulatedRun")
+    assert found.fix.startswith(fix)
+
+
+def test_a_stage_that_is_not_needed_or_replaced_is_not_emulated() -> None:
+    text = "FROM a AS builder\nRUN go build\nFROM a AS tests\nRUN x\n" + SHIP
+    assert said(check(text, "EmulatedRun")) == [("EmulatedRun", "linux/arm64", 2, "builder")]
+    assert check(text, contexts={"builder": "target:other"}) == []
+    assert [f.stage for f in check(text, "EmulatedRun", target="tests")] == ["tests"]
+
+
+# TargetPlatformUnused
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        "RUN go build -o /app .",
+        "RUN cd /src && CGO_ENABLED=0 go build -o /app .",
+        'RUN ["go", "build", "-o", "/app"]',
+        "RUN <<EOF\ngo build -o /app .\nEOF",
+        "RUN sh -c 'go build -o /app .'",
+        "RUN cargo build --release",
+        "RUN gcc -o /app app.c",
+        "RUN make -j4 app",
+        "RUN cmake --build build",
+        "RUN GOARCH=amd64 go build -o /app .",
+    ],
+)
+def test_a_pinned_stage_that_compiles_for_itself(build: str) -> None:
+    (found,) = check(f"{PINNED}{build}\n{SHIP}", "TargetPlatformUnused")
+    assert said([found]) == [("TargetPlatformUnused", "", 2, "builder")]
+    assert found.message.endswith("lands in the images for linux/amd64, linux/arm64")
+    assert found.fix.startswith("declare ARG TARGET")
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        "ARG TARGETARCH\nRUN GOARCH=$TARGETARCH go build -o /app .",
+        "ARG TARGETPLATFORM\nRUN xx-go build -o /app .",
+        "ENV ARCH=$TARGETARCH\nRUN go build -o /app .",
+        "RUN <<EOF\nGOARCH=$TARGETARCH go build -o /app .\nEOF",
+        "RUN for a in amd64 arm64; do GOARCH=$a go build -o /app.$a .; done",
+        "RUN make x86_64 aarch64",
+        "RUN mvn package",
+        "RUN npm run build",
+        "RUN echo go build",
+        "RUN go mod download",
+        "RUN gcc --version",
+        "RUN make --version",
+        "RUN make clean",
+        "RUN apk add make gcc go",
+    ],
+)
+def test_a_pinned_stage_that_asks_for_the_target_or_compiles_nothing(build: str) -> None:
+    assert check(f"{PINNED}{build}\n{SHIP}", "TargetPlatformUnused") == []
+
+
+def test_the_target_may_be_asked_for_in_the_base_stage_or_by_its_name() -> None:
+    asks = "ARG TARGETARCH\nFROM builder AS second\nRUN go build -o /app .\n"
+    ship = SHIP.replace("builder", "second")
+    assert check(PINNED + asks + ship, "TargetPlatformUnused") == []
+    tools = "RUN go install example.org/tool@v1\n"
+    assert check(PINNED + tools + asks + ship, "TargetPlatformUnused") == []
+    by_name = "FROM --platform=$BUILDPLATFORM golang:1.24-$TARGETARCH AS builder\nRUN go build\n"
+    assert check(by_name + SHIP, "TargetPlatformUnused") == []
+
+
+def test_tools_that_only_run_in_a_build_may_be_the_build_machine_s() -> None:
+    tool = PINNED + "RUN go install example.org/tool@v1\n"
+    used = (
+        "FROM --platform=$BUILDPLATFORM alpine:3.22 AS made\nCOPY --from=builder /go/bin/tool /\n"
+    )
+    ship = "FROM alpine:3.22\nCOPY --from=made / /\n"
+    assert check(tool + used + "RUN /tool\n" + ship, "TargetPlatformUnused") == []
+    # Passed on without a RUN, it lands in the image.
+    assert len(check(tool + used + ship, "TargetPlatformUnused")) == 1
+
+
+def test_one_native_platform_may_be_compiled_without_asking() -> None:
+    text = PINNED + "RUN go build -o /app .\n" + SHIP
+    assert check(text, "TargetPlatformUnused", on=(AMD64,)) == []
+    assert len(check(text, "TargetPlatformUnused", on=(ARM64,))) == 1
+
+
+def test_arguments_can_name_the_architecture() -> None:
+    text = PINNED + "ARG GOARCH\nRUN go build -o /app .\n" + SHIP
+    assert len(check(text, "TargetPlatformUnused", on=(ARM64,))) == 1
+    assert check(text, "TargetPlatformUnused", on=(ARM64,), args={"GOARCH": "arm64"}) == []
+
+
+def test_an_image_on_a_pinned_base_is_the_same_for_all() -> None:
+    text = "FROM --platform=linux/amd64 golang:1.24-alpine\nRUN go build -o /app .\n"
+    assert said(check(text, "TargetPlatformUnused")) == [("TargetPlatformUnused", "", 2, "stage-0")]
+
+
+# ArchitectureInCopy
+
+
+@pytest.mark.parametrize(
+    ("copy", "fix"),
+    [
+        ("COPY hello.amd64 /hello", "write ARG TARGETARCH and COPY hello.$TARGETARCH"),
+        ("COPY app-linux-arm64 /app", "write ARG TARGETARCH and COPY app-linux-$TARGETARCH"),
+        ("COPY --from=files amd64/x /x", "write ARG TARGETARCH and COPY $TARGETARCH/x"),
+        ("COPY dist/x86_64/app /app", "name each platform's file in [target.app.files]"),
+        ("COPY lib.x86-64.so README /", "name each platform's file in [target.app.files]"),
+        ('COPY ["a", "hello.arm", "/"]', "write ARG TARGETARCH and COPY hello.$TARGETARCH"),
+        ("COPY charm/hello-arm /", "write ARG TARGETARCH and COPY charm/hello-$TARGETARCH"),
+        ("COPY linux/386/hello /", "write ARG TARGETARCH and COPY linux/$TARGETARCH/hello"),
+        (
+            "ADD https://e.org/app-amd64.tgz /",
+            "write ARG TARGETARCH and ADD https://e.org/app-$TARGETARCH.tgz",
+        ),
+        ("COPY hello.$ARCH.amd64 /", "write ARG TARGETARCH and COPY hello.$ARCH.$TARGETARCH"),
+        ("COPY hello.amd64 /\nRUN chmod +x hello.amd64", "write ARG TARGETARCH"),
+        ("COPY hello.amd64 /\nARG TARGETARCH", "write ARG TARGETARCH"),
+    ],
+)
+def test_a_file_for_one_architecture_in_every_image(copy: str, fix: str) -> None:
+    (found,) = check(f"FROM alpine:3.22\n{copy}", "ArchitectureInCopy")
+    assert said([found]) == [("ArchitectureInCopy", "", 2, "stage-0")]
+    assert found.fix.startswith(fix)
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        "COPY hello.$TARGETARCH /hello",
+        "COPY linux-${TARGETARCH}/amd64 /hello",
+        "COPY hello.* /",
+        "COPY dist/ /",
+        "COPY robot/arm/left-arm.png charm alarm arm /",
+        "COPY hello.amd64 hello.arm64 /",
+        "COPY hello.amd64 /\nCOPY hello.arm64 /",
+        "COPY hello.amd64 hello.riscv64 /\nARG TARGETARCH\nRUN mv hello.$TARGETARCH hello",
+        "COPY x86_64 riscv64 /\nRUN mv $(uname -m) hello",
+        "COPY hello /amd64",
+        "COPY <<EOF /hello.amd64\nx\nEOF",
+    ],
+)
+def test_a_copy_that_is_for_every_platform(copy: str) -> None:
+    assert check(f"FROM alpine:3.22\nARG TARGETARCH\n{copy}", "ArchitectureInCopy") == []
+
+
+def test_a_file_for_one_architecture_where_it_belongs() -> None:
+    copy = "FROM alpine:3.22\nCOPY hello.amd64 /hello\n"
+    assert check(copy, "ArchitectureInCopy", on=(AMD64,)) == []
+    assert check(copy, "ArchitectureInCopy", on=(ARM64,)) == []  # one platform: it may be meant
+    tool = PINNED + "COPY protoc-x86_64 /protoc\nRUN /protoc\n" + SHIP
+    assert check(tool, "ArchitectureInCopy") == []
+    stages = (
+        "FROM scratch AS amd64\nCOPY hello.amd64 /\nFROM scratch AS arm64\nCOPY hello.arm64 /\n"
+    )
+    assert check(f"{stages}FROM $TARGETARCH", "ArchitectureInCopy") == []
+
+
+# NoCacheMount
+
+
+@pytest.mark.parametrize(
+    ("build", "cache"),
+    [
+        ("go build", "target=/go/pkg/mod"),
+        ("cargo +nightly install --path .", "/usr/local/cargo/registry"),
+        ("make", "ccache"),
+        ("./mvnw -B package", "/root/.m2"),
+        ("gradle :app:bootJar", "/root/.gradle"),
+        ("python3 -m pip wheel .", "/root/.cache/pip"),
+        ("aarch64-linux-gnu-gcc-12 -c x.c", "ccache"),
+    ],
+)
+def test_a_compiler_without_a_cache(build: str, cache: str) -> None:
+    ship = SHIP + "ARG TARGETARCH\n"
+    for text in (
+        f"{PINNED}RUN {build}\n{ship}",
+        f"{PINNED}RUN --mount=type=bind,target=. {build}\n{ship}",
+    ):
+        (found,) = check(text, "NoCacheMount")
+        assert said([found]) == [("NoCacheMount", "", 2, "builder")]
+        assert cache in found.fix
+    with_cache = f"{PINNED}RUN --mount=target=/x,type=cache {build}\n{ship}"
+    assert check(with_cache, "NoCacheMount") == []
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        "go vet ./...",
+        "go mod download",
+        "cargo fmt",
+        "make -C docs html test=1 -j 4 --version",
+        "make -C x test lint",
+        "mvn dependency:go-offline",
+        "gradle dependencies",
+        "pip install -r requirements.txt",
+        "cat makefile make",
+        "apk add --no-cache gcc make",
+        "cc -v",
+        "cmake -B build",
+        "rustc --version",
+    ],
+)
+def test_what_compiles_nothing(run: str) -> None:
+    assert compiling.language(Instruction("RUN", run, 1)) is None
+
+
+@pytest.mark.parametrize(
+    ("run", "heredocs", "compiles"),
+    [
+        ("<<EOF", "#!/bin/sh\ngo build", True),
+        ("<<EOF", "#!/usr/bin/env bash\ngo build", True),
+        ("<<EOF", "#!/usr/bin/env python3\nmake = 1", False),
+        ("bash -e <<EOF", "make", True),
+        ("cat <<EOF > /build.sh", "make", False),
+        ("python <<EOF", "make", False),
+    ],
+)
+def test_here_documents_are_scripts_where_a_shell_reads_them(
+    run: str, heredocs: str, compiles: bool
+) -> None:
+    assert bool(compiling.language(Instruction("RUN", run, 1, (heredocs,)))) is compiles
+
+
+# The whole
+
+
+@given(st.text(), st.sampled_from(["", "RUN go build\n", "COPY x.amd64 /\n"]))
+def test_any_text_is_checked_or_refused(text: str, before: str) -> None:
+    with contextlib.suppress(ValueError):
+        check(f"FROM a\n{before}{text}")
+
+
+TEXT = """
+[target.app]
+context = "src"
+platforms = ["linux/amd64", "linux/arm64", "linux/riscv64"]
+contexts = { base = "target:base", other = "docker-image://x" }
+args = { A = "1" }
+secret = ["id=token,env=TOKEN"]
+output = ["type=local,dest=out"]
+[target.app.platform."linux/arm64"]
+dockerfile = "Dockerfile.arm64"
+[target.app.files]
+"linux/amd64" = "x.amd64"
+"linux/arm64" = "x.arm64"
+"linux/riscv64" = "x.riscv64"
+[target.base]
+dockerfile-inline = "FROM scratch"
+platforms = ["linux/amd64", "linux/arm64", "linux/riscv64"]
+[target.far]
+context = "https://github.com/x/y.git#main"
+ssh = ["default"]
+platforms = ["linux/arm64"]
+"""
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    path = tmp_path / "buildx.toml"
+    path.write_text(TEXT)
+    return make_plan(loading.load(path), ["app", "far"])
+
+
+def test_each_dockerfile_with_its_platforms(plan: Plan) -> None:
+    found = [(c.target, c.name, c.file, c.platforms, c.apart) for c in cases(plan)]
+    assert found == [
+        ("app", "app--linux-amd64", "src/Dockerfile", (AMD64, RISCV64), False),
+        ("app", "app--linux-arm64", "src/Dockerfile.arm64", (ARM64,), True),
+        ("far", "far", "https://github.com/x/y.git#main Dockerfile", (ARM64,), False),
+        (
+            "base",
+            "base",
+            "[target.base] dockerfile-inline",
+            (AMD64, ARM64, RISCV64),
+            False,
+        ),
+    ]
+
+
+def test_overrides_of_platforms_that_are_not_selected_make_no_case(plan: Plan) -> None:
+    selected = make_plan(plan.config, ["app"], ["linux/amd64"])
+    assert next((c.name, c.platforms) for c in cases(selected)) == ("app", (AMD64,))
+    selected = make_plan(plan.config, ["app"], ["linux/arm64"])
+    assert next((c.name, c.apart) for c in cases(selected)) == ("app--linux-arm64", True)
+
+
+def test_the_bake_file_asks_for_checks_and_needs_no_other_target(plan: Plan) -> None:
+    definition = lint.definition(plan)
+    assert definition["group"]["default"]["targets"] == sorted(definition["target"])
+    assert definition["target"]["app--linux-amd64"] == {
+        "args": {"A": "1"},
+        "call": "check",
+        "context": "src",
+        "contexts": {
+            "base": "docker-image://scratch",
+            "files": "docker-image://scratch",
+            "other": "docker-image://x",
+        },
+        "dockerfile": "Dockerfile",
+        "platforms": ["linux/amd64"],
+    }
+    assert "ssh" in definition["target"]["far"]
+
+
+def test_a_linked_target_without_the_selected_platform_is_checked_for_its_own(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "buildx.toml"
+    path.write_text(
+        '[target.app]\ncontexts = { x = "target:x" }\nplatforms = ["linux/arm64"]\n'
+        '[target.x]\nplatforms = ["linux/amd64"]\n'
+    )
+    found = {c.name: c.platforms for c in cases(make_plan(loading.load(path), ["app"]))}
+    assert found == {"app": (ARM64,), "x": (AMD64,)}
+
+
+def test_files_are_a_named_context(plan: Plan) -> None:
+    for case in cases(plan):
+        assert ("files" in case.contexts) is (case.target == "app")
+
+
+def test_dockerfiles_are_read_where_they_are_here(plan: Plan, tmp_path: Path) -> None:
+    found = {case.name: case for case in cases(plan)}
+    assert local_text(found["base"], tmp_path) == "FROM scratch"
+    assert local_text(found["far"], tmp_path) is None
+    assert local_text(found["app--linux-amd64"], tmp_path) is None
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/dockerfile").write_text("FROM x")
+    assert local_text(found["app--linux-amd64"], tmp_path) == "FROM x"
+
+
+def answer(*warnings: tuple[str, int]) -> dict[str, Any]:
+    return {
+        "warnings": [
+            {"ruleName": code, "detail": f"{code}!", "url": "u", "location": place(line)}
+            for code, line in warnings
+        ]
+    }
+
+
+def place(line: int) -> dict[str, Any]:
+    return {"ranges": [{"start": {"line": line}, "end": {"line": line}}]} if line else {}
+
+
+def test_warnings_of_buildkit_get_their_stage() -> None:
+    parsed = dockerfile.parse("# x\nFROM a AS one\nFROM b")
+    case = Case("app", "app", "F", {}, (ARM64,), apart=True)
+    found = lint._buildkit(case, answer(("FromAsCasing", 2), ("UndefinedVar", 3), ("X", 0)), parsed)
+    assert found == [
+        Finding("FromAsCasing", "app", ARM64, "F", 2, "one", "FromAsCasing!", "u"),
+        Finding("UndefinedVar", "app", ARM64, "F", 3, "stage-1", "UndefinedVar!", "u"),
+        Finding("X", "app", ARM64, "F", 0, "", "X!", "u"),
+    ]
+
+
+def test_what_buildkit_cannot_know_of_a_linked_base_is_left_out() -> None:
+    parsed = dockerfile.parse("FROM base AS one\nFROM one\nFROM x\n")
+    attributes = {"contexts": {"base": "target:base", "x": "docker-image://y"}}
+    case = Case("app", "app", "F", attributes, (ARM64,))
+    codes = [(code, line) for line in (1, 2, 3) for code in ("UndefinedVar", "StageNameCasing")]
+    found = lint._buildkit(case, answer(*codes), parsed)
+    assert [(f.code, f.line) for f in found] == [
+        ("StageNameCasing", 1),
+        ("StageNameCasing", 2),
+        ("UndefinedVar", 3),
+        ("StageNameCasing", 3),
+    ]
+
+
+def test_rows_and_json() -> None:
+    findings = [
+        Finding("EmulatedRun", "app", ARM64, "src/Dockerfile", 5, "builder", "bad", "good"),
+        Finding("FromAsCasing", "app", None, "src/Dockerfile", 0, "", "odd", "u"),
+    ]
+    assert lint.rows(findings) == [
+        ("EmulatedRun", "app@linux/arm64", "src/Dockerfile:5 (builder)", "bad", "good"),
+        ("FromAsCasing", "app", "src/Dockerfile", "odd", "u"),
+    ]
+    first, second = lint.summary(findings)["findings"]
+    assert first == {
+        "code": "EmulatedRun",
+        "target": "app",
+        "platform": "linux/arm64",
+        "file": "src/Dockerfile",
+        "line": 5,
+        "stage": "builder",
+        "message": "bad",
+        "fix": "good",
+    }
+    assert second["platform"] is None
