@@ -105,11 +105,10 @@ def name() -> Iterator[str]:
     yield name
     docker("context", "rm", "--force", name, check=False)
     docker("buildx", "rm", "--force", name, check=False)
-    listed = docker("image", "ls", "--format", "{{.Repository}} {{.Tag}} {{.Digest}}").splitlines()
+    listed = docker("image", "ls", "--format", "{{.Repository}} {{.Tag}} {{.ID}}").splitlines()
     rows = [line.split() for line in listed if name in line]
     # What was pulled by its digest has no tag.
-    ours = [f"{at}@{digest}" if tag == "<none>" else f"{at}:{tag}" for at, tag, digest in rows]
-    if ours:
+    if ours := [image if tag == "<none>" else f"{at}:{tag}" for at, tag, image in rows]:
         docker("image", "rm", "--force", *ours)
 
 
