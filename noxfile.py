@@ -52,8 +52,8 @@ def types(session: nox.Session) -> None:
 @nox.session(python=found_pythons())
 def unit(session: nox.Session) -> None:
     """Test without engine, on every supported Python found."""
-    session.install("-e", ".", "pytest>=8", "hypothesis", "jsonschema", "taplo")
-    session.run("pytest", "tests/unit", *session.posargs)
+    session.install("-e", ".", "pytest>=8", "pytest-xdist", "hypothesis", "jsonschema", "taplo")
+    session.run("pytest", "--numprocesses", "auto", "tests/unit", *session.posargs)
 
 
 @nox.session

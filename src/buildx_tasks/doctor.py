@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,11 +16,12 @@ from buildx_tasks.commands import query
 from buildx_tasks.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import docker
     from invoke import Context
 
+    from buildx_tasks.config import Builder
     from buildx_tasks.expansion import Config
     from buildx_tasks.platforms import Platform
 
@@ -65,8 +67,13 @@ def examine(c: Context, config: Config, root: Path) -> Iterator[Finding]:
     yield from _proxies(client)
     if buildx.ok:
         yield from _builder(c, config, root, client)
+    needed = sorted(emulators.needed_platforms(config))
     if client:
-        yield from _platforms(client, config)
+        native = emulators.engine_platform(client)
+        yield from _tried(needed, lambda platform: _in_engine(client, platform, native))
+    if buildx.ok and config.builder and config.builder.driver != "docker":
+        builder = config.builder
+        yield from _tried(needed, lambda platform: _in_builder(c, builder, platform))
     yield from registries.examine(client, config)
 
 
@@ -170,22 +177,40 @@ def _builder(
         yield Finding(subject, ok=True, found=f"{state.driver}{count}, running, as declared")
 
 
-def _platforms(client: docker.DockerClient, config: Config) -> Iterator[Finding]:
-    """Run the smallest program of each platform in a container of the engine."""
-    needed = sorted(emulators.needed_platforms(config))
-    native = emulators.engine_platform(client)
-
-    def tried(platform: Platform) -> Finding:
-        subject = f"platform {platform}"
-        if probe.binary(platform) is None:
-            found = f"cannot run on {native}"
-            return Finding(subject, ok=False, found=found, fix="declare it on a node that can")
-        if reason := emulators.runs_in_container(client, platform):
-            kind = "native, but does not run" if platforms.runs_natively(platform, native) else ""
-            lacking = f"{kind or 'no emulator works'}: {reason}"
-            return Finding(subject, ok=False, found=lacking, fix="run invoke setup")
-        how = "native" if platforms.runs_natively(platform, native) else "emulated"
-        return Finding(subject, ok=True, found=f"{how}: a program ran")
-
+def _tried(needed: list[Platform], examine: Callable[[Platform], Finding]) -> Iterator[Finding]:
     with ThreadPoolExecutor(max_workers=4) as pool:
-        yield from pool.map(tried, needed)
+        yield from pool.map(examine, needed)
+
+
+def _in_engine(client: docker.DockerClient, platform: Platform, native: Platform) -> Finding:
+    """Run the smallest program of a platform in a container, as run and verify would."""
+    subject = f"platform {platform}"
+    if probe.binary(platform) is None:
+        found = f"cannot run on {native}"
+        return Finding(subject, ok=False, found=found, fix="declare a platform that it runs")
+    how = "native" if platforms.runs_natively(platform, native) else "emulated"
+    if reason := emulators.runs_in_container(client, platform):
+        return Finding(subject, ok=False, found=f"{how}: {reason}", fix="run invoke setup")
+    return Finding(subject, ok=True, found=f"{how}: a program ran")
+
+
+def _in_builder(c: Context, builder: Builder, platform: Platform) -> Finding:
+    """Run the smallest program of a platform in a build, on whichever node buildx picks for it."""
+    subject = f"platform {platform} in {builder.name}"
+    program = probe.binary(platform)
+    if program is None:
+        return Finding(subject, ok=True, found="not tried: there is no program for it")
+    with tempfile.TemporaryDirectory(prefix="buildx-tasks-") as folder:
+        Path(folder, "Dockerfile").write_text(
+            'FROM scratch\nCOPY probe /\nRUN ["/probe"]\n', "utf-8"
+        )
+        Path(folder, "probe").write_bytes(program)
+        Path(folder, "probe").chmod(0o755)
+        options = ["--no-cache", "--platform", str(platform), "--output", "type=cacheonly"]
+        result = query(c, [*builders.command(builder, "build"), *options, folder])
+    if result.ok:
+        return Finding(subject, ok=True, found="a program ran in a build")
+    said = [line for line in result.stderr.splitlines() if line.strip()]
+    reason = said[-1].replace("ERROR: failed to build: ", "") if said else "the build failed"
+    fix = "run invoke setup, or declare a node that runs it"
+    return Finding(subject, ok=False, found=reason, fix=fix)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from buildx_tasks.platforms import Platform
 
 ENGINES = ("docker", "docker-container")  # drivers that need an engine
+_NOT_STARTED = ("remote", "cloud")  # drivers whose nodes no bootstrap can start
 SILENT_HINT = "start it, or take it out of [builder] and run invoke setup"
 
 
@@ -186,7 +187,7 @@ def _registration(
 
 def _silent(state: BuilderState) -> Iterator[str]:
     """Yield the nodes that do not answer, where buildx has no means to start them."""
-    for node in state.nodes if state.driver in ("remote", "cloud") else ():
+    for node in state.nodes if state.driver in _NOT_STARTED else ():
         if not node.running:
             yield f'node "{node.name}" at {node.endpoint} does not answer'
 
@@ -222,19 +223,22 @@ def _state(c: Context, config: Config, root: Path) -> BuilderState | None:
 
 
 def _require_answers(c: Context, config: Config, root: Path) -> None:
+    if config.builder is None or config.builder.driver not in _NOT_STARTED:
+        return
     state = _state(c, config, root)
     if state and (silent := list(_silent(state))):
         raise EngineError(f"{'; '.join(silent)}; {SILENT_HINT}")
 
 
 def _require_running(c: Context, config: Config, root: Path, lacking: Sequence[Platform]) -> None:
-    """Raise unless every node answers, and every emulator that was registered works."""
-    state = _state(c, config, root)
-    if state is None or not state.running:
-        name = builders.name_of(builders.meant(config, root))
-        raise EngineError(
-            f'builder "{name}" does not run; docker buildx inspect --bootstrap {name} says why'
-        )
+    """Raise unless every node runs, and every emulator that was registered works."""
+    if config.builder is None or config.builder.driver not in _NOT_STARTED:
+        state = _state(c, config, root)
+        if state is None or not state.running:
+            name = builders.name_of(builders.meant(config, root))
+            raise EngineError(
+                f'builder "{name}" does not run; docker buildx inspect --bootstrap {name} says why'
+            )
     for platform in lacking:
         if reason := emulators.runs_in_container(engine.connect(), platform):
             raise EngineError(

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 ROOT = Path(__file__).parents[2]
+SAID: list[str] = []  # what tests tell of how they ran, for the summary
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in SAID:
+        terminalreporter.write_line(line)
 
 
 def cannot_run(reason: str) -> NoReturn:

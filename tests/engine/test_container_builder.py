@@ -1,7 +1,7 @@
 """The docker-container driver: exact commands and files, and for real where BuildKit's image is.
 
 Docker Hub cannot be reached from here, so BuildKit's image is a stand-in of the engine's own BuildKit
-(see buildkit_image.py) unless the real one is on the engine: the tests print which.
+(see buildkit_image.py) unless the real one is on the engine: the summary of the tests says which.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from . import buildkit_image
-from .conftest import builders, docker, in_use
+from .conftest import SAID, builders, docker, in_use
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,10 +28,12 @@ HELLO = 'echo "Hello, $PLATFORM!"'
 @pytest.fixture(scope="module")
 def image() -> str:
     if docker("image", "ls", "--quiet", REAL):
-        print(f"with the real {REAL}")
+        SAID.append(f"docker-container: with the real {REAL}")
         return REAL
     stand_in = buildkit_image.ensure_image()
-    print(f"with a stand-in for {REAL}: the engine's own BuildKit in {stand_in}")
+    SAID.append(
+        f"docker-container: with a stand-in for {REAL}, the engine's own BuildKit: {stand_in}"
+    )
     return stand_in
 
 

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +20,6 @@ from .grpc_bridge import GrpcBridge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from conftest import Project
 
@@ -201,6 +201,44 @@ def test_credentials_come_from_a_credential_helper_too(
     project.write(PLAIN + f'tags = ["{guarded}/a:v1"]\n')
     env = {"DOCKER_CONFIG": str(folder), "PATH": f"{folder}:{os.environ['PATH']}"}
     assert findings(project, **env)[f"registry {guarded}"]["found"] == "answers, logged in as ann"
+
+
+def test_credentials_that_cannot_be_read(project: Project, guarded: str, tmp_path: Path) -> None:
+    folder = tmp_path / "docker"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"credHelpers": {guarded: "none"}}))
+    project.write(PLAIN + f'tags = ["{guarded}/a:v1"]\n')
+    found = broken(project, f"registry {guarded}", DOCKER_CONFIG=str(folder))
+    assert found["found"].startswith("docker's credentials cannot be read: ")
+    assert "config.json" in found["fix"]
+
+
+def test_a_platform_that_nothing_here_runs(project: Project) -> None:
+    project.write('[target.a]\nplatforms = ["windows/amd64"]\n')
+    assert broken(project, "platform windows/amd64")["found"] == "cannot run on linux/amd64"
+
+
+def test_platforms_of_a_builder_with_nodes_are_tried_in_a_build(
+    project: Project, name: str
+) -> None:
+    entry = Path("/proc/sys/fs/binfmt_misc/qemu-s390x")
+    if os.geteuid() != 0 or not entry.exists():
+        cannot_run("disabling an emulator needs root and qemu-user-static")
+    bridge = GrpcBridge(engine_socket())
+    project.write(
+        f'[builder]\nname = "{name}"\ndriver = "remote"\nendpoint = "{bridge.endpoint}"\n'
+        '[target.a]\nplatforms = ["linux/arm64", "linux/s390x"]\n'
+    ).ok("setup")
+    found = findings(project)
+    for platform in ("linux/arm64", "linux/s390x"):
+        assert found[f"platform {platform} in {name}"]["found"] == "a program ran in a build"
+    entry.write_text("0")
+    try:
+        lacking = broken(project, f"platform linux/s390x in {name}")
+        assert lacking["fix"] == "run invoke setup, or declare a node that runs it"
+    finally:
+        entry.write_text("1")
+        bridge.close()
 
 
 def test_proxies_of_the_environment_of_docker_and_of_the_engine(

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from buildx_tasks import loading
 from buildx_tasks.plan import make_plan
 
@@ -14,6 +16,16 @@ def test_ci_runs_the_two_commands_of_the_readme() -> None:
     ran = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if "bootstrap" in line]
     assert block == ran
     assert len(ran) == 2
+
+
+@pytest.mark.parametrize("page", ["builders", "lint"])
+def test_the_files_that_the_docs_show_are_good(tmp_path: Path, page: str) -> None:
+    blocks = (ROOT / "docs" / f"{page}.md").read_text().split("```toml\n")[1:]
+    assert blocks
+    for block in blocks:
+        path = tmp_path / "buildx.toml"
+        path.write_text(block.split("```")[0] + "[target.app]\n")
+        loading.load(path, environment={})
 
 
 def test_the_files_that_the_readme_shows_are_good(tmp_path: Path) -> None:
