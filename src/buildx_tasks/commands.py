@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from buildx_tasks.errors import EngineError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -82,9 +84,18 @@ def write_file(path: Path, text: str) -> None:
 
 @contextmanager
 def locked(path: Path, holder: str = "") -> Iterator[None]:
-    """Hold a lock that other processes respect too; say once which holder it waits for."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
+    """Hold a lock that other processes respect too; say once which holder it waits for.
+
+    Raises:
+        EngineError: its file cannot be written.
+
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        opened = path.open("w")
+    except OSError as error:
+        raise EngineError(f"{path} cannot be written: {error.strerror}; allow it") from None
+    with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

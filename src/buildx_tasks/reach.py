@@ -35,7 +35,7 @@ _FIX = "run invoke setup"
 
 
 class Reach(NamedTuple):
-    """What the builder can do: None where nothing can be said before the build.
+    """What the builder can do.
 
     ``native`` says whether a platform's programs run without emulation on some node, ``runs``
     whether they run at all; ``down`` are the nodes that do not answer and cannot be started.
@@ -47,21 +47,24 @@ class Reach(NamedTuple):
     alive: tuple[NodeState, ...] = ()
 
 
-def of(c: Context, builder: Builder | None, wanted: Iterable[Platform]) -> Reach | None:
+def of(c: Context, builder: Builder | None, wanted: Iterable[Platform]) -> Reach:
     """Return what the builder that is meant can do about the wanted platforms.
 
     Raises:
         EngineError: the builder is not there, or none of its nodes answers.
 
     """
-    if builder is None or builder.driver == "docker":
-        if builders.overridden() and builder is None:
-            return _of_nodes(c, builders.name_of(None), None)
-        return _of_engine(wanted)
-    return _of_nodes(c, builder.name, builder)
+    if builder is None:
+        own = not builders.overridden()
+    else:
+        own = builder.driver == "docker" and not builder.endpoint
+    if own and (found := _of_engine(wanted)):
+        return found
+    return _of_nodes(c, builders.name_of(builder), builder)
 
 
 def _of_engine(wanted: Iterable[Platform]) -> Reach | None:
+    """Return what this machine's engine can do; None where the engine is somewhere else."""
     if sys.platform != "linux":
         return None  # the engine's kernel is another one
     here = platforms.host_platform()
@@ -73,7 +76,7 @@ def _of_engine(wanted: Iterable[Platform]) -> Reach | None:
     return Reach(lambda p: platforms.runs_natively(p, here), lambda p: p not in lacking)
 
 
-def _of_nodes(c: Context, name: str, builder: Builder | None) -> Reach | None:
+def _of_nodes(c: Context, name: str, builder: Builder | None) -> Reach:
     state = builders.states(c).get(name)
     if state is None or not state.nodes:
         raise EngineError(f'builder "{name}" is not there or does not answer; {_FIX}')
@@ -81,15 +84,16 @@ def _of_nodes(c: Context, name: str, builder: Builder | None) -> Reach | None:
     alive = tuple(node for node in state.nodes if node not in down)
     if not alive:
         raise EngineError(f"{_named(down)} does not answer; start it")
-    if not all(node.running for node in alive):
-        return Reach(lambda _: True, lambda _: True, down, alive)  # known once they are started
     pins = {n.name: n.platforms for n in nodes.declared(builder, Path())} if builder else {}
     # A node's own platform comes first, unless others are pinned to it.
-    natively = {p for node in alive for p in pins.get(node.name) or node.platforms[:1]}
+    here = (platforms.host_platform(),)
+    natively = {p for node in alive for p in pins.get(node.name) or node.platforms[:1] or here}
     possible = {platform for node in alive for platform in node.platforms}
+    # What a node that the build will start can emulate is not known before.
+    known = all(node.running for node in alive)
     return Reach(
         lambda p: any(platforms.runs_natively(p, one) for one in natively),
-        lambda p: any(platforms.runs_natively(p, one) for one in possible),
+        lambda p: not known or any(platforms.runs_natively(p, one) for one in possible),
         down,
         alive,
     )
@@ -102,9 +106,10 @@ def native(c: Context, plan: Plan, root: Path) -> Callable[[Platform], bool]:
         EngineError: the builder is not there, or none of its nodes answers.
 
     """
-    found = None if is_dry(c) else of(c, builders.meant(plan.config, root), ())
-    here = platforms.host_platform()
-    return found.native if found else lambda platform: platforms.runs_natively(platform, here)
+    if is_dry(c):
+        here = platforms.host_platform()
+        return lambda platform: platforms.runs_natively(platform, here)
+    return of(c, builders.meant(plan.config, root), ()).native
 
 
 def is_down(state: BuilderState, node: NodeState) -> bool:
@@ -130,9 +135,6 @@ def required(c: Context, plan: Plan, root: Path) -> Iterator[Builder | None]:
     builder = builders.meant(plan.config, root)
     everything = (*plan.targets, *plan.linked)
     reach = of(c, builder, {p for target in everything for p in target.platforms})
-    if reach is None:
-        yield builder
-        return
     never = plan.config.emulators.source == "never"
     able = reach.native if never else reach.runs
     found = [

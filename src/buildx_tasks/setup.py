@@ -135,6 +135,8 @@ def _builder_changes(
 def _instead(client: docker.DockerClient, config: Config) -> tuple[Builder | None, str]:
     """Return the builder for a file that declares none, and why: None is the engine's own."""
     own = builders.name_of(None)
+    if builders.overridden():
+        return None, f'builder "{own}": named by {builders.CURRENT_VARIABLE}'
     info = client.info()
     if engine.has_containerd_store(info):
         return None, f'builder "{own}": the engine\'s own, which can do all that is declared'
