@@ -6,6 +6,7 @@ import io
 import os
 import sys
 import tarfile
+import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,8 @@ _QEMU_NAMES = {
     "mips64le": "mips64el",
     "mipsle": "mipsel",
 }
+_PROBE = "buildx-tasks-probe"  # the name of the images that platforms are tried with
+_PROBE_SECONDS = 600  # no probe takes as long as that
 _SYSTEMD_BINFMT = Path("/usr/lib/systemd/systemd-binfmt")
 _UPDATE_BINFMTS = Path("/usr/sbin/update-binfmts")
 
@@ -124,6 +127,13 @@ def _is_disabled(path: Path) -> bool:
         return False
 
 
+def _sweep(client: docker.DockerClient) -> None:
+    """Remove the probes of runs that were killed; others may be in use just now."""
+    for image in client.api.images(_PROBE):
+        if image["Created"] < time.time() - _PROBE_SECONDS:
+            client.api.remove_image(image["Id"], force=True)
+
+
 def runs_in_container(client: docker.DockerClient, platform: Platform) -> str:
     """Run the smallest program for a platform in a container; return why it failed, or ``""``.
 
@@ -141,7 +151,8 @@ def runs_in_container(client: docker.DockerClient, platform: Platform) -> str:
         member = tarfile.TarInfo("probe")
         member.size, member.mode = len(program), 0o755
         archive.addfile(member, io.BytesIO(program))
-    reference = f"buildx-tasks-probe:{uuid.uuid4().hex[:12]}"
+    _sweep(client)
+    reference = f"{_PROBE}:{uuid.uuid4().hex[:12]}"
     api = client.api
     response = api.post(
         f"{api.base_url}/v{api.api_version}/images/create",
