@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -35,8 +36,8 @@ _QEMU_NAMES = {
     "mips64le": "mips64el",
     "mipsle": "mipsel",
 }
-_PROBE = "buildx-tasks-probe"  # the name of the images that platforms are tried with
-_PROBE_SECONDS = 600  # no probe takes as long as that
+_PROBE = "buildx-tasks-probe"  # images and containers that platforms are tried with
+_PROBE_SECONDS = 20  # what an emulator on a busy machine may take for a hundred bytes
 _SYSTEMD_BINFMT = Path("/usr/lib/systemd/systemd-binfmt")
 _UPDATE_BINFMTS = Path("/usr/sbin/update-binfmts")
 
@@ -127,13 +128,6 @@ def _is_disabled(path: Path) -> bool:
         return False
 
 
-def _sweep(client: docker.DockerClient) -> None:
-    """Remove the probes of runs that were killed; others may be in use just now."""
-    for image in client.api.images(_PROBE):
-        if image["Created"] < time.time() - _PROBE_SECONDS:
-            client.api.remove_image(image["Id"], force=True)
-
-
 def runs_in_container(client: docker.DockerClient, platform: Platform) -> str:
     """Run the smallest program for a platform in a container; return why it failed, or ``""``.
 
@@ -142,40 +136,65 @@ def runs_in_container(client: docker.DockerClient, platform: Platform) -> str:
     Source: https://docs.kernel.org/admin-guide/binfmt-misc.html
     """
     from docker.errors import APIError
+    from requests.exceptions import ConnectionError as Unfinished
+    from requests.exceptions import Timeout
 
     program = probe.binary(platform)
     if program is None:
         return "there is no program to try it with"
+    _sweep(client)
+    reference = f"{_PROBE}:{uuid.uuid4().hex[:12]}"
+    container = None
+    try:
+        _import(client, reference, platform, program)
+        container = client.containers.create(
+            reference, "/probe", platform=str(platform), network_mode="none", labels={_PROBE: ""}
+        )
+        container.start()
+        code = container.wait(timeout=_PROBE_SECONDS)["StatusCode"]
+    except APIError as error:
+        return str(error.explanation or error)
+    except (Timeout, Unfinished):
+        # requests tells a read time-out in either way.
+        return f"the program did not end within {_PROBE_SECONDS} s"
+    finally:
+        with contextlib.suppress(APIError):
+            if container:
+                container.remove(force=True)
+            client.api.remove_image(reference, force=True)
+    return f"the program ended with exit code {code}" if code else ""
+
+
+def _import(
+    client: docker.DockerClient, reference: str, platform: Platform, program: bytes
+) -> None:
+    """Make an image of one file; docker's own ``import_image`` has no platform."""
+    from docker.errors import APIError
+
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         member = tarfile.TarInfo("probe")
         member.size, member.mode = len(program), 0o755
         archive.addfile(member, io.BytesIO(program))
-    _sweep(client)
-    reference = f"{_PROBE}:{uuid.uuid4().hex[:12]}"
+    name, _, tag = reference.partition(":")
+    query = {"fromSrc": "-", "repo": name, "tag": tag, "platform": str(platform)}
     api = client.api
-    response = api.post(
-        f"{api.base_url}/v{api.api_version}/images/create",
-        params={
-            "fromSrc": "-",
-            "repo": reference.split(":", maxsplit=1)[0],
-            "tag": reference.split(":")[1],
-            "platform": str(platform),
-        },
-        data=packed.getvalue(),
-    )
-    try:
-        if response.status_code != 200 or "errorDetail" in response.text:
-            return f"the engine takes no program for it: {response.text.strip()[:200]}"
-        client.containers.run(
-            reference, "/probe", platform=str(platform), network_mode="none", remove=True
-        )
-    except APIError as error:
-        return str(error.explanation or error)
-    except Exception as error:  # docker.errors.ContainerError, whose text is the whole command
-        if type(error).__name__ != "ContainerError":
-            raise
-        return f"the program ended with exit code {getattr(error, 'exit_status', '?')}"
-    finally:
-        api.delete(f"{api.base_url}/v{api.api_version}/images/{reference}", params={"force": "1"})
-    return ""
+    url = f"{api.base_url}/v{api.api_version}/images/create"
+    response = api.post(url, params=query, data=packed.getvalue())
+    if response.status_code != 200 or "errorDetail" in response.text:
+        raise APIError(f"the engine takes no program for it: {response.text.strip()[:200]}")
+
+
+def _sweep(client: docker.DockerClient) -> None:
+    """Remove the probes of runs that were killed; younger ones may be in use just now."""
+    from docker.errors import APIError
+
+    old = time.time() - 10 * _PROBE_SECONDS
+    for container in client.api.containers(all=True, filters={"label": _PROBE}):
+        if container["Created"] < old:
+            with contextlib.suppress(APIError):
+                client.api.remove_container(container["Id"], force=True)
+    for image in client.api.images(_PROBE):
+        if image["Created"] < old:
+            with contextlib.suppress(APIError):
+                client.api.remove_image(image["Id"], force=True)
