@@ -5,15 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-import shlex
 import sys
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks import builder as builders
 from buildx_tasks import engine, ledger, reach, staging
-from buildx_tasks.commands import is_dry, json_text, locked, query, run, write_file
+from buildx_tasks.commands import is_dry, json_text, locked, print_files, query, run, write_file
 from buildx_tasks.errors import BuildError, ConfigError, EngineError
 from buildx_tasks.expansion import LINK
 from buildx_tasks.plan import batches, build_definition
@@ -21,6 +19,7 @@ from buildx_tasks.plan import batches, build_definition
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from invoke import Context
 
@@ -101,6 +100,7 @@ def _alone(c: Context, root: Path) -> AbstractContextManager[None]:
     """Keep the bake and metadata files to this build until it is done."""
     if is_dry(c):
         return nullcontext()
+    ledger.prepare(root)
     return locked(root / ledger.FOLDER / "build.lock", "another build of this project")
 
 
@@ -155,10 +155,7 @@ def _run_bake(
     text = json_text(definition)
     metadata = root / METADATA_FILE
     if is_dry(c):
-        # The bake file as a here-document, so that what is printed can be pasted as it is.
-        if root != Path.cwd():
-            print(f"cd {shlex.quote(str(root))}")
-        print(f"mkdir -p {ledger.FOLDER} && cat > {BAKE_FILE} <<'EOF'\n{text}EOF")
+        print_files({BAKE_FILE: text}, root)
     else:
         write_file(root / BAKE_FILE, text)
         metadata.unlink(missing_ok=True)
@@ -172,7 +169,10 @@ def _run_bake(
     if not result.ok:
         widest = max((target.platforms for target in plan.targets), key=len)
         reach.explain_loss(c, builder, result.stdout + result.stderr)
-        engine.explain_failure(c, widest, builder.name if builder else None)
+        needs_engine = builder is None or builder.driver in builders.ENGINES
+        engine.explain_failure(
+            c, widest if needs_engine else None, builder.name if builder else None
+        )
         raise BuildError("the build failed; buildx says why above")
     # bake writes no metadata where targets were only checked (call).
     facts = json.loads(metadata.read_text(encoding="utf-8")) if metadata.exists() else {}

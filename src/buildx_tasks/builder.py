@@ -14,7 +14,7 @@ from buildx_tasks.config import Builder
 from buildx_tasks.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from invoke import Context
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # Made where nothing is declared and the engine's own cannot do the job; on the machine's network it
 # reaches registries on loopback, as the engine does.
 FALLBACK = Builder("buildx-tasks", "docker-container", driver_opts={"network": "host"})
+ENGINES = ("docker", "docker-container")  # drivers that need an engine
 CURRENT_VARIABLE = "BUILDX_BUILDER"  # buildx's own, for who wants another builder just now
 
 
@@ -112,6 +113,45 @@ def _parsed(texts: Iterable[str]) -> Iterable[Platform]:
             yield platforms.parse(text.strip().rstrip("*"))
 
 
+def inspected(c: Context, name: str) -> BuilderState | None:
+    """Return one builder, without asking others; None where there is no such builder.
+
+    The list asks every builder of the person, and waits 20 s for a node that takes connections and
+    says nothing. Only what a build needs is read: driver, status, endpoint, platforms, errors.
+    """
+    result = query(c, ["docker", "buildx", "inspect", name])
+    head, _, rest = result.stdout.partition("\nNodes:\n")
+    facts = dict(_facts(head))
+    if not result.ok and "Driver" not in facts:
+        if not query(c, ["docker", "buildx", "version"]).ok:
+            engine.explain_failure(c, (), None)
+        return None
+    nodes: list[NodeState] = []
+    for key, value in _facts(rest):
+        if key == "Name":
+            nodes.append(NodeState(value, "", ""))
+        elif nodes and key == "Endpoint":
+            nodes[-1] = nodes[-1]._replace(endpoint=value)
+        elif nodes and key == "Status":
+            nodes[-1] = nodes[-1]._replace(status=value)
+        elif nodes and key == "Error":
+            nodes[-1] = nodes[-1]._replace(error=value)
+        elif nodes and key == "Platforms":
+            nodes[-1] = nodes[-1]._replace(platforms=tuple(_parsed(value.split(","))))
+    error = facts.get("Error", "")
+    return BuilderState(
+        name, facts.get("Driver", ""), current=False, nodes=tuple(nodes), error=error
+    )
+
+
+def _facts(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the lines ``key: value`` that stand at the margin."""
+    for line in text.splitlines():
+        key, colon, value = line.partition(":")
+        if colon and key[:1].isalpha():
+            yield key, value.strip()
+
+
 def pinned(c: Context, name: str) -> dict[str, frozenset[Platform]]:
     """Return the platforms that were pinned to each node; only ``inspect`` marks them, with ``*``.
 
@@ -120,15 +160,22 @@ def pinned(c: Context, name: str) -> dict[str, frozenset[Platform]]:
     found: dict[str, frozenset[Platform]] = {}
     node = ""
     nodes = query(c, ["docker", "buildx", "inspect", name]).stdout.partition("\nNodes:\n")[2]
-    for line in nodes.splitlines():
-        key, _, value = line.partition(":")
+    for key, value in _facts(nodes):
         if key == "Name":
-            node = value.strip()
+            node = value
             found[node] = frozenset()
         elif key == "Platforms":
             starred = [text for text in value.split(",") if text.strip().endswith("*")]
             found[node] = frozenset(_parsed(starred))
     return found
+
+
+def instances_folder() -> Path:
+    """Return the folder in which buildx keeps a file for each builder."""
+    import pathlib
+
+    own = os.environ.get("BUILDX_CONFIG")
+    return (pathlib.Path(own) if own else engine.config_folder() / "buildx") / "instances"
 
 
 def meant(config: Config, root: Path) -> Builder | None:
@@ -139,8 +186,7 @@ def meant(config: Config, root: Path) -> Builder | None:
     if config.builder or overridden():
         return config.builder
     events = [e for e in ledger.read(root) if e.get("builder") == FALLBACK.name]
-    made = bool(events) and events[-1]["event"] == "created"
-    return FALLBACK if made else None
+    return FALLBACK if events and events[-1]["event"] in ("created", "chosen") else None
 
 
 def command(builder: Builder | None, *words: str) -> list[str]:

@@ -8,6 +8,7 @@ container. Source of the keys: https://docs.docker.com/build/buildkit/toml-confi
 import base64
 import copy
 import hashlib
+import os
 from pathlib import Path
 from typing import Annotated, Any, Optional, Union
 
@@ -15,6 +16,7 @@ import tomli
 import tomli_w
 from msgspec import Meta, Struct, field
 
+from buildx_tasks.engine import config_folder
 from buildx_tasks.errors import EngineError
 
 FILE = "buildkitd.toml"
@@ -186,14 +188,26 @@ def declared_form(config: dict[str, Any], root: Path) -> dict[str, Any]:
 
 def stored_form(files: dict[str, str]) -> dict[str, Any]:
     """Return the same form of what buildx keeps with a node: file name → content in base64."""
-    if FILE not in files:
-        return {}
 
     def digest(path: str) -> str:
         inside = path.removeprefix(_IN_CONTAINER)
-        return _digest(base64.b64decode(files[inside])) if inside in files else path
+        return _digest(base64.b64decode(files[inside] or "")) if inside in files else path
 
-    return _with_files(tomli.loads(base64.b64decode(files[FILE]).decode()), digest)
+    # An empty file is null in buildx's list.
+    return _with_files(tomli.loads(base64.b64decode(files.get(FILE) or "").decode()), digest)
+
+
+def default_form() -> dict[str, Any]:
+    """Return the same form of the file that buildx takes for nodes without a configuration.
+
+    Source: https://docs.docker.com/build/buildkit/configure/#default-configuration
+    """
+    folder = Path(os.environ.get("BUILDX_CONFIG") or config_folder() / "buildx")
+    try:
+        found = tomli.loads((folder / "buildkitd.default.toml").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return declared_form(found, folder)
 
 
 def _digest(content: bytes) -> str:

@@ -106,7 +106,9 @@ def _remove_created(c: Context, root: Path) -> list[str]:
     removed = []
     actual = builders.states(c) if made else {}
     for name, driver in made.items():
-        if name in actual and actual[name].driver == driver:
+        # A builder that does not answer has no driver in the list.
+        there = name in actual and actual[name].driver in ("", driver)
+        if there and (driver != "docker" or reconcile.is_our_context(c, name)):
             _run(c, _removal(name, driver), root)
             removed.append(f'builder "{name}"')
     return removed

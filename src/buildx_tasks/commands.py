@@ -21,7 +21,7 @@ import msgspec
 from buildx_tasks.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from invoke import Context, Result
 
@@ -58,6 +58,17 @@ def query(c: Context, argv: Sequence[str]) -> Result:
     return result
 
 
+def query_within(c: Context, argv: Sequence[str], seconds: int) -> Result | None:
+    """Ask as :func:`query` does; None where there is no answer in time."""
+    from invoke.exceptions import CommandTimedOut
+
+    try:
+        result: Result = c.run(shlex.join(argv), dry=False, timeout=seconds, **_options(hide=True))
+    except CommandTimedOut:
+        return None
+    return result
+
+
 def _options(*, hide: bool) -> dict[str, Any]:
     options: dict[str, Any] = {"warn": True, "hide": hide, "in_stream": False}
     if not shutil.which("bash"):
@@ -80,6 +91,15 @@ def write_file(path: Path, text: str) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def print_files(files: Mapping[str, str], root: Path) -> None:
+    """Print how a person would write files below ``root``: as here-documents, to be pasted."""
+    if files and root != Path.cwd():
+        print(f"cd {shlex.quote(str(root))}")
+    for path, text in files.items():
+        folder = shlex.quote(str(Path(path).parent))
+        print(f"mkdir -p {folder} && cat > {shlex.quote(path)} <<'EOF'\n{text}EOF")
 
 
 @contextmanager

@@ -286,7 +286,7 @@ class Node(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
         Optional[Text],
         Meta(
             description="remote: tcp://, unix://, ssh:// … of BuildKit; docker-container: a docker "
-            "context, unix://, tcp://, ssh:// of an engine; kubernetes: kubernetes:// of a context"
+            "context, unix://, tcp://, ssh:// of an engine"
         ),
     ] = None
     platforms: Annotated[

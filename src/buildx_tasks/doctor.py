@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from buildx_tasks import builder as builders
 from buildx_tasks import emulators, engine, platforms, probe, registries, setup
 from buildx_tasks.build import NEEDS
-from buildx_tasks.commands import query
+from buildx_tasks.commands import query, query_within
 from buildx_tasks.errors import EngineError
 
 if TYPE_CHECKING:
@@ -62,16 +62,16 @@ def examine(c: Context, config: Config, root: Path) -> Iterator[Finding]:
     else:
         version = client.version()
         yield Finding("engine", ok=True, found=f"{version['Version']}, API {version['ApiVersion']}")
-        yield _image_store(client, config)
+        yield _image_store(client, config, root)
         yield from _disk(client)
     yield from _proxies(client)
-    if buildx.ok:
-        yield from _builder(c, config, root, client)
+    built = list(_builder(c, config, root, client)) if buildx.ok else []
+    yield from built
     needed = sorted(emulators.needed_platforms(config))
     if client:
         native = emulators.engine_platform(client)
         yield from _tried(needed, lambda platform: _in_engine(client, platform, native))
-    if buildx.ok and config.builder and config.builder.driver != "docker":
+    if config.builder and config.builder.driver != "docker" and all(f.ok for f in built):
         builder = config.builder
         yield from _tried(needed, lambda platform: _in_builder(c, builder, platform))
     yield from registries.examine(client, config)
@@ -116,7 +116,7 @@ def _buildx(c: Context, config: Config) -> Finding:
     return Finding("buildx", ok=True, found=match[0])
 
 
-def _image_store(client: docker.DockerClient, config: Config) -> Finding:
+def _image_store(client: docker.DockerClient, config: Config, root: Path) -> Finding:
     info = client.info()
     if engine.has_containerd_store(info):
         return Finding("image store", ok=True, found="containerd")
@@ -124,6 +124,10 @@ def _image_store(client: docker.DockerClient, config: Config) -> Finding:
     reasons = list(setup.beyond_classic_store(config))
     if not reasons:
         return Finding("image store", ok=True, found=f"{found}, which is enough here")
+    builder = builders.meant(config, root)
+    if builder == builders.FALLBACK or (builder and len(builder.node) > 1):
+        found = f"{found}; builder {builder.name} sends images to the registry"
+        return Finding("image store", ok=True, found=found)
     return Finding("image store", ok=False, found=found, fix=engine.STORE_HINT)
 
 
@@ -141,7 +145,8 @@ def _disk(client: docker.DockerClient) -> Iterator[Finding]:
 
 
 def _proxies(client: docker.DockerClient | None) -> Iterator[Finding]:
-    info = client.info() if client else {}
+    # The proxies of an engine elsewhere are not to be reached from here.
+    info = client.info() if client and emulators.is_local(client) else {}
     for place, address in registries.proxies(info):
         shown = registries.without_password(address)
         subject = f"proxy {shown}"
@@ -155,7 +160,7 @@ def _proxies(client: docker.DockerClient | None) -> Iterator[Finding]:
 def _builder(
     c: Context, config: Config, root: Path, client: docker.DockerClient | None
 ) -> Iterator[Finding]:
-    if client is None and (config.builder is None or config.builder.driver in setup.ENGINES):
+    if client is None and (config.builder is None or config.builder.driver in builders.ENGINES):
         return  # what is said of the engine says it
     name = builders.name_of(builders.meant(config, root))
     subject = f"builder {name}"
@@ -170,9 +175,10 @@ def _builder(
     for silent in found.silent:
         node, _, what = silent.partition(" does ")
         yield Finding(node, ok=False, found=f"does {what}", fix=setup.SILENT_HINT)
-    for change in found.changes:
+    changes = [change for change in found.changes if change.event != "used"]
+    for change in changes:
         yield Finding(subject, ok=False, found=f"to do: {change.words}", fix="run invoke setup")
-    if state and not found.changes and not found.silent:
+    if state and not changes and not found.silent:
         count = f", {len(state.nodes)} nodes" if len(state.nodes) > 1 else ""
         yield Finding(subject, ok=True, found=f"{state.driver}{count}, running, as declared")
 
@@ -207,7 +213,10 @@ def _in_builder(c: Context, builder: Builder, platform: Platform) -> Finding:
         Path(folder, "probe").write_bytes(program)
         Path(folder, "probe").chmod(0o755)
         options = ["--no-cache", "--platform", str(platform), "--output", "type=cacheonly"]
-        result = query(c, [*builders.command(builder, "build"), *options, folder])
+        result = query_within(c, [*builders.command(builder, "build"), *options, folder], 60)
+    if result is None:
+        found, fix = "the program did not end within 60 s", "see docker buildx history logs"
+        return Finding(subject, ok=False, found=found, fix=fix)
     if result.ok:
         return Finding(subject, ok=True, found="a program ran in a build")
     said = [line for line in result.stderr.splitlines() if line.strip()]

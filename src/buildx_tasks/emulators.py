@@ -43,9 +43,13 @@ _UPDATE_BINFMTS = Path("/usr/sbin/update-binfmts")
 
 
 def needed_platforms(config: Config) -> frozenset[Platform]:
-    """Return every platform that any target declares."""
+    """Return every platform that any target with an image declares: what run and verify run."""
+    files = ("local", "tar", "cacheonly")
     return frozenset(
-        platforms.parse(text) for target in config.target.values() for text in target.platforms
+        platforms.parse(text)
+        for target in config.target.values()
+        if not target.output or any(entry["type"] not in files for entry in target.output)
+        for text in target.platforms
     )
 
 
@@ -104,7 +108,10 @@ def registration(emulators: Emulators, lacking: Sequence[Platform]) -> Change:
     disabled = [p for p in (BINFMT / "status", *map(entry, lacking)) if _is_disabled(p)]
     if disabled:
         script = "; ".join(f"echo 1 > {path}" for path in disabled)
-        return Change(words, ((*root, "sh", "-c", script),))
+        enable = ((*root, "sh", "-c", script),)
+        rest = [p for p in lacking if not entry(p).exists()]
+        others = registration(emulators, rest).commands if rest else ()
+        return Change(words, (*enable, *others))
     if emulators.source == "image":
         wanted = ",".join(sorted({p.architecture for p in lacking}))
         argv = ("docker", "run", "--privileged", "--rm", emulators.image, "--install", wanted)

@@ -119,10 +119,11 @@ def has_containerd_store(info: dict[str, Any]) -> bool:
     return str(status.get("driver-type", "")).startswith("io.containerd.snapshotter")
 
 
-def explain_failure(c: Context, platforms: Sequence[Platform], builder: str | None) -> None:
+def explain_failure(c: Context, platforms: Sequence[Platform] | None, builder: str | None) -> None:
     """Raise a named error if engine, buildx, builder or store explain why a build failed.
 
-    Asked only after a failure: a build that works pays nothing for it.
+    Asked only after a failure: a build that works pays nothing for it. ``platforms`` are the ones of
+    the widest image, None where the build needs no engine.
 
     Raises:
         EngineError: with what is missing and how to go on.
@@ -130,12 +131,12 @@ def explain_failure(c: Context, platforms: Sequence[Platform], builder: str | No
     """
     if not query(c, ["docker", "--version"]).ok:
         raise EngineError("the docker command is not on PATH; install docker-cli, or see README.md")
-    client = connect()
+    client = None if platforms is None else connect()
     if not query(c, ["docker", "buildx", "version"]).ok:
         raise EngineError(f"docker has no buildx; {BUILDX_HINT}")
     if builder and not query(c, ["docker", "buildx", "inspect", builder]).ok:
         raise EngineError(f'builder "{builder}" is not there or does not answer; run invoke setup')
-    if len(platforms) > 1:
+    if client and platforms and len(platforms) > 1:
         require_containerd_store(
             client.info(), "hold several platforms of one image", ", or select one platform with -p"
         )

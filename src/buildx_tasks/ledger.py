@@ -11,12 +11,30 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.commands import json_text, locked, write_file
+from buildx_tasks.errors import EngineError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 FOLDER = ".buildx"
 _FILE = "ledger.json"
+
+
+def prepare(root: Path) -> None:
+    """Make the folder, which git is told to leave out: it must not make a clean tree dirty.
+
+    Raises:
+        EngineError: it cannot be written.
+
+    """
+    ignore = root / FOLDER / ".gitignore"
+    try:
+        if not ignore.exists():
+            write_file(ignore, "*\n")
+    except OSError as error:
+        raise EngineError(
+            f"{root / FOLDER} cannot be written: {error.strerror}; allow it"
+        ) from None
 
 
 def read(root: Path) -> list[dict[str, Any]]:
@@ -41,6 +59,7 @@ def read(root: Path) -> list[dict[str, Any]]:
 
 def record(root: Path, event: str, entries: list[dict[str, Any]]) -> None:
     """Append one entry for each mapping, all under the same event and time."""
+    prepare(root)
     at = dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds")
     with locked(root / FOLDER / "ledger.lock"):
         whole = [*read(root), *({"event": event, "at": at, **entry} for entry in entries)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 from urllib.parse import urlsplit
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from buildx_tasks.buildkitd import Buildkitd
     from buildx_tasks.config import Builder
     from buildx_tasks.config import Node as NodeTable
     from buildx_tasks.platforms import Platform
@@ -43,7 +46,7 @@ OPTIONS: dict[str, dict[str, str]] = {
         "env.": ".*",
         "image": _ANY,
         "memory": _SIZE,
-        "memory-swap": _SIZE,
+        "memory-swap": f"-1|{_SIZE}",
         "network": _ANY,
         "restart-policy": "no|always|unless-stopped|on-failure(:[0-9]+)?",
     },
@@ -82,17 +85,16 @@ OPTIONS: dict[str, dict[str, str]] = {
     "cloud": {"default-load": _FLAG},
 }
 _FILES = ("cacert", "cert", "key")
+_SECONDS = 2.0  # for a node to take a connection, once it is known not to answer buildx
 
 # Source: docker/buildx, driver/remote/util/endpoint.go; docker contexts take docker's own schemes.
 _SCHEMES = {
     "remote": ("docker-container", "kube-pod", "npipe", "ssh", "tcp", "unix"),
     "docker-container": ("npipe", "ssh", "tcp", "unix"),
-    "kubernetes": ("kubernetes",),
 }
 _EXAMPLE = {
     "remote": "tcp://build-arm64:1234",
     "docker-container": "a docker context, or ssh://user@build-arm64",
-    "kubernetes": "kubernetes:///fleet",
     "cloud": "ORG/BUILDER",
 }
 
@@ -134,6 +136,27 @@ def pinned(builder: Builder | None) -> frozenset[Platform]:
     """Return the platforms that the builder's nodes are declared to run natively."""
     tables = _tables(builder) if builder else []
     return frozenset(platforms.parse(text) for table in tables for text in table.platforms)
+
+
+def unreachable(endpoint: str, options: Mapping[str, str]) -> str:
+    """Return why a node of the remote driver does not answer, where that can be told; else ``""``."""
+    for key in _FILES:
+        if key in options and not os.access(options[key], os.R_OK):
+            return f"{key} {options[key]} cannot be read"
+    try:
+        parts = urlsplit(endpoint)
+        if parts.scheme == "unix":
+            with socket.socket(socket.AF_UNIX) as plain:
+                plain.settimeout(_SECONDS)
+                plain.connect(parts.path)
+        elif parts.scheme == "tcp":
+            if not parts.port:
+                return "the endpoint has no port"
+            with socket.create_connection((parts.hostname or "", parts.port), timeout=_SECONDS):
+                pass
+    except (OSError, ValueError) as error:
+        return str(getattr(error, "strerror", None) or error)
+    return ""
 
 
 def _tables(builder: Builder) -> list[NodeTable]:
@@ -183,6 +206,7 @@ def check(builder: Builder, fail: Fail) -> None:
                     (*_TOP, key),
                     f"[builder] has nodes, and {key} belongs to one; move it into a [[builder.node]]",
                 )
+    _check_certificates(builder.buildkitd, (*_TOP, "buildkitd"), fail)
     taken: dict[tuple[str, str], int] = {}
     for number, table in enumerate(_tables(builder)):
         where = (*_TOP, "node", number) if builder.node else _TOP
@@ -193,6 +217,7 @@ def check(builder: Builder, fail: Fail) -> None:
                 why = "is configured on its own side"
                 _refuse(source, _DAEMON, driver, why, place, fail)
         _check_endpoint(driver, table.endpoint or "", where, fail)
+        _check_certificates(table.buildkitd, (*where, "buildkitd"), fail)
         _check_tls(driver, {**builder.driver_opts, **table.driver_opts}, where, fail)
         _check_claims(builder, table, number, where, taken, fail)
 
@@ -278,7 +303,13 @@ def _wanted(pattern: str) -> str:
 
 
 def _check_endpoint(driver: str, endpoint: str, where: tuple[Any, ...], fail: Fail) -> None:
-    example = _EXAMPLE[driver]
+    if driver == "kubernetes" and endpoint:
+        raise fail(
+            (*where, "endpoint"),
+            'driver "kubernetes" has no endpoint: the current context of the kubeconfig (KUBECONFIG) '
+            "counts; remove it",
+        )
+    example = _EXAMPLE.get(driver, "")
     if not endpoint:
         if driver in ("remote", "cloud"):
             raise fail(where, f'driver "{driver}" needs an endpoint; add endpoint = "{example}"')
@@ -288,7 +319,10 @@ def _check_endpoint(driver: str, endpoint: str, where: tuple[Any, ...], fail: Fa
         if not re.fullmatch(r"(cloud://)?[^/]+/[^/]+", endpoint):
             raise fail(place, f'"{endpoint}" is no cloud builder; write {example}', value=True)
         return
-    scheme = urlsplit(endpoint).scheme if "://" in endpoint else ""
+    try:
+        scheme = urlsplit(endpoint).scheme if "://" in endpoint else ""
+    except ValueError as error:
+        raise fail(place, f'"{endpoint}" is no endpoint: {error}', value=True) from None
     if not scheme and driver == "docker-container":
         return  # a docker context
     if scheme not in _SCHEMES[driver]:
@@ -298,6 +332,20 @@ def _check_endpoint(driver: str, endpoint: str, where: tuple[Any, ...], fail: Fa
             f'"{endpoint}" is no endpoint for driver "{driver}"; write {example}; known: {known}',
             value=True,
         )
+
+
+def _check_certificates(config: Buildkitd | None, where: tuple[Any, ...], fail: Fail) -> None:
+    """Refuse two files of one name for a registry: buildx would keep only the last of them."""
+    for host, registry in (config.registry if config else {}).items():
+        seen: dict[str, str] = {}
+        for path in (*registry.ca, *(p for k in registry.keypair for p in (k.key, k.cert))):
+            other = seen.setdefault(path.rpartition("/")[2], path)
+            if other != path:
+                raise fail(
+                    (*where, "registry", host),
+                    f"{other} and {path} have one name, and buildx keeps them in one folder; "
+                    "rename one",
+                )
 
 
 def _check_tls(driver: str, options: Mapping[str, str], where: tuple[Any, ...], fail: Fail) -> None:

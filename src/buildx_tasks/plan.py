@@ -368,7 +368,8 @@ def rows(plan: Plan) -> list[tuple[str, ...]]:
         helping = helpers.described(target.spec, target.name, _selected(target))
         exports = "; ".join(as_csv("output", e) or e["type"] for e in target.spec.output)
         fleet = plan.config.builder is not None and len(plan.config.builder.node) > 1
-        store = "registry, staged" if fleet and target.is_image else "image store"
+        staged = fleet and target.is_image and len(target.platforms) > 1
+        store = "registry, staged" if staged else "image store"
         base = ", ".join(dict.fromkeys(links(target.spec).values()))
         tags = ", ".join(target.spec.tags) or "-"
         found += [(str(cell), tags, exports or store, base) for cell in target.cells]

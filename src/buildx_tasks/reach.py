@@ -7,6 +7,8 @@ is down after 20 s with ``context deadline exceeded`` and no name.
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,7 +18,7 @@ import msgspec
 from buildx_tasks import builder as builders
 from buildx_tasks import dockerfile, emulators, engine, nodes, platforms, reconcile
 from buildx_tasks.cases import cases, local_text
-from buildx_tasks.commands import is_dry, run
+from buildx_tasks.commands import is_dry, run, write_file
 from buildx_tasks.errors import EngineError
 from buildx_tasks.plan import Cell
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from buildx_tasks.config import Builder
     from buildx_tasks.plan import Plan
     from buildx_tasks.platforms import Platform
+
+    Native = Callable[[Platform], bool]
 
 _FIX = "run invoke setup"
 
@@ -58,15 +62,19 @@ def of(c: Context, builder: Builder | None, wanted: Iterable[Platform]) -> Reach
         own = not builders.overridden()
     else:
         own = builder.driver == "docker" and not builder.endpoint
-    if own and (found := _of_engine(wanted)):
+    if own and (found := _of_engine(c, wanted)):
         return found
     return _of_nodes(c, builders.name_of(builder), builder)
 
 
-def _of_engine(wanted: Iterable[Platform]) -> Reach | None:
+def _of_engine(c: Context, wanted: Iterable[Platform]) -> Reach | None:
     """Return what this machine's engine can do; None where the engine is somewhere else."""
     if sys.platform != "linux":
         return None  # the engine's kernel is another one
+    if engine.chosen():
+        host = os.environ.get("DOCKER_HOST") or builders.context_host(c, engine.context_name())
+        if not host.startswith("unix://"):
+            return None
     here = platforms.host_platform()
     foreign = [p for p in wanted if not platforms.runs_natively(p, here)]
     lacking = frozenset(emulators.not_running(p for p in foreign if p.os == "linux"))
@@ -77,9 +85,10 @@ def _of_engine(wanted: Iterable[Platform]) -> Reach | None:
 
 
 def _of_nodes(c: Context, name: str, builder: Builder | None) -> Reach:
-    state = builders.states(c).get(name)
+    state = builders.inspected(c, name)
     if state is None or not state.nodes:
-        raise EngineError(f'builder "{name}" is not there or does not answer; {_FIX}')
+        fix = f"unset {builders.CURRENT_VARIABLE}, or create it" if builder is None else _FIX
+        raise EngineError(f'builder "{name}" is not there or does not answer; {fix}')
     down = tuple(node for node in state.nodes if is_down(state, node))
     alive = tuple(node for node in state.nodes if node not in down)
     if not alive:
@@ -97,19 +106,6 @@ def _of_nodes(c: Context, name: str, builder: Builder | None) -> Reach:
         down,
         alive,
     )
-
-
-def native(c: Context, plan: Plan, root: Path) -> Callable[[Platform], bool]:
-    """Return what says which platforms the builder runs without an emulator.
-
-    Raises:
-        EngineError: the builder is not there, or none of its nodes answers.
-
-    """
-    if is_dry(c):
-        here = platforms.host_platform()
-        return lambda platform: platforms.runs_natively(platform, here)
-    return of(c, builders.meant(plan.config, root), ()).native
 
 
 def is_down(state: BuilderState, node: NodeState) -> bool:
@@ -152,6 +148,27 @@ def required(c: Context, plan: Plan, root: Path) -> Iterator[Builder | None]:
         yield rest
 
 
+@contextlib.contextmanager
+def standing(c: Context, plan: Plan, root: Path) -> Iterator[tuple[Builder | None, Native]]:
+    """Yield a builder whose nodes all answer, and what says which platforms it runs natively.
+
+    Raises:
+        EngineError: the builder is not there, or none of its nodes answers.
+
+    """
+    builder = builders.meant(plan.config, root)
+    if is_dry(c):
+        here = platforms.host_platform()
+        yield builder, lambda platform: platforms.runs_natively(platform, here)
+        return
+    reach = of(c, builder, ())
+    if not reach.down or builder is None:
+        yield builder, reach.native
+        return
+    with _of_the_rest(c, builder, reach, root) as rest:
+        yield rest, reach.native
+
+
 def _unbuildable(found: list[tuple[Cell, str]], reach: Reach, *, never: bool) -> str:
     cells = ", ".join(str(cell) for cell, _ in found)
     names = ", ".join(dict.fromkeys(str(cell.platform) for cell, _ in found))
@@ -190,14 +207,14 @@ def _needs_to_run(
     return ""
 
 
-def require_runnable(cells: Sequence[Cell]) -> None:
+def require_runnable(c: Context, cells: Sequence[Cell]) -> None:
     """Raise where this machine's engine cannot run some of the cells.
 
     Raises:
         EngineError: their emulators are missing.
 
     """
-    reach = _of_engine({cell.platform for cell in cells})
+    reach = _of_engine(c, {cell.platform for cell in cells})
     lacking = [cell for cell in cells if reach and not reach.runs(cell.platform)]
     if lacking:
         names = ", ".join(dict.fromkeys(str(cell.platform) for cell in lacking))
@@ -212,23 +229,48 @@ def _of_the_rest(c: Context, builder: Builder, reach: Reach, root: Path) -> Iter
     """Yield a builder of the nodes that answer; it is gone afterwards, its nodes are untouched."""
     alive = {node.name for node in reach.alive}
     rest = [node for node in nodes.declared(builder, root) if node.name in alive]
+    if not rest:
+        raise EngineError(f"{_named(reach.down)} does not answer; start it")
     left = "-".join(node.name for node in reach.down)
-    changed = msgspec.structs.replace(builder, name=f"{builder.name}-without-{left}")
+    # With this process's number: other projects may build with the rest of this builder too.
+    name = f"{builder.name}-without-{left}-{os.getpid()}"
+    changed = msgspec.structs.replace(builder, name=name)
     print(
         f"{_named(reach.down)} does not answer; built without it",
         file=sys.stderr,
         flush=True,
     )
-    removal = reconcile.removal(changed.name, "--keep-daemon")
-    run(c, removal, folder=root, hide=True)  # of a build that was killed
+    sweep(c, builder, root)
     try:
         for change in reconcile.creation(changed, rest):
+            for path, text in change.files.items():
+                write_file(root / path, text)
             for argv in change.commands:
                 if not (result := run(c, argv, folder=root, hide=True)).ok:
                     raise EngineError(f"{changed.name} cannot be made: {result.stderr.strip()}")
         yield changed
     finally:
-        run(c, removal, folder=root, hide=True)
+        run(c, reconcile.removal(name, "--keep-daemon"), folder=root, hide=True)
+
+
+def sweep(c: Context, builder: Builder, root: Path) -> None:
+    """Remove the builders of the rest that builds left behind when they were killed."""
+    pattern = re.compile(re.escape(builder.name) + r"-without-.+-(\d+)")
+    folder = builders.instances_folder()
+    for path in folder.glob(f"{builder.name}-without-*") if folder.is_dir() else ():
+        found = pattern.fullmatch(path.name)
+        if found and not _is_alive(int(found[1])):
+            run(c, reconcile.removal(path.name, "--keep-daemon"), folder=root, hide=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def explain_loss(c: Context, builder: Builder | None, said: str) -> None:
@@ -240,7 +282,7 @@ def explain_loss(c: Context, builder: Builder | None, said: str) -> None:
     """
     if builder is None or builder.driver == "docker":
         return
-    state = builders.states(c).get(builder.name)
+    state = builders.inspected(c, builder.name)
     lost = [node for node in state.nodes if is_down(state, node)] if state else []
     if lost:
         raise EngineError(

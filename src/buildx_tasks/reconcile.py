@@ -11,8 +11,8 @@ import io
 import shlex
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from buildx_tasks import buildkitd, ledger
-from buildx_tasks.builder import BuilderState, NodeState, context_host, name_of, pinned
+from buildx_tasks import buildkitd, engine, ledger
+from buildx_tasks.builder import BuilderState, NodeState, context_host, pinned
 from buildx_tasks.commands import query
 from buildx_tasks.errors import EngineError
 
@@ -42,7 +42,7 @@ class Change(NamedTuple):
     words: str
     commands: tuple[tuple[str, ...], ...] = ()
     files: dict[str, str] = {}  # noqa: RUF012 - never written to
-    event: Literal["", "created", "removed", "bootstrapped"] = ""
+    event: Literal["", "created", "removed", "used", "bootstrapped"] = ""
 
 
 def context_changes(c: Context, declared: Builder, state: BuilderState | None) -> list[Change]:
@@ -52,7 +52,7 @@ def context_changes(c: Context, declared: Builder, state: BuilderState | None) -
     Source: https://docs.docker.com/build/builders/drivers/docker/
     """
     name = declared.name
-    source = declared.endpoint or name_of(None)
+    source = declared.endpoint or engine.context_name()
     host = context_host(c, source)
     if not host:
         raise EngineError(
@@ -60,7 +60,8 @@ def context_changes(c: Context, declared: Builder, state: BuilderState | None) -
         )
     changes = []
     if state and state.driver not in ("", "docker"):
-        changes.append(_removal(state, f"driver is {state.driver}, declared is docker"))
+        why = f"driver is {state.driver}, declared is docker"
+        changes.append(_removal(state, why, keep=False))
         state = None
     if state is None:
         argv: tuple[str, ...] = ("docker", "context", "create", name)
@@ -68,6 +69,7 @@ def context_changes(c: Context, declared: Builder, state: BuilderState | None) -
         words = f'create builder "{name}" (docker, the engine of {source})'
         return [*changes, Change(words, (argv,), event="created")]
     if context_host(c, name) != host:
+        _require_ours(c, name)
         argv = ("docker", "context", "update", name, "--docker", f"from={source}")
         return [Change(f'change builder "{name}": it uses the engine of {source}', (argv,))]
     return []
@@ -84,19 +86,17 @@ def node_changes(
     """
     if state is None:
         return creation(declared, nodes)
-    if state.driver not in ("", declared.driver):
-        if state.driver == "docker":
-            return [_context_removal(c, declared), *creation(declared, nodes)]
-        why = f"driver is {state.driver}, declared is {declared.driver}"
-        return [_removal(state, why), *creation(declared, nodes)]
-    if not state.driver:
-        return [_removal(state, state.error or "it is broken"), *creation(declared, nodes)]
+    if state.driver != declared.driver:
+        return [_other_removal(c, declared, state), *creation(declared, nodes)]
     if declared.driver == "cloud":
         return []
     there = {node.name: node for node in state.nodes}
     wanted = {node.name for node in nodes}
     pins = pinned(c, declared.name)
-    hosts = {e: context_host(c, e) for n in nodes if (e := n.endpoint) and "://" not in e}
+    hosts = {}
+    if declared.driver == "docker-container":
+        nodes = [n if n.endpoint else n._replace(endpoint=engine.context_name()) for n in nodes]
+        hosts = {n.endpoint: context_host(c, n.endpoint) for n in nodes if "://" not in n.endpoint}
     differing = {
         node.name: found
         for node in nodes
@@ -152,7 +152,8 @@ def differences(
             f"buildkitd-flags are {shlex.join(flags) or 'none'}, "
             f"declared are {shlex.join(node.flags) or 'none'}"
         )
-    if buildkitd.declared_form(node.config, root) != buildkitd.stored_form(actual.files):
+    wanted = buildkitd.declared_form(node.config, root) if node.config else buildkitd.default_form()
+    if wanted != buildkitd.stored_form(actual.files):
         found.append("the configuration of buildkitd differs")
     return found
 
@@ -166,7 +167,8 @@ def _in_place(
 ) -> bool:
     """Say whether differing nodes can leave and be appended again, one after the other."""
     # A node that buildx started would keep its old settings, and the last one cannot leave.
-    if declared.driver in _OWN_DAEMON or len(state.nodes) < 2:
+    staying = {node.name for node in nodes} & {node.name for node in state.nodes}
+    if declared.driver in _OWN_DAEMON or len(staying) < 2:
         return False
     owners = {node.endpoint: node.name for node in state.nodes}
     return all(
@@ -223,9 +225,11 @@ def _csv(text: str) -> str:
     return row.getvalue()
 
 
-def _removal(state: BuilderState, why: str) -> Change:
-    words = f'remove builder "{state.name}" to make it anew, its cache is kept: {why}'
-    return Change(words, (tuple(removal(state.name, "--keep-state")),), event="removed")
+def _removal(state: BuilderState, why: str, *, keep: bool = True) -> Change:
+    cache = ", its cache is kept" if keep else ""
+    words = f'remove builder "{state.name}" to make it anew{cache}: {why}'
+    options = ["--keep-state"] if keep else []
+    return Change(words, (tuple(removal(state.name, *options)),), event="removed")
 
 
 def removal(name: str, *options: str) -> list[str]:
@@ -233,15 +237,28 @@ def removal(name: str, *options: str) -> list[str]:
     return ["docker", "buildx", "rm", "--force", *options, name]
 
 
+def _other_removal(c: Context, declared: Builder, state: BuilderState) -> Change:
+    """Return how a builder that is not of the declared driver goes; ``""`` is one that is broken."""
+    if state.driver == "docker" or (not state.driver and context_host(c, declared.name)):
+        return _context_removal(c, declared)
+    if not state.driver:
+        return _removal(state, state.error or "it is broken")
+    return _removal(state, f"driver is {state.driver}, declared is {declared.driver}", keep=False)
+
+
 def _context_removal(c: Context, declared: Builder) -> Change:
-    if not is_our_context(c, declared.name):
-        raise EngineError(
-            f'"{declared.name}" is a docker context that buildx-tasks did not make; '
-            "give [builder] another name, or remove the context"
-        )
+    _require_ours(c, declared.name)
     argv = ("docker", "context", "rm", "--force", declared.name)
     why = f"driver is docker, declared is {declared.driver}"
     return Change(f'remove builder "{declared.name}": {why}', (argv,), event="removed")
+
+
+def _require_ours(c: Context, name: str) -> None:
+    if not is_our_context(c, name):
+        raise EngineError(
+            f'"{name}" is a docker context that buildx-tasks did not make; '
+            "give [builder] another name, or remove the context"
+        )
 
 
 def is_our_context(c: Context, name: str) -> bool:
@@ -256,14 +273,15 @@ def leaving(declared: Builder, node: NodeState) -> Change:
     words = f'remove node "{node.name}": it is not declared'
     if declared.driver not in _OWN_DAEMON:
         return Change(words, (leave,))
-    # buildx only forgets a node that leaves: as a builder of its own, its container goes too.
-    alone = f"{declared.name}-{node.name}"
+    # buildx only forgets a node that leaves: as a builder of its own, its container goes too. First,
+    # so that a setup that is killed in between still finds the node.
+    alone = f"{declared.name}-leaving-{node.name}"
     argv = ["docker", "buildx", "create", "--name", alone, "--driver", declared.driver]
     argv += ["--node", node.name]
     for key, value in node.driver_opts.items():
         argv += ["--driver-opt", _csv(f"{key}={value}")]
     argv += [node.endpoint] if declared.driver == "docker-container" else []
-    return Change(words, (leave, tuple(argv), tuple(removal(alone))))
+    return Change(words, (tuple(argv), tuple(removal(alone)), leave))
 
 
 def _leave(declared: Builder, node: str) -> tuple[str, ...]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import socket
+import ssl
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
@@ -36,7 +38,7 @@ def examine(client: docker.DockerClient | None, config: Config) -> Iterator[Find
 
     for registry in declared(config):
         subject = f"registry {registry}"
-        status, answer = _asked(registry)
+        status, answer = _asked(registry, *_declared_ways(config, client, registry))
         if status not in (200, 401, 403):
             fix = "start it, or check its name in tags, the network and the proxy settings"
             yield Finding(subject, ok=False, found=answer, fix=fix)
@@ -48,21 +50,43 @@ def examine(client: docker.DockerClient | None, config: Config) -> Iterator[Find
             yield _logged_in(client, registry, subject)
 
 
-def _asked(registry: str) -> tuple[int, str]:
+def _declared_ways(
+    config: Config, client: docker.DockerClient | None, registry: str
+) -> tuple[bool, bool]:
+    """Return whether plain http, and whether any certificate, is declared for a registry."""
+    builder = config.builder
+    daemons = [builder.buildkitd, *(n.buildkitd for n in builder.node)] if builder else []
+    found = [daemon.registry.get(registry) for daemon in daemons if daemon]
+    plain = any(one.http for one in found if one)
+    # A private authority is BuildKit's to check: here it only counts that the registry answers.
+    insecure = any(one.insecure or one.ca or one.tlsconfigdir for one in found if one)
+    if client:
+        known = (client.info().get("RegistryConfig") or {}).get("IndexConfigs") or {}
+        if not known.get(registry, {}).get("Secure", True):
+            plain = insecure = True
+    return plain, insecure
+
+
+def _asked(registry: str, plain: bool, insecure: bool) -> tuple[int, str]:
     """Return the HTTP status of the registry's API (0: no answer), and what that means."""
     host = _HUB_API if registry == references.DOCKER_HUB else registry
     loopback = _is_loopback(host)
     # As docker does: never through a proxy to this machine, and plain http only to it.
-    handlers = [urllib.request.ProxyHandler({})] if loopback else []
+    handlers: list[urllib.request.BaseHandler] = []
+    if loopback:
+        handlers.append(urllib.request.ProxyHandler({}))
+    if insecure:
+        unchecked = ssl._create_unverified_context()  # noqa: S323, SLF001 - as declared
+        handlers.append(urllib.request.HTTPSHandler(context=unchecked))
     opener = urllib.request.build_opener(*handlers)
     status, reason = 0, ""
-    for scheme in ("https", "http") if loopback else ("https",):
+    for scheme in ("https", "http") if loopback or plain else ("https",):
         try:
             with opener.open(f"{scheme}://{host}/v2/", timeout=_SECONDS) as answer:
                 return answer.status, ""
         except urllib.error.HTTPError as error:
             status, reason = error.code, f"no registry: HTTP {error.code}"
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             if not status:
                 reason = f"does not answer: {getattr(error, 'reason', error)}"
     return status, reason
@@ -125,30 +149,28 @@ def proxies(info: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _proxy_settings(info: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Return http, https and no (hosts that need no proxy) by place."""
+    """Return the addresses for http and https by place."""
     own = engine.client_config().get("proxies", {}).get("default", {})
     return {
         "the engine's settings": {
             "http": info.get("HttpProxy") or "",
             "https": info.get("HttpsProxy") or "",
-            "no": info.get("NoProxy") or "",
         },
         "proxies in docker's config.json": {
             "http": own.get("httpProxy", ""),
             "https": own.get("httpsProxy", ""),
-            "no": own.get("noProxy", ""),
         },
         "the environment": {
             key: os.environ.get(f"{key}_proxy") or os.environ.get(f"{key.upper()}_PROXY") or ""
-            for key in ("http", "https", "no")
+            for key in ("http", "https")
         },
     }
 
 
 def unreachable(address: str) -> str:
     """Return why nothing answers at a proxy's address; ``""`` if it does."""
-    parts = urlsplit(address if "://" in address else f"http://{address}")
     try:
+        parts = urlsplit(address if "://" in address else f"http://{address}")
         port = parts.port or (443 if parts.scheme == "https" else 80)
         if not parts.hostname or parts.scheme not in ("http", "https", "socks5", "socks5h"):
             return "this is no address of a proxy; write http://HOST:PORT"
@@ -162,5 +184,7 @@ def unreachable(address: str) -> str:
 
 def without_password(address: str) -> str:
     """Return an address without its user and password."""
-    scheme, separator, rest = address.rpartition("://")
+    scheme, separator, rest = address.partition("://")
+    if not separator:
+        scheme, rest = "", address
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"

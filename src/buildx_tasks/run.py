@@ -38,7 +38,7 @@ def run_cell(
     if is_dry(c):
         run(c, [*argv, reference, *arguments], folder=root)
         return
-    reach.require_runnable([cell])
+    reach.require_runnable(c, [cell])
     client = engine.connect()
     image = staging.locate(c, client, root, target, [cell.platform])
     if cell.platform not in image.manifests:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from buildx_tasks import builder as builders
-from buildx_tasks import emulators, engine, ledger, nodes, reconcile
-from buildx_tasks.commands import is_dry, locked, run, write_file
+from buildx_tasks import emulators, engine, ledger, nodes, reach, reconcile
+from buildx_tasks.commands import is_dry, locked, print_files, run, write_file
 from buildx_tasks.errors import EngineError
 from buildx_tasks.reconcile import Change
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from buildx_tasks.expansion import Config
     from buildx_tasks.platforms import Platform
 
-ENGINES = ("docker", "docker-container")  # drivers that need an engine
 _NOT_STARTED = ("remote", "cloud")  # drivers whose nodes no bootstrap can start
 SILENT_HINT = "start it, or take it out of [builder] and run invoke setup"
 
@@ -55,18 +53,28 @@ def setup(
     """
     if check or is_dry(c):
         found = look(c, config, root)
+        if check:
+            # All our commands name their builder: which one is in use is the person's own choice.
+            found = found._replace(changes=tuple(x for x in found.changes if x.event != "used"))
         for line in (*found.notes, *(change.words for change in found.changes), *found.silent):
             if check:
                 show(line)
         for change in () if check else found.changes:
-            _print_commands(change)
+            print_files(change.files, root)
+            for argv in change.commands:
+                run(c, argv, folder=root)
         return found
     with locked(engine.config_folder() / "buildx-tasks.lock", "another setup"):
         found = look(c, config, root)
         for line in (*found.notes, *(change.words for change in found.changes)):
             show(line)
+        if builders.FALLBACK.name in "".join(found.notes) and not builders.meant(config, root):
+            # Somebody made it before: it is meant from now on, and not ours to remove.
+            ledger.record(root, "chosen", [{"builder": builders.FALLBACK.name}])
         if found.silent:
             raise EngineError(f"{'; '.join(found.silent)}; {SILENT_HINT}")
+        if config.builder:
+            reach.sweep(c, config.builder, root)
         for change in found.changes:
             if change.event == "bootstrapped":
                 # Where nothing can be started, waiting for it would take 20 s and name no node.
@@ -91,10 +99,15 @@ def look(c: Context, config: Config, root: Path, *, emulated: bool = True) -> Lo
     try:
         client = engine.connect()
     except EngineError:
-        if declared is None or declared.driver in ENGINES:
+        if declared is None or declared.driver in builders.ENGINES:
             raise
         client = None
     known = builders.states(c)
+    if declared is None and builders.overridden() and builders.name_of(None) not in known:
+        raise EngineError(
+            f'{builders.CURRENT_VARIABLE} names "{builders.name_of(None)}", which is no builder; '
+            "unset it, or create that builder"
+        )
     notes: list[str] = []
     changes: list[Change] = []
     if declared is None and client:
@@ -103,17 +116,19 @@ def look(c: Context, config: Config, root: Path, *, emulated: bool = True) -> Lo
         if declared is None and builders.meant(config, root):
             argv = tuple(reconcile.removal(builders.FALLBACK.name))
             words = f'remove builder "{builders.FALLBACK.name}": it is not needed any more'
-            changes.append(Change(words, (argv,), event="removed"))
+            made = any(e["event"] == "created" for e in ledger.read(root))
+            changes.append(Change(words, (argv,) if made else (), event="removed"))
     state = known.get(declared.name) if declared else None
     needed = emulators.needed_platforms(config) if emulated else frozenset()
     lacking = emulators.missing(client, needed) if client else []
     registered = _registration(config, declared, state, lacking, notes)
     changes += _builder_changes(c, declared, state, root)
+    silent = tuple(_silent(state)) if state and not changes else ()
+    starting = bool(registered or changes or (state and not state.running and not silent))
     if declared and declared.driver != "docker" and (changes or not (state and state.current)):
         argv = ("docker", "buildx", "use", declared.name)
-        changes.append(Change(f'use builder "{declared.name}"', (argv,)))
-    silent = tuple(_silent(state)) if state and not changes else ()
-    if registered or changes or (state and not state.running and not silent):
+        changes.append(Change(f'use builder "{declared.name}"', (argv,), event="used"))
+    if starting:
         name = declared.name if declared else builders.name_of(None)
         argv = ("docker", "buildx", "inspect", "--bootstrap", name)
         changes.append(Change(f'bootstrap builder "{name}"', (argv,), event="bootstrapped"))
@@ -175,8 +190,10 @@ def _registration(
     if not lacking:
         return []
     elsewhere = {*nodes.pinned(declared), *(state.platforms if state else ())}
-    built_elsewhere = declared is not None and (
-        declared.driver not in ("docker", "remote") or elsewhere.issuperset(lacking)
+    # A build says itself which cells it cannot build: not all of them need to run something.
+    built_elsewhere = config.emulators.source == "never" or (
+        declared is not None
+        and (declared.driver not in ("docker", "remote") or elsewhere.issuperset(lacking))
     )
     try:
         return [emulators.registration(config.emulators, lacking)]
@@ -191,26 +208,36 @@ def _silent(state: BuilderState) -> Iterator[str]:
     """Yield the nodes that do not answer, where buildx has no means to start them."""
     for node in state.nodes if state.driver in _NOT_STARTED else ():
         if not node.running:
-            yield f'node "{node.name}" at {node.endpoint} does not answer'
-
-
-def _print_commands(change: Change) -> None:
-    for path, text in change.files.items():
-        print(f"mkdir -p {ledger.FOLDER} && cat > {path} <<'EOF'\n{text}EOF")
-    for argv in change.commands:
-        print(shlex.join(argv))
+            reason = nodes.unreachable(node.endpoint, node.driver_opts)
+            because = f" ({reason})" if reason else ""
+            yield f'node "{node.name}" at {node.endpoint} does not answer{because}'
 
 
 def _carry_out(c: Context, change: Change, root: Path) -> None:
+    if change.files:
+        ledger.prepare(root)
     for path, text in change.files.items():
         write_file(root / path, text)
     for argv in change.commands:
         result = run(c, argv, folder=root, hide=True)
         if not result.ok:
+            # Not the command: its options can hold what others should not read.
             said = [line for line in result.stderr.splitlines() if line.strip()]
-            raise EngineError(
-                f"{shlex.join(argv)} failed{': ' if said else ''}{''.join(said[-1:])}"
-            )
+            raise EngineError(f"{change.words}: {''.join(said[-1:])}{_hint(result.stderr)}")
+
+
+def _hint(said: str) -> str:
+    """Return what to do about the failures that buildx explains least."""
+    if "moby/buildkit" in said or "ulling image" in said:
+        return (
+            "; BuildKit's image cannot be pulled: name one that can in driver-opts, as in "
+            'image = "mirror.example/moby/buildkit:buildx-stable-1", or use driver = "docker"'
+        )
+    if "ubernetes" in said or "deployments" in said:
+        return "; the cluster is that of the kubeconfig (KUBECONFIG): see kubectl cluster-info"
+    if "config file is not supported" in said:
+        return "; buildx's buildkitd.default.toml is for every builder: move it away"
+    return "; docker buildx says more with --debug"
 
 
 def _record(root: Path, config: Config, change: Change) -> None:

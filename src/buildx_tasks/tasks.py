@@ -40,7 +40,12 @@ class _Project(NamedTuple):
     def plan(self, targets: list[str], platforms: list[str] | None = None) -> Plan:
         from buildx_tasks.plan import make_plan
 
-        return make_plan(self.config, targets, platforms or [])
+        return make_plan(self.config, _split(targets), _split(platforms or []))
+
+
+def _split(values: list[str]) -> list[str]:
+    # docker's own --platform takes a list with commas; no name has one.
+    return [part for value in values for part in value.split(",")]
 
 
 def _load(overlay: list[str] | None = None, sets: list[str] | None = None) -> _Project:
@@ -231,7 +236,8 @@ def verify(
         print("\n".join(map(shlex.join, typed)), flush=True)
     if commands.is_dry(c):
         return
-    reach.require_runnable([cell for planned in plan.images for cell in planned.cells])
+    checked = [planned for planned in plan.images if planned.spec.verify]
+    reach.require_runnable(c, [cell for planned in checked for cell in planned.cells])
     client = engine.connect()
     results = verifying.verify(
         client,
@@ -341,8 +347,8 @@ def lint(
     _require_format(format, "table", "json")
     project = _load(overlay, set_)
     plan = project.plan(target, platform)
-    native = reach.native(c, plan, project.root)
-    findings = linting.lint(c, plan, project.root, native)
+    with reach.standing(c, plan, project.root) as (_, native):
+        findings = linting.lint(c, plan, project.root, native)
     if commands.is_dry(c):
         return
     if format == "json":

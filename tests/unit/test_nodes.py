@@ -143,6 +143,15 @@ BAD = [
         KUBERNETES + 'driver-opts = { nodeselector = "arm64" }',
         '5:32: "arm64" is no value for nodeselector; write KEY=VALUE,KEY=VALUE, as in kubernetes.io',
     ),
+    (
+        KUBERNETES + 'endpoint = "kubernetes:///x"',
+        '5:1: driver "kubernetes" has no endpoint: the current context of the kubeconfig',
+    ),
+    (REMOTE + 'endpoint = "tcp://[::1:1"', '5:12: "tcp://[::1:1" is no endpoint: Invalid IPv6 URL'),
+    (
+        CONTAINER + '[builder.buildkitd.registry."r:1"]\nca = ["a/ca.pem", "b/ca.pem"]',
+        "5:29: a/ca.pem and b/ca.pem have one name, and buildx keeps them in one folder; rename one",
+    ),
     ('driver = "cloud"', '2:2: driver "cloud" needs an endpoint; add endpoint = "ORG/BUILDER"'),
     ('driver = "cloud"\nendpoint = "org"', '5:12: "org" is no cloud builder; write ORG/BUILDER'),
     (

@@ -105,10 +105,10 @@ def test_a_node_that_buildx_started_stops_when_it_leaves() -> None:
     )
     commands = leaving(builder, state).commands
     assert [" ".join(argv) for argv in commands] == [
-        "docker buildx create --name fleet --node old --leave",
-        "docker buildx create --name fleet-old --driver kubernetes --node old "
+        "docker buildx create --name fleet-leaving-old --driver kubernetes --node old "
         "--driver-opt namespace=bk",
-        "docker buildx rm --force fleet-old",
+        "docker buildx rm --force fleet-leaving-old",
+        "docker buildx create --name fleet --node old --leave",
     ]
     remote = leaving(Builder("fleet", "remote"), state).commands
     assert [" ".join(argv) for argv in remote] == [
