@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -143,8 +145,7 @@ def test_another_driver_of_that_name_becomes_the_declared_one(
     result = project.invoke("setup", "--check")
     assert result.returncode == 1
     assert result.stdout.splitlines()[:2] == [
-        f'remove builder "{name}" to make it anew, its cache is kept: '
-        "driver is remote, declared is docker",
+        f'remove builder "{name}" to make it anew: driver is remote, declared is docker',
         f'create builder "{name}" (docker, the engine of default)',
     ]
     assert "3 of these differ from what is declared; run invoke setup" in result.stderr
@@ -172,6 +173,65 @@ def test_a_docker_context_of_somebody_else_is_not_removed(
     assert result.returncode == 1
     assert f'"{name}" is a docker context that buildx-tasks did not make' in result.stderr
     assert builders()[name]["Driver"] == "docker"
+
+
+def test_a_docker_context_of_somebody_else_is_not_changed(project: Project, name: str) -> None:
+    address = f"unix://{project.folder}/theirs.sock"
+    docker("context", "create", name, "--docker", f"host={address}")
+    result = project.write(f'[builder]\nname = "{name}"\n[target.a]\n').invoke("setup")
+    assert result.returncode == 1
+    assert f'"{name}" is a docker context that buildx-tasks did not make' in result.stderr
+    template = "{{.Endpoints.docker.Host}}"
+    assert docker("context", "inspect", name, "--format", template) == address
+
+
+def test_a_context_of_ours_whose_engine_is_gone_makes_way(
+    project: Project, name: str, endpoint: str
+) -> None:
+    project.write(f'[builder]\nname = "{name}"\n[target.a]\n').ok("setup")
+    docker("context", "update", name, "--docker", f"host=unix://{project.folder}/none.sock")
+    remote = f'[builder]\nname = "{name}"\ndriver = "remote"\nendpoint = "{endpoint}"\n[target.a]\n'
+    project.write(remote).ok("setup")
+    assert builders()[name]["Driver"] == "remote"
+    docker("buildx", "rm", "--force", name)
+    project.write(f'[builder]\nname = "{name}"\n[target.a]\n').ok("setup")
+    docker("context", "update", name, "--docker", f"host=unix://{project.folder}/none.sock")
+    assert f'removed builder "{name}"' in project.ok("clean")
+    assert name not in builders()
+
+
+def test_a_builder_that_buildx_builder_names_must_be_there(project: Project, name: str) -> None:
+    project.write("[target.a]\n")
+    env = {"BUILDX_BUILDER": name}
+    for task in (["setup"], ["setup", "--check"], ["build"]):
+        result = project.invoke(*task, env=env)
+        assert result.returncode == 1
+        assert "unset" in result.stderr
+    assert f'BUILDX_BUILDER names "{name}"' in project.invoke("doctor", env=env).stdout
+    found = project.invoke("setup", env={"BUILDX_BUILDER": "default"})
+    assert found.stdout.splitlines()[0] == 'builder "default": named by BUILDX_BUILDER'
+
+
+def test_a_builder_that_hangs_holds_up_no_build(project: Project, name: str) -> None:
+    """Somebody's other builder takes connections and never answers: buildx ls waits 20 s for it."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        port = deaf.getsockname()[1]
+        docker("buildx", "create", "--name", name, "--driver", "remote", f"tcp://127.0.0.1:{port}")
+        bridge = GrpcBridge(engine_socket())
+        other = f"{name}-other"
+        try:
+            docker("buildx", "create", "--name", other, "--driver", "remote", bridge.endpoint)
+            project.write(
+                f'[builder]\nname = "{other}"\ndriver = "remote"\nendpoint = "{bridge.endpoint}"\n'
+                '[target.a]\ndockerfile-inline = "FROM scratch\\nCOPY f /"\n'
+                'output = ["type=cacheonly"]\n'
+            ).write("", "f")
+            started = time.monotonic()
+            project.ok("build", "--progress", "plain")
+            assert time.monotonic() - started < 15
+        finally:
+            docker("buildx", "rm", "--force", other)
+            bridge.close()
 
 
 def test_the_context_behind_a_docker_builder_is_drift(project: Project, name: str) -> None:

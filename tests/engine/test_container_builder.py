@@ -18,6 +18,7 @@ from .conftest import SAID, builders, docker, in_use
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from conftest import Project
 
@@ -186,6 +187,27 @@ def test_each_changed_field_makes_it_anew_and_keeps_the_cache(
     assert docker("volume", "inspect", "--format", "{{.CreatedAt}}", volume) == made
     result = project.invoke("build", "--progress", "plain")
     assert "CACHED" in result.stdout + result.stderr
+
+
+def test_what_buildx_adds_from_its_default_file_is_no_drift(
+    project: Project, builder: str, image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "buildx"
+    folder.mkdir()
+    (folder / "buildkitd.default.toml").write_text("debug = true\n")
+    monkeypatch.setenv("BUILDX_CONFIG", str(folder))
+    project.write(declared(builder, image) + "[target.a]\n").ok("setup")
+    assert "buildkitd.toml" in str(only_node(builder)["Files"])
+    assert project.ok("setup") == "ready: nothing to change\n"
+    buildkit_image.remove_builder(builder)
+
+
+def test_a_failed_set_up_shows_no_values_of_options(project: Project, builder: str) -> None:
+    text = declared(builder, "localhost:1/none:1").replace("a,b", "hunter2") + "[target.a]\n"
+    result = project.write(text).invoke("setup")
+    assert result.returncode == 1
+    assert "BuildKit's image cannot be pulled: name one that can in driver-opts" in result.stderr
+    assert "hunter2" not in result.stdout + result.stderr
 
 
 def test_options_that_differ_are_named_without_their_values(

@@ -127,7 +127,7 @@ def test_builder_missing_drifted_silent(project: Project, name: str) -> None:
 
     bridge.close()
     found = broken(project.write(text), f'node "{name}0" at {bridge.endpoint}')
-    assert found["found"] == "does not answer"
+    assert found["found"] == "does not answer (Connection refused)"
 
 
 @pytest.fixture
