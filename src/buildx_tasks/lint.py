@@ -7,27 +7,29 @@ from __future__ import annotations
 
 import base64
 import json
-import shlex
+import os.path
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
 from buildx_tasks import builder as builders
 from buildx_tasks import dockerfile, engine, ledger, rules
 from buildx_tasks.build import permissions
-from buildx_tasks.cases import cases
-from buildx_tasks.commands import is_dry, json_text, locked, run, write_file
+from buildx_tasks.cases import cases, local_text
+from buildx_tasks.commands import is_dry, json_text, locked, print_files, run, write_file
 from buildx_tasks.errors import BuildError, EngineError
 from buildx_tasks.expansion import LINK
+from buildx_tasks.merging import REMOTE
 from buildx_tasks.plan import Cell, bake_definition, batches
 from buildx_tasks.rules import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Iterator
+    from pathlib import Path
 
     from invoke import Context, Result
 
     from buildx_tasks.cases import Case
+    from buildx_tasks.config import Builder
     from buildx_tasks.plan import Plan
     from buildx_tasks.platforms import Platform
 
@@ -55,35 +57,46 @@ _UNSEEN = frozenset({"UndefinedVar", "WorkdirRelativePath"})  # need the environ
 _VIOLATION = "lint violation found"  # what # check=error=true makes of warnings
 
 
-def lint(c: Context, plan: Plan, root: Path, native: Callable[[Platform], bool]) -> list[Finding]:
+def lint(
+    c: Context,
+    plan: Plan,
+    root: Path,
+    builder: Builder | None,
+    native: Callable[[Platform], bool],
+) -> list[Finding]:
     """Check the Dockerfiles of a plan; nothing is returned under --dry.
 
     ``native`` says which platforms the builder runs without an emulator.
 
     Raises:
-        BuildError: a Dockerfile cannot be built at all.
+        BuildError: buildx cannot read what it is to check.
         EngineError: buildx, the builder or BuildKit cannot check.
 
     """
     found: dict[Finding, None] = {}
     for part in batches(plan):
-        checked = _ask(c, part, root)
+        lacking = {} if is_dry(c) else _lacking(part, root)
+        checked = _ask(c, part, root, builder, lacking)
+        linked = {target.name for target in part.linked}
         for case in cases(part):
-            if case.name not in checked:
-                continue
             spec = part.config.target[case.target]
-            for finding in _findings(case, checked[case.name], native):
+            its = [lacking[case.name]] if case.name in lacking else []
+            if case.name in checked:
+                its = _findings(case, checked[case.name], native, linked=case.target in linked)
+            for finding in its:
                 if finding.code in spec.lint_ignore or finding._replace(platform=None) in found:
                     continue
                 found[finding] = None
     return list(found)
 
 
-def definition(plan: Plan) -> dict[str, Any]:
-    """Return the bake file that checks the plan's Dockerfiles."""
+def definition(plan: Plan, without: Collection[str] = ()) -> dict[str, Any]:
+    """Return the bake file that checks the plan's Dockerfiles, ``without`` those of some names."""
     whole = bake_definition(plan)["target"]
     targets = {}
     for case in cases(plan):
+        if case.name in without:
+            continue
         attributes = whole[case.name]
         wanted = _ASKED_REMOTE if case.is_remote else _ASKED
         asked = {key: attributes[key] for key in wanted if key in attributes}
@@ -96,21 +109,58 @@ def definition(plan: Plan) -> dict[str, Any]:
     return {"group": {"default": {"targets": sorted(targets)}}, "target": targets}
 
 
-def _ask(c: Context, plan: Plan, root: Path) -> dict[str, dict[str, Any]]:
+def _lacking(plan: Plan, root: Path) -> dict[str, Finding]:
+    """Return what is to be said of Dockerfiles that are not here: one would fail the whole bake."""
+    found = {}
+    for case in cases(plan):
+        context: str = case.attributes.get("context", ".")
+        name: str = case.attributes.get("dockerfile", "Dockerfile")
+        if case.is_remote or REMOTE.match(name):
+            continue
+        if not (root / context).exists():
+            words = (
+                f"there is no context {context}",
+                "context is named from the folder of buildx.toml",
+            )
+        elif local_text(case, root) is None:
+            words = "there is no such Dockerfile", _where(case.target, context, name, root)
+        else:
+            continue
+        found[case.name] = _unbuildable(case, 0, "", *words)
+    return found
+
+
+def _where(target: str, context: str, name: str, root: Path) -> str:
+    """Return where a Dockerfile is looked for, and what to write where it is elsewhere."""
+    rule = f"dockerfile is named from the context, {context}"
+    if not (root / name).is_file():
+        return f"{rule}; correct dockerfile or context in [target.{target}]"
+    right = os.path.relpath(root / name, root / context)
+    return f'{rule}; write dockerfile = "{right}" in [target.{target}]'
+
+
+def _unbuildable(case: Case, line: int, stage: str, message: str, fix: str) -> Finding:
+    platform = case.platforms[0] if case.apart else None
+    return Finding("Unbuildable", case.target, platform, case.file, line, stage, message, fix)
+
+
+def _ask(
+    c: Context, plan: Plan, root: Path, builder: Builder | None, without: Collection[str]
+) -> dict[str, dict[str, Any]]:
     """Return BuildKit's answer for each Dockerfile, by the name that bake builds it under."""
-    builder = builders.meant(plan.config, root)
-    asked = definition(plan)
+    asked = definition(plan, without)
+    if not asked["target"]:
+        return {}
     text = json_text(asked)
     allowed = [word for p in permissions(asked["target"], root) for word in ("--allow", p)]
     files = ["--file", BAKE_FILE, "--metadata-file", METADATA_FILE]
     argv = [*builders.command(builder, "bake"), *files, "--progress", "quiet", *allowed]
     if is_dry(c):
-        if root != Path.cwd():
-            print(f"cd {shlex.quote(str(root))}")
-        print(f"mkdir -p {ledger.FOLDER} && cat > {BAKE_FILE} <<'EOF'\n{text}EOF")
+        print_files({BAKE_FILE: text}, root)
         run(c, argv, folder=root)
         return {}
     metadata = root / METADATA_FILE
+    ledger.prepare(root)
     with locked(root / ledger.FOLDER / "lint.lock", "another lint of this project"):
         write_file(root / BAKE_FILE, text)
         metadata.unlink(missing_ok=True)
@@ -120,13 +170,13 @@ def _ask(c: Context, plan: Plan, root: Path) -> dict[str, dict[str, Any]]:
     answers = {name: fact["result.json"] for name, fact in facts.items() if "result.json" in fact}
     lacking = asked["target"].keys() - answers.keys()
     if lacking:
-        _explain(c, result, builders.name_of(builder) if builder else None)
-    _require_buildable(plan, answers)
+        _explain(c, result, builder)
     return answers
 
 
-def _explain(c: Context, result: Result, builder: str | None) -> None:
-    engine.explain_failure(c, (), builder)
+def _explain(c: Context, result: Result, builder: Builder | None) -> None:
+    needs_engine = builder is None or builder.driver in builders.ENGINES
+    engine.explain_failure(c, () if needs_engine else None, builder.name if builder else None)
     said = [line for line in result.stderr.splitlines() if line.strip()]
     if result.ok or not said:
         raise EngineError(
@@ -139,17 +189,6 @@ def _explain(c: Context, result: Result, builder: str | None) -> None:
     )
 
 
-def _require_buildable(plan: Plan, answers: dict[str, dict[str, Any]]) -> None:
-    errors = []
-    for case in cases(plan):
-        error = answers[case.name].get("buildError") or {}
-        message = error.get("message", "")
-        if message and not message.startswith(_VIOLATION):
-            errors.append(f"{_place(case.file, _line(error))}: {message}")
-    if errors:
-        raise BuildError("\n".join([*errors, "correct this, then run invoke lint again"]))
-
-
 def _line(data: dict[str, Any]) -> int:
     ranges = (data.get("location") or {}).get("ranges") or [{}]
     return int(ranges[0].get("start", {}).get("line", 0))
@@ -160,22 +199,43 @@ def _place(file: str, line: int) -> str:
 
 
 def _findings(
-    case: Case, answer: dict[str, Any], native: Callable[[Platform], bool]
+    case: Case, answer: dict[str, Any], native: Callable[[Platform], bool], *, linked: bool
 ) -> list[Finding]:
     sources = answer.get("sources") or [{}]
     text = base64.b64decode(sources[0].get("data", "")).decode("utf-8", "replace")
     try:
         parsed = dockerfile.parse(text)
-        own = rules.check(case, text, native)
+        errors = list(_errors(case, answer, parsed))
+        own = rules.check(case, text, native, linked=linked)
     except ValueError as error:
+        empty = dockerfile.Dockerfile((), ())
+        errors = list(_errors(case, answer, empty))
+        if errors:
+            return [*errors, *_buildkit(case, answer, empty)]
         # Another frontend (# syntax=…) may have a language of its own.
         print(f"note: {case.file}: only BuildKit's own checks were made: {error}", file=sys.stderr)
-        return _buildkit(case, answer, dockerfile.Dockerfile((), ()))
+        return _buildkit(case, answer, empty)
     order = {platform: number for number, platform in enumerate((None, *case.platforms))}
     return sorted(
-        [*_buildkit(case, answer, parsed), *own],
+        [*errors, *_buildkit(case, answer, parsed), *own],
         key=lambda one: (one.line, one.code, order.get(one.platform, 0)),
     )
+
+
+def _errors(case: Case, answer: dict[str, Any], parsed: dockerfile.Dockerfile) -> Iterator[Finding]:
+    """Yield why BuildKit cannot build a Dockerfile."""
+    error = answer.get("buildError") or {}
+    message = error.get("message", "")
+    if message and not message.startswith(_VIOLATION):
+        line = _line(error)
+        fix = "correct this, then run invoke lint again: what is behind it may not have been read"
+        yield _unbuildable(case, line, _stage(parsed, line), message, fix)
+
+
+def _stage(parsed: dockerfile.Dockerfile, line: int) -> str:
+    """Return the stage that a line is in; ``""`` for none."""
+    around = [stage for stage in parsed.stages if stage.line <= line]
+    return around[-1].label if around else ""
 
 
 def _buildkit(case: Case, answer: dict[str, Any], parsed: dockerfile.Dockerfile) -> list[Finding]:
@@ -199,7 +259,7 @@ def _buildkit(case: Case, answer: dict[str, Any], parsed: dockerfile.Dockerfile)
                 case.platforms[0] if case.apart else None,
                 case.file,
                 line,
-                around[0].label if around else "",
+                _stage(parsed, line),
                 warning.get("detail") or warning.get("description", ""),
                 warning.get("url", ""),
             )
@@ -207,13 +267,23 @@ def _buildkit(case: Case, answer: dict[str, Any], parsed: dockerfile.Dockerfile)
     return found
 
 
-def rows(findings: Iterable[Finding]) -> list[tuple[str, ...]]:
-    """Return findings as rows for people: code, cell or target, place, what is wrong, and the fix."""
-    found: list[tuple[str, ...]] = []
+def merged(findings: Iterable[Finding]) -> dict[Finding, list[str]]:
+    """Return findings with the cells that each is of; those that differ only in the platform are one."""
+    found: dict[Finding, list[str]] = {}
     for one in findings:
         cell = str(Cell(one.target, one.platform)) if one.platform else one.target
-        place = _place(one.file, one.line) + (f" ({one.stage})" if one.stage else "")
-        found.append((one.code, cell, place, one.message, one.fix))
+        found.setdefault(one._replace(platform=None), []).append(cell)
+    return found
+
+
+def lines(findings: Iterable[Finding]) -> list[str]:
+    """Return findings as lines for people: what is wrong where, and below it the fix."""
+    found = []
+    for one, cells in merged(findings).items():
+        place = _place(one.file, one.line)
+        found.append(f"{place}: {one.code} {one.message} [{', '.join(cells)}]")
+        if one.fix:
+            found.append(f"  fix: {one.fix}")
     return found
 
 

@@ -12,14 +12,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from buildx_tasks.cases import Case
-    from buildx_tasks.compiling import Language
+    from buildx_tasks.compiling import Compiled, Language
     from buildx_tasks.dockerfile import Placed, Stage
     from buildx_tasks.instructions import Instruction
     from buildx_tasks.platforms import Platform
 
     Native = Callable[[Platform], bool]
 
-CODES = ("ArchitectureInCopy", "EmulatedRun", "NoCacheMount", "TargetPlatformUnused")
+CODES = (
+    "ArchitectureInCopy",
+    "EmulatedCompile",
+    "EmulatedRun",
+    "FinalStagePinned",
+    "NoCacheMount",
+    "TargetPlatformUnused",
+)
 
 # The names of architectures in files and triples; OCI's own are Go's.
 # Source: https://github.com/containerd/platforms/blob/main/database.go
@@ -52,6 +59,8 @@ _NAME = re.compile(r"x86[_-]64|[a-zA-Z0-9]+")
 _BEHIND_SYSTEM = re.compile(r"linux[-_./](386|arm|x64)(?![a-zA-Z0-9])")
 _AT_END = re.compile(r".*[a-zA-Z0-9][-_.](386|arm|x64)(?:\.exe)?")
 _TARGET = re.compile(r"\bTARGET(?:PLATFORM|OS|ARCH|VARIANT)\b")
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://|git@")
+_FILES = frozenset({"cacheonly", "local", "tar"})  # outputs that are no image
 _CHOICE = re.compile(
     r"\bTARGET(?:PLATFORM|ARCH|VARIANT)\b|\buname\s+-m|--print-(?:foreign-)?arch|\bGOARCH\b"
 )
@@ -74,9 +83,13 @@ class Finding(NamedTuple):
 
 
 class _Build(NamedTuple):
-    """A case, and its stages on each platform: all of them, and the ones that are needed."""
+    """A case, and its stages on each platform: all of them, and the ones that are needed.
+
+    ``arguments`` are the names of the ``ARG`` before the first ``FROM``.
+    """
 
     case: Case
+    arguments: frozenset[str]
     placed: dict[Platform, tuple[Placed, ...]]
     needed: dict[Platform, tuple[Placed, ...]]
 
@@ -93,8 +106,10 @@ class _Build(NamedTuple):
         return Finding(code, case.target, platform, case.file, line, stage.label, message, fix)
 
 
-def check(case: Case, text: str, native: Native) -> list[Finding]:
+def check(case: Case, text: str, native: Native, *, linked: bool = False) -> list[Finding]:
     """Return what is to be said of a Dockerfile's text; ``native`` says what is not emulated.
+
+    ``linked`` says that it is built only for others to be made from.
 
     Raises:
         ValueError: it cannot be read.
@@ -106,8 +121,10 @@ def check(case: Case, text: str, native: Native) -> list[Finding]:
         p: dockerfile.place(parsed, p, here, case.args, case.contexts) for p in case.platforms
     }
     needed = {p: dockerfile.reachable(found, case.stage) for p, found in placed.items()}
-    build = _Build(case, placed, needed)
-    return [*_emulated(build, native), *_same(build), *_copied(build), *_uncached(build)]
+    arguments = " ".join(one.value for one in parsed.arguments)
+    build = _Build(case, frozenset(_TARGET.findall(arguments)), placed, needed)
+    pinned = [] if linked else _pinned(build)
+    return [*_emulated(build, native), *pinned, *_same(build), *_copied(build), *_uncached(build)]
 
 
 def _runs(stage: Stage) -> Iterator[Instruction]:
@@ -135,21 +152,30 @@ def _emulated(build: _Build, native: Native) -> Iterator[Finding]:
             if one.platform is None or native(one.platform):
                 continue
             root = _chain(build.placed[platform], one.stage.number)[-1].stage
-            for run in _runs(one.stage):
-                language = compiling.language(run)
+            where = "" if one.platform == platform else f" on {one.platform}"
+            for run, language in _languages(build, platform, one.stage):
                 what = f"compiles {language.name}" if language else "runs"
-                where = f"line {run.line} of stage {one.stage.label}"
                 yield build.finding(
-                    "EmulatedRun",
+                    "EmulatedCompile" if language else "EmulatedRun",
                     one.stage,
                     run.line,
-                    f"{where} {what} under emulation on {one.platform}",
-                    _natively(root, language, one.platform, in_image=one.stage.number in image),
+                    f"stage {one.stage.label} {what} under emulation{where}",
+                    _natively(root, language, in_image=one.stage.number in image),
                     platform=platform,
                 )
 
 
-def _natively(root: Stage, language: Language | None, platform: Platform, *, in_image: bool) -> str:
+def _languages(
+    build: _Build, platform: Platform, stage: Stage
+) -> Iterator[tuple[Instruction, Language | None]]:
+    """Yield each ``RUN`` of a stage with what it compiles."""
+    chain = [one.stage for one in _chain(build.placed[platform], stage.number)]
+    before = "\n".join(map(_text, chain))
+    for run in _runs(stage):
+        yield run, compiling.language(run, chain[-1].base, before)
+
+
+def _natively(root: Stage, language: Language | None, *, in_image: bool) -> str:
     """Return what to write instead of an emulated ``RUN``.
 
     Pinning a stage of the image itself would give it the build machine's base.
@@ -162,7 +188,7 @@ def _natively(root: Stage, language: Language | None, platform: Platform, *, in_
     if language is compiling.WHEELS:
         return (
             f"wheels of pure Python: write {pinned} in line {root.line}; others need a node that runs "
-            f"{platform} natively"
+            "the platform natively"
         )
     if language:
         cross = f"; {language.cross}" if language.cross else ""
@@ -170,12 +196,50 @@ def _natively(root: Stage, language: Language | None, platform: Platform, *, in_
     if not in_image:
         return (
             f"where its result is the same for every platform, write {pinned} in line {root.line}; "
-            f"else build on a node that runs {platform} natively, or ignore EmulatedRun"
+            "else build on a node that runs the platform natively, or ignore EmulatedRun"
         )
     return (
         "make files in a stage FROM --platform=$BUILDPLATFORM and COPY --from it, pick them with "
         "$TARGETARCH in COPY; what has to run here, as a package manager, needs a node that runs "
-        f"{platform} natively, or ignore EmulatedRun"
+        "the platform natively, or ignore EmulatedRun"
+    )
+
+
+def _pinned(build: _Build) -> Iterator[Finding]:
+    """Find images of several platforms that all are of one machine."""
+    case = build.case
+    outputs = {one["type"] for one in case.attributes.get("output", ())}
+    if (outputs and outputs <= _FILES) or case.attributes.get("call", "build") != "build":
+        return
+    chains = {platform: _image(build, platform) for platform in build.placed}
+    on = {chain[0].platform for chain in chains.values()}
+    if len(chains) < 2 or len(on) > 1 or None in on:
+        return
+    chain = next(iter(chains.values()))
+    final, root = chain[0].stage, chain[-1].stage
+    if final.name in case.contexts or root.name in case.contexts:
+        return  # what stands there instead is not known
+    if final is root or final.number == root.number:
+        name, pinned = root.base, ""
+        fix = (
+            f"leave --platform out: FROM {name} in line {root.line}; what compiles belongs in an "
+            "earlier stage that has it, with COPY --from the result"
+        )
+    else:
+        name = root.name or str(root.number)
+        pinned = f" as stage {root.label} in line {root.line} does"
+        fix = (
+            f"start stage {final.label} from an image without --platform, and COPY --from={name} the "
+            "result"
+        )
+    (platform,) = on
+    yield build.finding(
+        "FinalStagePinned",
+        final,
+        final.line,
+        f"stage {final.label}, the image, runs on {platform} for every platform{pinned}: the images "
+        f"for {_joined(build)} all have its programs",
+        fix,
     )
 
 
@@ -185,25 +249,55 @@ def _same(build: _Build) -> Iterator[Finding]:
     for platform, placed in build.placed.items():
         for index in _offered(build, platform):
             chain = _chain(placed, index)
-            text = "\n".join(map(_text, (one.stage for one in chain)))
+            compiled = [one for one in _compiled(build, chain) if one[0].platform != platform]
+            if any(one.asks == "target" for _, one in compiled):
+                continue  # what else it compiles may be tools
+            text = "\n".join(_text(one.stage) for one in chain)
             named = set(_architectures(" ".join((text, *build.case.args.values()))))
-            if _TARGET.search(text) or platform.architecture in named:
-                continue
-            for one in chain:
-                if one.platform in (None, platform) or one.stage.number in seen:
+            for one, its in compiled:
+                if its.asks != "undeclared" and platform.architecture in named:
                     continue
-                compiled = ((run, compiling.language(run)) for run in _runs(one.stage))
-                run, language = next(((r, x) for r, x in compiled if x and x.cross), (None, None))
-                if run and language:
-                    seen.add(one.stage.number)
-                    yield build.finding(
-                        "TargetPlatformUnused",
-                        one.stage,
-                        run.line,
-                        f"stage {one.stage.label} compiles {language.name} on {one.platform} and never "
-                        f"asks for the target: one binary lands in the images for {_joined(build)}",
-                        language.cross,
-                    )
+                if one.platform is None or one.stage.number in seen:
+                    continue
+                seen.add(one.stage.number)
+                why, fix = _unasked(build, one.stage, its)
+                yield build.finding(
+                    "TargetPlatformUnused",
+                    one.stage,
+                    its.run.line,
+                    f"stage {one.stage.label} compiles {its.language.name} on {one.platform} {why}: one "
+                    f"binary lands in the images for {_joined(build)}",
+                    fix,
+                )
+
+
+def _compiled(build: _Build, chain: list[Placed]) -> Iterator[tuple[Placed, Compiled]]:
+    """Yield what the stages of a chain compile, and what of the target that asks for."""
+    if any(_TARGET.search(one.stage.base) for one in chain):
+        return  # another image, with another compiler, for each platform
+    scope = compiling.Scope(chain[-1].stage.base, build.case.args)
+    for one in reversed(chain):
+        own = one.stage.instructions
+        for its in filter(None, map(scope.read, own)):
+            yield one, its
+
+
+def _unasked(build: _Build, stage: Stage, its: Compiled) -> tuple[str, str]:
+    """Return in which way a compiler does not get the target, and what to write."""
+    outside = sorted(build.arguments)
+    if its.asks == "undeclared":
+        before = f"ARG {its.missing} stands before the first FROM only"
+        return (
+            f"with ${its.missing}, which is empty there, as "
+            + (before if its.missing in outside else f"the stage has no ARG {its.missing}"),
+            f"write ARG {its.missing} in stage {stage.label}, before line {its.run.line}",
+        )
+    if its.asks == "unread":
+        return f"although it declares the target, as {its.language.reads}", its.language.unread
+    if outside:
+        before = f"ARG {' '.join(outside)} stands before the first FROM only"
+        return f"without the target, as {before}, where no stage sees it", its.language.cross
+    return "and never asks for the target", its.language.cross
 
 
 def _offered(build: _Build, platform: Platform) -> Iterator[int]:
@@ -271,19 +365,34 @@ def _copied(build: _Build) -> Iterator[Finding]:
         for one, path, (architecture, word) in named:
             if all(p.architecture == architecture for p in wanted) or _chosen(stage, one.line):
                 continue
-            go = word == architecture
-            before, _, behind = path.rpartition(word)
             yield build.finding(
                 "ArchitectureInCopy",
                 stage,
                 one.line,
                 f"{one.keyword} {path}: the same file, for {architecture} by its name, lands in the "
                 f"images for {listed(map(str, wanted))}",
-                f"write ARG TARGETARCH and {one.keyword} {before}$TARGETARCH{behind}"
-                if go
-                else f"name each platform's file in [target.{build.case.target}.files], and write COPY "
-                "--from=files",
+                _by_target(build, one, path, word, is_go=word == architecture),
             )
+
+
+def _by_target(build: _Build, copy: Instruction, path: str, word: str, *, is_go: bool) -> str:
+    """Return how to copy each platform's own file; ``word`` is the architecture in its path."""
+    before, _, behind = path.rpartition(word)
+    joins = re.match(r"\w", behind)
+
+    def named(name: str) -> str:
+        return f"{copy.keyword} {before}{f'${{{name}}}' if joins else f'${name}'}{behind}"
+
+    if is_go:
+        return f"write ARG TARGETARCH and {named('TARGETARCH')}"
+    target = build.case.target
+    if _URL.match(path) or any(flag.startswith("--from=") for flag in copy.flags):
+        return (
+            f"write ARG TARGETARCH and $TARGETARCH in the name, where there is such a file; else ARG "
+            f'ARCH and {named("ARCH")}, with args = {{ ARCH = "…" }} in [target.{target}.platform.'
+            '"OS/ARCH"] for each platform'
+        )
+    return f"name each platform's file in [target.{target}.files], and write COPY --from=files"
 
 
 def _copied_paths(instruction: Instruction) -> list[str]:
@@ -300,11 +409,13 @@ def _chosen(stage: Stage, line: int) -> bool:
 
 
 def _uncached(build: _Build) -> Iterator[Finding]:
+    platform = next(iter(build.placed))
     for stage in build.stages.values():
-        for run in _runs(stage):
-            language = compiling.language(run)
+        for run, language in _languages(build, platform, stage):
             mounts = (flag for flag in run.flags if flag.startswith("--mount="))
-            if language and not any("type=cache" in m.partition("=")[2].split(",") for m in mounts):
+            if any("type=cache" in m.partition("=")[2].split(",") for m in mounts):
+                continue
+            if language and language.cache:
                 yield build.finding(
                     "NoCacheMount",
                     stage,

@@ -340,26 +340,26 @@ def lint(
     format: str = "table",  # noqa: A002
 ) -> None:
     """Check the Dockerfiles: BuildKit's own checks, emulated steps, one platform's files in all."""
-    from buildx_tasks import commands, reach, report
+    from buildx_tasks import commands, reach
     from buildx_tasks import lint as linting
     from buildx_tasks.errors import LintError
 
     _require_format(format, "table", "json")
     project = _load(overlay, set_)
     plan = project.plan(target, platform)
-    with reach.standing(c, plan, project.root) as (_, native):
-        findings = linting.lint(c, plan, project.root, native)
+    with reach.standing(c, plan, project.root) as (builder, native):
+        findings = linting.lint(c, plan, project.root, builder, native)
     if commands.is_dry(c):
         return
     if format == "json":
         print(commands.json_text(linting.summary(findings)), end="")
     elif findings:
-        report.print_table(("code", "cell", "place", "found", "fix"), linting.rows(findings))
+        print("\n".join(linting.lines(findings)))
     else:
         print("nothing found")
     if findings:
         raise LintError(
-            f"{len(findings)} found; correct them, or leave codes out with "
+            f"{len(linting.merged(findings))} found; correct them, or leave codes out with "
             '[target.NAME.lint] ignore = ["CODE"]'
         )
 

@@ -214,7 +214,7 @@ SCRIPT = """
 import json, sys
 from pathlib import Path
 from invoke import Config, Context
-from buildx_tasks import lint, loading, platforms
+from buildx_tasks import builder, lint, loading, platforms
 from buildx_tasks.errors import BuildxTasksError
 from buildx_tasks.plan import make_plan
 
@@ -224,11 +224,21 @@ plan = make_plan(loading.load(root / "buildx.toml"), asked["targets"], asked["wa
 context = Context(Config(overrides={"run": {"dry": asked["dry"]}}))
 host = platforms.host_platform()
 try:
-    found = lint.lint(context, plan, root, lambda p: platforms.runs_natively(p, host))
+    used = builder.meant(plan.config, root)
+    found = lint.lint(context, plan, root, used, lambda p: platforms.runs_natively(p, host))
 except BuildxTasksError as error:
     sys.exit(f"{type(error).__name__}: {error}")
 if not asked["dry"]:
-    print(json.dumps([lint.summary(found), lint.rows(found)]))
+    places = [
+        (
+            one.code,
+            f"{one.target}@{one.platform}" if one.platform else one.target,
+            (f"{one.file}:{one.line}" if one.line else one.file)
+            + (f" ({one.stage})" if one.stage else ""),
+        )
+        for one in found
+    ]
+    print(json.dumps([lint.summary(found), places]))
 """
 
 
@@ -284,13 +294,15 @@ def test_the_sample(tmp_path: Path) -> None:
     (tmp_path / "buildx.toml").write_text(toml)
     (tmp_path / "go-sample").symlink_to(ROOT / "go-sample")
     findings = run_lint(tmp_path)
-    emulated = [row for row in said(tmp_path) if row[0] == "EmulatedRun"]
+    emulated = [row for row in said(tmp_path) if row[0].startswith("Emulated")]
     foreign = [p for p in ("linux/arm64", "linux/amd64") if not native(platforms.parse(p))]
     assert [row for row in emulated if row[1].startswith("hello-emulated")] == [
-        ("EmulatedRun", f"hello-emulated@{p}", "go-sample/Dockerfile:5 (builder)") for p in foreign
+        ("EmulatedCompile", f"hello-emulated@{p}", "go-sample/Dockerfile:5 (builder)")
+        for p in foreign
     ]
+    assert {code for code, cell, _ in emulated if "prebuilt" in cell} == {"EmulatedRun"}
     first = next(one for one in findings if one["target"] == "hello-emulated")
-    assert "line 5 of stage builder compiles Go" in first["message"]
+    assert "stage builder compiles Go under emulation" in first["message"]
     assert "FROM --platform=$BUILDPLATFORM golang:1.24-alpine AS builder" in first["fix"]
     assert {one["target"] for one in findings} == {"hello-emulated", "hello-prebuilt"}
     assert run_lint(tmp_path, "hello-cross", "hello-binaries", "hello-files") == []
@@ -363,11 +375,10 @@ def test_each_platform_s_own_dockerfile_is_checked(write: Callable[..., Path]) -
         ("FromAsCasing", "app", "odd:1 (base)"),
         ("MaintainerDeprecated", "app", "odd:2 (base)"),
         *(
-            [("EmulatedRun", "app@linux/arm64", "fine:2 (built)")]
+            [("EmulatedCompile", "app@linux/arm64", "fine:2 (built)")]
             if not native(platforms.parse("linux/arm64"))
             else []
         ),
-        ("NoCacheMount", "app", "fine:2 (built)"),
     ]
 
 
@@ -383,20 +394,41 @@ def test_platforms_that_are_not_selected_are_not_reported(write: Callable[..., P
     [
         ("FROM alpine:3.22\nRUNN x\n", "bad:2: .*unknown instruction: RUNN"),
         ("FROM alpine:3.22\nRUN <<E\n", "bad:2: unterminated heredoc"),
-        ("FROM alpine:3.22\nCOPY --from=x$y / /\n", "bad: variable expansion is not supported"),
+        ("FROM alpine:3.22\nCOPY --from=x$y / /\n", "bad:0: variable expansion is not supported"),
+        ("ARG X\n", "bad:0: "),
     ],
 )
-def test_a_bad_dockerfile_is_an_error(text: str, message: str, write: Callable[..., Path]) -> None:
+def test_a_bad_dockerfile_is_a_finding_beside_the_others(
+    text: str, message: str, write: Callable[..., Path]
+) -> None:
     toml = '[target.bad]\ndockerfile = "bad"\n[target.odd]\ndockerfile = "odd"\n'
-    error = refused(write(toml, bad=text, odd=ODD))
-    assert re.search(f"BuildError: {message}.*\ncorrect this", error), error
+    found = run_lint(write(toml, bad=text, odd=ODD))
+    (bad,) = [one for one in found if one["target"] == "bad" and one["code"] == "Unbuildable"]
+    assert re.search(message, f"{bad['file']}:{bad['line']}: {bad['message']}"), bad
+    assert [one["code"] for one in found if one["target"] == "odd"] == [
+        "FromAsCasing",
+        "MaintainerDeprecated",
+    ]
 
 
-def test_a_missing_dockerfile_or_stage_is_an_error(write: Callable[..., Path]) -> None:
-    folder = write('[target.app]\ndockerfile = "odd"\ntarget = "nosuch"\n', odd=ODD)
-    assert 'target stage "nosuch" could not be found' in refused(folder)
-    write('[target.app]\ndockerfile = "nosuch"\n')
-    assert re.search("could not be checked: .*open nosuch: no such file", refused(folder))
+def test_a_missing_dockerfile_or_stage_is_a_finding_beside_the_others(
+    write: Callable[..., Path],
+) -> None:
+    toml = '[target.odd]\ndockerfile = "odd"\n[target.app]\ndockerfile = "odd"\ntarget = "nosuch"\n'
+    found = run_lint(write(toml, odd=ODD), "app")
+    assert [one["code"] for one in found] == [
+        "Unbuildable",
+        "FromAsCasing",
+        "MaintainerDeprecated",
+    ]
+    assert 'target stage "nosuch" could not be found' in found[0]["message"]
+    folder = write('[target.odd]\ndockerfile = "odd"\n[target.app]\ndockerfile = "nosuch"\n')
+    assert sorted(said(folder)) == [
+        ("FromAsCasing", "odd", "odd:1 (base)"),
+        ("MaintainerDeprecated", "odd", "odd:2 (base)"),
+        ("Unbuildable", "app", "nosuch"),
+    ]
+    assert said(folder, "app") == [("Unbuildable", "app", "nosuch")]
 
 
 def test_a_dockerfile_that_makes_warnings_errors_is_still_only_warned_of(
@@ -447,8 +479,7 @@ def test_a_remote_dockerfile_is_checked_by_both(write: Callable[..., Path], tmp_
     place = f"{url}#main Dockerfile"
     assert found == [
         ("FromAsCasing", "far", f"{place}:1 (one)"),
-        ("EmulatedRun", f"far@{FOREIGN}", f"{place}:2 (one)"),
-        ("NoCacheMount", "far", f"{place}:2 (one)"),
+        ("EmulatedCompile", f"far@{FOREIGN}", f"{place}:2 (one)"),
     ]
 
 

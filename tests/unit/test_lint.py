@@ -41,21 +41,34 @@ def said(found: list[Finding]) -> list[tuple[str, str, int, str]]:
     return [(f.code, str(f.platform or ""), f.line, f.stage) for f in found]
 
 
-# EmulatedRun
+# EmulatedCompile and EmulatedRun
 
 
 def test_a_compile_stage_for_the_target_is_said_for_each_foreign_platform() -> None:
     text = f"FROM golang:1.24-alpine AS builder\nWORKDIR /src\n{CACHED}go build -o /app .\n{SHIP}"
     found = check(text, on=(AMD64, ARM64, RISCV64))
     assert said(found) == [
-        ("EmulatedRun", "linux/arm64", 3, "builder"),
-        ("EmulatedRun", "linux/riscv64", 3, "builder"),
+        ("EmulatedCompile", "linux/arm64", 3, "builder"),
+        ("EmulatedCompile", "linux/riscv64", 3, "builder"),
     ]
-    assert found[0].message == "line 3 of stage builder compiles Go under emulation on linux/arm64"
+    assert found[0].message == "stage builder compiles Go under emulation"
     assert found[0].fix == (
         "write FROM --platform=$BUILDPLATFORM golang:1.24-alpine AS builder in line 1; "
-        "declare ARG TARGETOS TARGETARCH and run GOOS=$TARGETOS GOARCH=$TARGETARCH go build"
+        "declare ARG TARGETOS TARGETARCH in the stage and run GOOS=$TARGETOS GOARCH=$TARGETARCH "
+        "go build"
     )
+
+
+def test_other_runs_have_a_code_of_their_own() -> None:
+    text = "FROM golang AS builder\nRUN apk add git\nRUN go build\n" + SHIP
+    assert said(check(text, "EmulatedRun")) == [("EmulatedRun", "linux/arm64", 2, "builder")]
+    assert said(check(text, "EmulatedCompile")) == [
+        ("EmulatedCompile", "linux/arm64", 3, "builder")
+    ]
+    # A stage that runs elsewhere than its image says where.
+    elsewhere = "FROM --platform=linux/riscv64 a\nRUN x\n"
+    (found,) = check(elsewhere, "EmulatedRun", on=(ARM64,))
+    assert found.message == "stage stage-0 runs under emulation on linux/riscv64"
 
 
 def test_the_same_stage_pinned_is_fine() -> None:
@@ -88,13 +101,13 @@ def test_where_the_builder_runs_it_natively_nothing_is_emulated() -> None:
         (
             "FROM golang:1.24-alpine\nRUN go build",
             "compile in a stage of its own, FROM --platform=$BUILDPLATFORM golang:1.24-alpine AS build; "
-            "declare ARG TARGETOS TARGETARCH and run GOOS=$TARGETOS GOARCH=$TARGETARCH go build; "
-            "then COPY --from=build the result",
+            "declare ARG TARGETOS TARGETARCH in the stage and run GOOS=$TARGETOS GOARCH=$TARGETARCH go "
+            "build; then COPY --from=build the result",
         ),
         (
             "FROM python AS builder\nRUN pip wheel -r requirements.txt\n" + SHIP,
             "wheels of pure Python: write FROM --platform=$BUILDPLATFORM python AS builder in line 1; "
-            "others need a node that runs linux/arm64 natively",
+            "others need a node that runs the platform natively",
         ),
         (
             "FROM node AS builder\nRUN npm run build\n" + SHIP,
@@ -108,13 +121,15 @@ def test_where_the_builder_runs_it_natively_nothing_is_emulated() -> None:
     ids=["base stage", "same everywhere", "in the image", "wheels", "no compiler", "packages"],
 )
 def test_the_fix_says_what_to_write_where(text: str, fix: str) -> None:
-    (found,) = check(text, "EmulatedRun")
+    (found,) = check(text, "EmulatedCompile", "EmulatedRun")
     assert found.fix.startswith(fix)
 
 
 def test_a_stage_that_is_not_needed_or_replaced_is_not_emulated() -> None:
     text = "FROM a AS builder\nRUN go build\nFROM a AS tests\nRUN x\n" + SHIP
-    assert said(check(text, "EmulatedRun")) == [("EmulatedRun", "linux/arm64", 2, "builder")]
+    assert said(check(text, "EmulatedCompile")) == [
+        ("EmulatedCompile", "linux/arm64", 2, "builder")
+    ]
     assert check(text, contexts={"builder": "target:other"}) == []
     assert [f.stage for f in check(text, "EmulatedRun", target="tests")] == ["tests"]
 
@@ -149,8 +164,7 @@ def test_a_pinned_stage_that_compiles_for_itself(build: str) -> None:
     [
         "ARG TARGETARCH\nRUN GOARCH=$TARGETARCH go build -o /app .",
         "ARG TARGETPLATFORM\nRUN xx-go build -o /app .",
-        "ENV ARCH=$TARGETARCH\nRUN go build -o /app .",
-        "RUN <<EOF\nGOARCH=$TARGETARCH go build -o /app .\nEOF",
+        "ARG TARGETARCH\nRUN <<EOF\nGOARCH=$TARGETARCH go build -o /app .\nEOF",
         "RUN for a in amd64 arm64; do GOARCH=$a go build -o /app.$a .; done",
         "RUN make x86_64 aarch64",
         "RUN mvn package",
@@ -170,11 +184,104 @@ def test_a_pinned_stage_that_asks_for_the_target_or_compiles_nothing(build: str)
 def test_the_target_may_be_asked_for_in_the_base_stage_or_by_its_name() -> None:
     asks = "ARG TARGETARCH\nFROM builder AS second\nRUN go build -o /app .\n"
     ship = SHIP.replace("builder", "second")
+    assert len(check(PINNED + asks + ship, "TargetPlatformUnused")) == 1
+    asks = asks.replace("go build", "GOARCH=$TARGETARCH go build")
     assert check(PINNED + asks + ship, "TargetPlatformUnused") == []
     tools = "RUN go install example.org/tool@v1\n"
     assert check(PINNED + tools + asks + ship, "TargetPlatformUnused") == []
     by_name = "FROM --platform=$BUILDPLATFORM golang:1.24-$TARGETARCH AS builder\nRUN go build\n"
     assert check(by_name + SHIP, "TargetPlatformUnused") == []
+
+
+UNDECLARED = (
+    "with $TARGETARCH, which is empty there, as the stage has no ARG TARGETARCH: one binary"
+)
+UNREAD = "although it declares the target, as go reads GOARCH only: one binary"
+UNREAD_CARGO = (
+    "although it declares the target, as cargo reads --target and CARGO_BUILD_TARGET only"
+)
+NOTHING = "and never asks for the target: one binary"
+DECLARE = "write ARG TARGETARCH in stage builder, before line"
+
+
+@pytest.mark.parametrize(
+    ("build", "why", "fix"),
+    [
+        ("RUN GOARCH=$TARGETARCH go build", UNDECLARED, DECLARE),
+        ('RUN export GOARCH="${TARGETARCH}" && go build', UNDECLARED, DECLARE),
+        ("RUN <<EOF\nGOARCH=$TARGETARCH go build\nEOF", UNDECLARED, DECLARE),
+        ("ENV GOARCH=$TARGETARCH\nRUN go build", UNDECLARED, DECLARE),
+        ("ENV A=$TARGETARCH\nRUN GOARCH=$A go build", UNDECLARED, DECLARE),
+        ("RUN GOARCH=$TARGETARCH go build\nARG TARGETARCH", UNDECLARED, DECLARE),
+        (
+            "RUN case $TARGETARCH in arm64) export GOARCH=arm64;; esac; go build",
+            UNDECLARED,
+            DECLARE,
+        ),
+        ("RUN cargo build --target $TARGETARCH-unknown", UNDECLARED, DECLARE),
+        ("RUN make ARCH=$TARGETARCH", UNDECLARED, DECLARE),
+        ("ARG TARGETARCH\nRUN go build", UNREAD, "run GOARCH=$TARGETARCH go build"),
+        ("ARG TARGETOS TARGETARCH\nRUN GOOS=$TARGETOS go build", UNREAD, "run GOARCH="),
+        ("ARG TARGETARCH\nRUN go build -o app-$TARGETARCH", UNREAD, "run GOARCH="),
+        ("ARG TARGETARCH\nRUN GOARCH=$TARGETARCH true\nRUN go build", UNREAD, "run GOARCH="),
+        ("ENV ARCH=$TARGETARCH\nRUN go build", NOTHING, "declare ARG TARGETOS TARGETARCH"),
+        ("ARG TARGETARCH\nRUN cargo build", UNREAD_CARGO, "run cargo build --target"),
+        ("ARG TARGETARCH\nRUN rustc x.rs", UNREAD_CARGO, "run cargo build --target"),
+        ("RUN cargo build --target x86_64-unknown-linux-musl", NOTHING, "declare ARG TARGETARCH"),
+        ("RUN xx-go build", NOTHING, "declare ARG TARGET"),
+        (
+            "RUN make",
+            NOTHING,
+            "declare ARG TARGETARCH in the stage and run GOARCH=$TARGETARCH make",
+        ),
+        ("RUN gcc -o /app app.c", NOTHING, "declare ARG TARGETARCH in the stage and cross-compile"),
+    ],
+)
+def test_each_way_of_not_getting_the_target_is_named(build: str, why: str, fix: str) -> None:
+    (found,) = check(f"{PINNED}{build}\n{SHIP}", "TargetPlatformUnused")
+    assert why in found.message
+    assert found.fix.startswith(fix)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        "ARG TARGETARCH\nRUN export GOARCH=${TARGETARCH} && go build",
+        "ARG TARGETARCH\nRUN go env -w GOARCH=$TARGETARCH\nRUN go build",
+        "ARG TARGETARCH\nENV GOARCH=$TARGETARCH\nRUN go build",
+        "ARG TARGETARCH\nENV GOARCH $TARGETARCH\nRUN go build",
+        "ARG TARGETARCH\nARG GOARCH=$TARGETARCH\nRUN go build",
+        "ARG TARGETARCH\nENV A=$TARGETARCH\nRUN GOARCH=$A go build",
+        "ARG TARGETPLATFORM\nRUN GOARCH=$(basename $TARGETPLATFORM) go build",
+        "ARG TARGETARCH\nRUN case $TARGETARCH in arm64) export GOARCH=arm64;; esac; go build",
+        "ARG TARGETARCH\nRUN go install x@v1\nRUN GOARCH=$TARGETARCH go build",
+        "ARG TARGETARCH\nRUN eval $(goenv $TARGETARCH) && go build",
+        "ARG TARGETPLATFORM\nRUN xx-go build",
+        "RUN for TARGETARCH in amd64 arm64; do GOARCH=$TARGETARCH go build; done",
+        "ARG TARGETARCH\nRUN make",
+        "ARG TARGETARCH\nRUN cmake --build build",
+        "ARG TARGETARCH\nRUN gcc -o /app app.c",
+        "ARG TARGETARCH\nRUN case $TARGETARCH in arm64) t=a;; esac; cargo build --target=$t",
+        "ARG TARGETARCH\nENV CARGO_BUILD_TARGET=$TARGETARCH-x\nRUN cargo build",
+        "ARG TARGETARCH\nRUN ./triple $TARGETARCH > /t\nRUN cargo build --target $(cat /t)",
+        "ARG TARGETARCH\nRUN ./config $TARGETARCH > .cargo/config.toml\nRUN cargo build",
+        "ARG TARGETPLATFORM\nRUN xx-cargo build",
+    ],
+)
+def test_each_way_of_getting_the_target_is_known(build: str) -> None:
+    assert check(f"{PINNED}{build}\n{SHIP}", "TargetPlatformUnused") == []
+
+
+def test_an_argument_before_the_first_from_does_not_reach_a_stage() -> None:
+    text = f"ARG TARGETARCH\n{PINNED}RUN GOARCH=$TARGETARCH go build\n{SHIP}"
+    (found,) = check(text, "TargetPlatformUnused")
+    assert "is empty there, as ARG TARGETARCH stands before the first FROM only" in found.message
+    for build in ("go build", "make"):
+        text = f"ARG TARGETARCH\n{PINNED}RUN {build}\n{SHIP}"
+        (found,) = check(text, "TargetPlatformUnused")
+        assert "ARG TARGETARCH stands before the first FROM only, where no stage" in found.message
+    text = f"ARG TARGETARCH\n{PINNED}ARG TARGETARCH\nRUN GOARCH=$TARGETARCH go build\n{SHIP}"
+    assert check(text, "TargetPlatformUnused") == []
 
 
 def test_tools_that_only_run_in_a_build_may_be_the_build_machine_s() -> None:
@@ -205,6 +312,45 @@ def test_an_image_on_a_pinned_base_is_the_same_for_all() -> None:
     assert said(check(text, "TargetPlatformUnused")) == [("TargetPlatformUnused", "", 2, "stage-0")]
 
 
+# FinalStagePinned
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "fix"),
+    [
+        (PINNED, 1, "leave --platform out: FROM golang:1.24-alpine in line 1; "),
+        (PINNED + "FROM builder\nCMD x\n", 2, "start stage stage-1 from an image without"),
+        (f"{SHIP.replace('=builder', '=0')}{PINNED}", 3, "leave --platform out"),
+        ("FROM --platform=linux/amd64 a\n", 1, "leave --platform out: FROM a in line 1"),
+    ],
+)
+def test_an_image_that_is_one_machine_s(text: str, line: int, fix: str) -> None:
+    (found,) = check(text, "FinalStagePinned")
+    assert (found.line, found.platform) == (line, None)
+    assert "runs on linux/amd64 for every platform" in found.message
+    assert found.message.endswith("the images for linux/amd64, linux/arm64 all have its programs")
+    assert found.fix.startswith(fix)
+    assert len(check(text, "FinalStagePinned", output=[{"type": "registry"}])) == 1
+
+
+def test_an_image_that_is_each_platform_s() -> None:
+    for text in (
+        PINNED + SHIP,
+        PINNED + "FROM --platform=$BUILDPLATFORM scratch\nCOPY --from=builder /app /\n",
+        "FROM --platform=$TARGETPLATFORM a",
+        "FROM a AS one\nFROM --platform=$BUILDPLATFORM one",
+    ):
+        assert check(text, "FinalStagePinned") == []
+    for kind in ("local", "tar", "cacheonly"):
+        assert check(PINNED, "FinalStagePinned", output=[{"type": kind}]) == []
+    assert check(PINNED, "FinalStagePinned", on=(ARM64,)) == []
+    assert check(PINNED, "FinalStagePinned", call="outline") == []
+    assert check(PINNED, "FinalStagePinned", contexts={"builder": "target:x"}) == []
+    assert len(check(PINNED + SHIP, "FinalStagePinned", target="builder")) == 1
+    case = Case("app", "app", "Dockerfile", {}, (AMD64, ARM64))
+    assert rules.check(case, PINNED, native, linked=True) == []
+
+
 # ArchitectureInCopy
 
 
@@ -223,6 +369,13 @@ def test_an_image_on_a_pinned_base_is_the_same_for_all() -> None:
             "ADD https://e.org/app-amd64.tgz /",
             "write ARG TARGETARCH and ADD https://e.org/app-$TARGETARCH.tgz",
         ),
+        ("COPY app_amd64_v1 /", "write ARG TARGETARCH and COPY app_${TARGETARCH}_v1"),
+        (
+            "ADD https://e.org/app-x86_64.tgz /",
+            "write ARG TARGETARCH and $TARGETARCH in the name, where there is such a file; else ARG "
+            "ARCH and ADD https://e.org/app-$ARCH.tgz, with args",
+        ),
+        ("COPY --from=i /usr/lib/x86_64/x /", "write ARG TARGETARCH and $TARGETARCH in the name"),
         ("COPY hello.$ARCH.amd64 /", "write ARG TARGETARCH and COPY hello.$ARCH.$TARGETARCH"),
         ("COPY hello.amd64 /\nRUN chmod +x hello.amd64", "write ARG TARGETARCH"),
         ("COPY hello.amd64 /\nARG TARGETARCH", "write ARG TARGETARCH"),
@@ -273,12 +426,13 @@ def test_a_file_for_one_architecture_where_it_belongs() -> None:
     ("build", "cache"),
     [
         ("go build", "target=/go/pkg/mod"),
-        ("cargo +nightly install --path .", "/usr/local/cargo/registry"),
-        ("make", "ccache"),
+        ("cargo +nightly install --path .", "target=$CARGO_HOME/registry"),
+        ("make", "/root/.cache/go-build"),
+        ('CC="ccache cc" cmake --build .', "/root/.cache/ccache"),
         ("./mvnw -B package", "/root/.m2"),
         ("gradle :app:bootJar", "/root/.gradle"),
         ("python3 -m pip wheel .", "/root/.cache/pip"),
-        ("aarch64-linux-gnu-gcc-12 -c x.c", "ccache"),
+        ("ccache aarch64-linux-gnu-gcc-12 -c x.c", "ccache"),
     ],
 )
 def test_a_compiler_without_a_cache(build: str, cache: str) -> None:
@@ -294,9 +448,28 @@ def test_a_compiler_without_a_cache(build: str, cache: str) -> None:
     assert check(with_cache, "NoCacheMount") == []
 
 
+def test_c_has_no_cache_but_ccache() -> None:
+    ship = SHIP + "ARG TARGETARCH\n"
+    plain = "FROM --platform=$BUILDPLATFORM alpine:3.22 AS builder\n"
+    assert check(f"{plain}RUN make\n{ship}", "NoCacheMount") == []
+    (found,) = check(f'{plain}ENV CC="ccache cc"\nRUN make\n{ship}', "NoCacheMount")
+    assert found.fix.startswith("write RUN --mount=type=cache,target=/root/.cache/ccache")
+
+
+def test_make_in_an_image_with_go_is_go() -> None:
+    run = Instruction("RUN", "make", 1)
+    for image in ("golang", "golang:1.24", "docker.io/library/golang@sha256:0"):
+        assert compiling.language(run, image) is compiling.GO_MAKE
+    for image in ("alpine", "golangci/golangci-lint", "golang-tools"):
+        assert compiling.language(run, image) is compiling.C
+
+
 @pytest.mark.parametrize(
     "run",
     [
+        "make html",
+        "make docs",
+        "make lint clean",
         "go vet ./...",
         "go mod download",
         "cargo fmt",
@@ -479,14 +652,90 @@ def test_what_buildkit_cannot_know_of_a_linked_base_is_left_out() -> None:
     ]
 
 
-def test_rows_and_json() -> None:
+def test_what_cannot_be_built_is_a_finding() -> None:
+    case = Case("app", "app", "F", {}, (ARM64,))
+    parsed = dockerfile.parse("FROM a AS one\nRUNN x\n")
+    error = {"buildError": {"message": "odd", "location": place(2)}}
+    (found,) = lint._errors(case, error, parsed)
+    assert found[:7] == ("Unbuildable", "app", None, "F", 2, "one", "odd")
+    assert list(lint._errors(case, {"warnings": []}, parsed)) == []
+    warned = {"buildError": {"message": "lint violation found for rules: X"}}
+    assert list(lint._errors(case, warned, parsed)) == []
+    assert "Unbuildable" not in lint.KNOWN_CODES
+
+
+def test_dockerfiles_that_are_not_here_are_findings(tmp_path: Path) -> None:
+    (tmp_path / "src/sub").mkdir(parents=True)
+    (tmp_path / "src/Dockerfile").write_text("FROM a")
+    path = tmp_path / "buildx.toml"
+    path.write_text(
+        '[target.fine]\ncontext = "src"\n'
+        '[target.twice]\ncontext = "src"\ndockerfile = "src/Dockerfile"\n'
+        '[target.above]\ncontext = "src/sub"\ndockerfile = "src/Dockerfile"\n'
+        '[target.none]\ndockerfile = "nosuch"\n'
+        '[target.no-context]\ncontext = "nosuch"\ndockerfile-inline = "FROM a"\n'
+        '[target.far]\ncontext = "https://github.com/x/y.git"\n'
+    )
+    names = ["above", "far", "fine", "no-context", "none", "twice"]
+    plan = make_plan(loading.load(path), names)
+    found = lint._lacking(plan, tmp_path)
+    assert {name: (f.code, f.file, f.message, f.fix) for name, f in found.items()} == {
+        "twice": (
+            "Unbuildable",
+            "src/src/Dockerfile",
+            "there is no such Dockerfile",
+            'dockerfile is named from the context, src; write dockerfile = "Dockerfile" in '
+            "[target.twice]",
+        ),
+        "above": (
+            "Unbuildable",
+            "src/sub/src/Dockerfile",
+            "there is no such Dockerfile",
+            'dockerfile is named from the context, src/sub; write dockerfile = "../Dockerfile" in '
+            "[target.above]",
+        ),
+        "none": (
+            "Unbuildable",
+            "nosuch",
+            "there is no such Dockerfile",
+            "dockerfile is named from the context, .; correct dockerfile or context in [target.none]",
+        ),
+        "no-context": (
+            "Unbuildable",
+            "[target.no-context] dockerfile-inline",
+            "there is no context nosuch",
+            "context is named from the folder of buildx.toml",
+        ),
+    }
+    assert lint.definition(plan, found)["target"].keys() == {"far", "fine"}
+
+
+def test_lines_for_people() -> None:
+    run = Finding("EmulatedRun", "app", ARM64, "src/Dockerfile", 5, "builder", "bad", "good")
+    findings = [
+        run,
+        Finding("FromAsCasing", "app", None, "src/Dockerfile", 0, "", "odd", ""),
+        run._replace(platform=RISCV64),
+        run._replace(target="other"),
+        run._replace(line=6),
+    ]
+    assert lint.lines(findings) == [
+        "src/Dockerfile:5: EmulatedRun bad [app@linux/arm64, app@linux/riscv64]",
+        "  fix: good",
+        "src/Dockerfile: FromAsCasing odd [app]",
+        "src/Dockerfile:5: EmulatedRun bad [other@linux/arm64]",
+        "  fix: good",
+        "src/Dockerfile:6: EmulatedRun bad [app@linux/arm64]",
+        "  fix: good",
+    ]
+    assert len(lint.merged(findings)) == 4
+    assert lint.lines([]) == []
+
+
+def test_findings_as_json() -> None:
     findings = [
         Finding("EmulatedRun", "app", ARM64, "src/Dockerfile", 5, "builder", "bad", "good"),
         Finding("FromAsCasing", "app", None, "src/Dockerfile", 0, "", "odd", "u"),
-    ]
-    assert lint.rows(findings) == [
-        ("EmulatedRun", "app@linux/arm64", "src/Dockerfile:5 (builder)", "bad", "good"),
-        ("FromAsCasing", "app", "src/Dockerfile", "odd", "u"),
     ]
     first, second = lint.summary(findings)["findings"]
     assert first == {
