@@ -128,7 +128,8 @@ def test_buildx_takes_the_whole_fleet_and_keeps_it_as_declared(
     result = project.invoke("setup", env=kubernetes)
     # All but the cluster: the bootstrap asks it, and says that it does not answer.
     assert result.returncode == 1
-    assert "docker buildx inspect --bootstrap" in result.stderr
+    assert f'error: bootstrap builder "{name}": ' in result.stderr
+    assert "see kubectl cluster-info" in result.stderr
     assert "127.0.0.1:1" in result.stderr
     result = project.invoke("setup", "--check", env=kubernetes)
     assert result.stdout.splitlines() == [f'bootstrap builder "{name}"']
