@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # reaches registries on loopback, as the engine does.
 FALLBACK = Builder("buildx-tasks", "docker-container", driver_opts={"network": "host"})
 ENGINES = ("docker", "docker-container")  # drivers that need an engine
+NOT_STARTED = ("remote", "cloud")  # drivers whose nodes no bootstrap can start
 CURRENT_VARIABLE = "BUILDX_BUILDER"  # buildx's own, for who wants another builder just now
 
 
@@ -168,14 +169,6 @@ def pinned(c: Context, name: str) -> dict[str, frozenset[Platform]]:
             starred = [text for text in value.split(",") if text.strip().endswith("*")]
             found[node] = frozenset(_parsed(starred))
     return found
-
-
-def instances_folder() -> Path:
-    """Return the folder in which buildx keeps a file for each builder."""
-    import pathlib
-
-    own = os.environ.get("BUILDX_CONFIG")
-    return (pathlib.Path(own) if own else engine.config_folder() / "buildx") / "instances"
 
 
 def meant(config: Config, root: Path) -> Builder | None:

@@ -8,7 +8,6 @@ container. Source of the keys: https://docs.docker.com/build/buildkit/toml-confi
 import base64
 import copy
 import hashlib
-import os
 from pathlib import Path
 from typing import Annotated, Any, Optional, Union
 
@@ -16,7 +15,7 @@ import tomli
 import tomli_w
 from msgspec import Meta, Struct, field
 
-from buildx_tasks.engine import config_folder
+from buildx_tasks.engine import buildx_folder
 from buildx_tasks.errors import EngineError
 
 FILE = "buildkitd.toml"
@@ -202,7 +201,7 @@ def default_form() -> dict[str, Any]:
 
     Source: https://docs.docker.com/build/buildkit/configure/#default-configuration
     """
-    folder = Path(os.environ.get("BUILDX_CONFIG") or config_folder() / "buildx")
+    folder = buildx_folder()
     try:
         found = tomli.loads((folder / "buildkitd.default.toml").read_text("utf-8"))
     except (OSError, ValueError):

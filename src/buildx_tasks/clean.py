@@ -84,7 +84,7 @@ def _remove_builder(c: Context, declared: Builder, state: BuilderState, root: Pa
 
 def _removal(name: str, driver: str) -> list[str]:
     if driver == "docker":
-        return ["docker", "context", "rm", "--force", name]
+        return reconcile.context_removal(name)
     return reconcile.removal(name)
 
 

@@ -77,6 +77,11 @@ def config_folder() -> Path:
     return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
 
 
+def buildx_folder() -> Path:
+    """Return the folder of buildx's own configuration and state."""
+    return Path(os.environ.get("BUILDX_CONFIG") or config_folder() / "buildx")
+
+
 def client_config() -> dict[str, Any]:
     """Return what the docker command's ``config.json`` says; nothing where it cannot be read."""
     try:

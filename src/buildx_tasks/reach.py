@@ -24,6 +24,7 @@ from buildx_tasks.plan import Cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from invoke import Context
 
@@ -110,7 +111,7 @@ def _of_nodes(c: Context, name: str, builder: Builder | None) -> Reach:
 
 def is_down(state: BuilderState, node: NodeState) -> bool:
     """Say whether a node does not answer, and the build will not start it either."""
-    return not node.running and (state.driver in ("remote", "cloud") or bool(node.error))
+    return not node.running and (state.driver in builders.NOT_STARTED or bool(node.error))
 
 
 def _named(found: Sequence[NodeState]) -> str:
@@ -141,11 +142,8 @@ def required(c: Context, plan: Plan, root: Path) -> Iterator[Builder | None]:
     ]
     if found:
         raise EngineError(_unbuildable(found, reach, never=never))
-    if not reach.down or builder is None:
-        yield builder
-        return
-    with _of_the_rest(c, builder, reach, root) as rest:
-        yield rest
+    with _of_those_that_answer(c, builder, reach, root) as used:
+        yield used
 
 
 @contextlib.contextmanager
@@ -162,11 +160,8 @@ def standing(c: Context, plan: Plan, root: Path) -> Iterator[tuple[Builder | Non
         yield builder, lambda platform: platforms.runs_natively(platform, here)
         return
     reach = of(c, builder, ())
-    if not reach.down or builder is None:
-        yield builder, reach.native
-        return
-    with _of_the_rest(c, builder, reach, root) as rest:
-        yield rest, reach.native
+    with _of_those_that_answer(c, builder, reach, root) as used:
+        yield used, reach.native
 
 
 def _unbuildable(found: list[tuple[Cell, str]], reach: Reach, *, never: bool) -> str:
@@ -224,6 +219,14 @@ def require_runnable(c: Context, cells: Sequence[Cell]) -> None:
         )
 
 
+def _of_those_that_answer(
+    c: Context, builder: Builder | None, reach: Reach, root: Path
+) -> AbstractContextManager[Builder | None]:
+    if not reach.down or builder is None:
+        return contextlib.nullcontext(builder)
+    return _of_the_rest(c, builder, reach, root)
+
+
 @contextlib.contextmanager
 def _of_the_rest(c: Context, builder: Builder, reach: Reach, root: Path) -> Iterator[Builder]:
     """Yield a builder of the nodes that answer; it is gone afterwards, its nodes are untouched."""
@@ -256,7 +259,7 @@ def _of_the_rest(c: Context, builder: Builder, reach: Reach, root: Path) -> Iter
 def sweep(c: Context, builder: Builder, root: Path) -> None:
     """Remove the builders of the rest that builds left behind when they were killed."""
     pattern = re.compile(re.escape(builder.name) + r"-without-.+-(\d+)")
-    folder = builders.instances_folder()
+    folder = engine.buildx_folder() / "instances"  # where buildx keeps a file for each builder
     for path in folder.glob(f"{builder.name}-without-*") if folder.is_dir() else ():
         found = pattern.fullmatch(path.name)
         if found and not _is_alive(int(found[1])):

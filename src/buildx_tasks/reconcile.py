@@ -232,6 +232,11 @@ def _removal(state: BuilderState, why: str, *, keep: bool = True) -> Change:
     return Change(words, (tuple(removal(state.name, *options)),), event="removed")
 
 
+def context_removal(name: str) -> list[str]:
+    """Return the command that removes a builder that is a docker context."""
+    return ["docker", "context", "rm", "--force", name]
+
+
 def removal(name: str, *options: str) -> list[str]:
     """Return the command that removes a builder that buildx holds itself."""
     return ["docker", "buildx", "rm", "--force", *options, name]
@@ -248,7 +253,7 @@ def _other_removal(c: Context, declared: Builder, state: BuilderState) -> Change
 
 def _context_removal(c: Context, declared: Builder) -> Change:
     _require_ours(c, declared.name)
-    argv = ("docker", "context", "rm", "--force", declared.name)
+    argv = tuple(context_removal(declared.name))
     why = f"driver is docker, declared is {declared.driver}"
     return Change(f'remove builder "{declared.name}": {why}', (argv,), event="removed")
 

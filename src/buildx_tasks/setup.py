@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from buildx_tasks.expansion import Config
     from buildx_tasks.platforms import Platform
 
-_NOT_STARTED = ("remote", "cloud")  # drivers whose nodes no bootstrap can start
 SILENT_HINT = "start it, or take it out of [builder] and run invoke setup"
 
 
@@ -30,13 +29,15 @@ class Look(NamedTuple):
     """What is declared against what is there.
 
     ``notes`` say what was chosen and why, ``changes`` what is to be done, ``silent`` which nodes do
-    not answer although nothing here could start them, ``lacking`` which platforms get an emulator.
+    not answer although nothing here could start them, ``lacking`` which platforms get an emulator,
+    ``fallback`` that a builder is used instead of the engine's own.
     """
 
     notes: tuple[str, ...]
     changes: tuple[Change, ...]
     silent: tuple[str, ...] = ()
     lacking: tuple[Platform, ...] = ()
+    fallback: bool = False
 
 
 def setup(
@@ -68,7 +69,7 @@ def setup(
         found = look(c, config, root)
         for line in (*found.notes, *(change.words for change in found.changes)):
             show(line)
-        if builders.FALLBACK.name in "".join(found.notes) and not builders.meant(config, root):
+        if found.fallback and not builders.meant(config, root):
             # Somebody made it before: it is meant from now on, and not ours to remove.
             ledger.record(root, "chosen", [{"builder": builders.FALLBACK.name}])
         if found.silent:
@@ -132,7 +133,13 @@ def look(c: Context, config: Config, root: Path, *, emulated: bool = True) -> Lo
         name = declared.name if declared else builders.name_of(None)
         argv = ("docker", "buildx", "inspect", "--bootstrap", name)
         changes.append(Change(f'bootstrap builder "{name}"', (argv,), event="bootstrapped"))
-    return Look(tuple(notes), (*registered, *changes), silent, tuple(lacking) if registered else ())
+    return Look(
+        tuple(notes),
+        (*registered, *changes),
+        silent,
+        tuple(lacking) if registered else (),
+        fallback=declared is builders.FALLBACK,
+    )
 
 
 def _builder_changes(
@@ -206,7 +213,7 @@ def _registration(
 
 def _silent(state: BuilderState) -> Iterator[str]:
     """Yield the nodes that do not answer, where buildx has no means to start them."""
-    for node in state.nodes if state.driver in _NOT_STARTED else ():
+    for node in state.nodes if state.driver in builders.NOT_STARTED else ():
         if not node.running:
             reason = nodes.unreachable(node.endpoint, node.driver_opts)
             because = f" ({reason})" if reason else ""
@@ -252,7 +259,7 @@ def _state(c: Context, config: Config, root: Path) -> BuilderState | None:
 
 
 def _require_answers(c: Context, config: Config, root: Path) -> None:
-    if config.builder is None or config.builder.driver not in _NOT_STARTED:
+    if config.builder is None or config.builder.driver not in builders.NOT_STARTED:
         return
     state = _state(c, config, root)
     if state and (silent := list(_silent(state))):
@@ -261,7 +268,7 @@ def _require_answers(c: Context, config: Config, root: Path) -> None:
 
 def _require_running(c: Context, config: Config, root: Path, lacking: Sequence[Platform]) -> None:
     """Raise unless every node runs, and every emulator that was registered works."""
-    if config.builder is None or config.builder.driver not in _NOT_STARTED:
+    if config.builder is None or config.builder.driver not in builders.NOT_STARTED:
         state = _state(c, config, root)
         if state is None or not state.running:
             name = builders.name_of(builders.meant(config, root))
