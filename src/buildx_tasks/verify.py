@@ -243,7 +243,8 @@ class _Output:
             kept += piece[:room]
             if len(piece) > room and not self._overflown:
                 self._overflown = True
-                _kill(self._container)
+                # Beside the reading: the engine ends a container only once its output is taken off.
+                threading.Thread(target=_kill, args=(self._container,), daemon=True).start()
 
     def ended(self, exit_code: int | None) -> _Ended:
         self._reader.join()
