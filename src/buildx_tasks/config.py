@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Optional, Union
 from msgspec import Meta, Struct, field
 
 from buildx_tasks.buildkitd import Buildkitd
+from buildx_tasks.expectations import Verify
 
 NAME = "^[a-zA-Z0-9_-]+$"  # bake's own rule for targets and groups
 NODE_NAME = r"^[a-zA-Z][a-zA-Z0-9_.-]*$"  # buildx's own rule
@@ -75,24 +76,6 @@ class Resources(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab")
     cpu_quota: Annotated[Optional[int], Meta(description="CFS quota in microseconds")] = None
     cpuset_cpus: Annotated[Optional[Text], Meta(description="As in 0-3")] = None
     cpuset_mems: Annotated[Optional[Text], Meta(description="As in 0,1")] = None
-
-
-class Verify(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """What each platform of the image must do when it runs; containers have no network.
-
-    ``{platform}``, ``{os}``, ``{arch}``, ``{variant}`` and ``{target}`` in ``stdout`` and ``args``
-    are filled in for each cell.
-    """
-
-    args: Annotated[Texts, Meta(description="Arguments put after the image, as in docker run")] = []
-    stdout: Annotated[
-        Optional[str],
-        Meta(description="Standard output, whole; newlines at its end do not count"),
-    ] = None
-    exit_code: Annotated[int, Meta(ge=0, le=255, description="Expected exit code")] = 0
-    timeout: Annotated[
-        float, Meta(gt=0, description="Seconds after which a running container has failed")
-    ] = 60.0
 
 
 class Lint(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from buildx_tasks import metadata, nodes, platforms, references
-from buildx_tasks.config import Builder, Emulators, Group, Verify
+from buildx_tasks.config import Builder, Emulators, Group
 from buildx_tasks.errors import listed, nearest
+from buildx_tasks.expectations import Verify
 from buildx_tasks.git import GitError
 from buildx_tasks.helpers import helper_names
 from buildx_tasks.merging import (

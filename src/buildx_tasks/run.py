@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from buildx_tasks import engine, images, reach, staging
 from buildx_tasks.commands import is_dry, query, run
+from buildx_tasks.containers import PROJECT, SESSION
 from buildx_tasks.errors import EngineError, RunError
-from buildx_tasks.verify import LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,7 +43,7 @@ def run_cell(
     image = staging.locate(c, client, root, target, [cell.platform])
     if cell.platform not in image.manifests:
         raise EngineError(f"{reference} has no {cell.platform}; run invoke build -t {target.name}")
-    argv += ["--name", name, "--label", f"{LABEL}={name}"]
+    argv += ["--name", name, "--label", f"{SESSION}={name}", "--label", f"{PROJECT}={root}"]
     if sys.stdin.isatty() and sys.stdout.isatty():
         argv += ["--interactive", "--tty"]
     with _removed_on_signal(c, name) as signals:

@@ -68,10 +68,11 @@ def engine() -> None:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_behind() -> Iterator[None]:
+def nothing_left_behind(tmp_path: Path) -> Iterator[None]:
     yield
-    listed = docker("ps", "--all", "--filter", "label=dev.buildx-tasks.session", "--quiet")
-    assert listed == "", "a test left containers of ours behind"
+    ours = ["--filter", f"label=dev.buildx-tasks.project={tmp_path}", "--quiet"]
+    listed = docker("ps", "--all", *ours) + docker("network", "ls", *ours)
+    assert listed == "", "a test left containers or networks of ours behind"
 
 
 @pytest.fixture(scope="session")

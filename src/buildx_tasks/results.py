@@ -1,0 +1,88 @@
+"""What verify found, as data: a result for each check, cell and whole image; reports read these."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from buildx_tasks.platforms import Platform
+
+CheckStatus = Literal["ok", "FAIL", "skip", "xfail"]
+Status = Literal["ok", "FAIL", "skip", "unchecked"]
+
+
+class CheckResult(NamedTuple):
+    """One check of one cell; ``problems`` is empty unless the status is FAIL or xfail.
+
+    ``reason`` says why it was skipped or is known to fail; ``facts`` are what was measured;
+    ``stdout`` and ``stderr`` hold all that was kept of the output; ``enter`` is the command that
+    enters the container that was kept; ``seconds`` is wall time.
+    """
+
+    name: str
+    kind: str
+    status: CheckStatus
+    seconds: float = 0.0
+    problems: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+    reason: str = ""
+    stdout: str = ""
+    stderr: str = ""
+    enter: str = ""
+
+
+class CellResult(NamedTuple):
+    """One cell, or one whole image where ``platform`` is None (then ``digest`` is its index's).
+
+    ``since`` is when it was verified (UTC, ISO 8601) if neither image nor expectations changed since,
+    and it was not run again; ``""`` otherwise. ``seconds`` is wall time.
+    """
+
+    target: str
+    platform: Platform | None
+    digest: str
+    checks: tuple[CheckResult, ...] = ()
+    seconds: float = 0.0
+    since: str = ""
+
+    @property
+    def id(self) -> str:
+        """``hello@linux/arm64``; ``hello`` for the whole image."""
+        return f"{self.target}@{self.platform}" if self.platform else self.target
+
+    @property
+    def status(self) -> Status:
+        """FAIL where one check failed, skip where all were, unchecked where there is none."""
+        statuses = {check.status for check in self.checks}
+        if not statuses:
+            return "unchecked"
+        if "FAIL" in statuses:
+            return "FAIL"
+        return "skip" if statuses == {"skip"} else "ok"
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, each with its check's name before it."""
+        return tuple(
+            problem if check.name == check.kind == "run" else f"{check.name}: {problem}"
+            for check in self.checks
+            if check.status == "FAIL"
+            for problem in check.problems
+        )
+
+
+class Report(NamedTuple):
+    """A whole verification: when it began (UTC, ISO 8601), how long it took, with what.
+
+    ``tools`` maps names to versions, as in ``{"Docker Engine": "28.5.2"}``.
+    """
+
+    started: str
+    seconds: float
+    results: tuple[CellResult, ...]
+    tools: dict[str, str]
+
+    @property
+    def failed(self) -> tuple[CellResult, ...]:
+        """The cells and images that are not as expected."""
+        return tuple(result for result in self.results if result.status == "FAIL")
