@@ -62,12 +62,19 @@ def _check_keys(data: Any, kind: Any, path: KeyPath, fail: Fail) -> None:
         known = {field.encode_name: field for field in kind.fields}
         for key, value in data.items():
             if key not in known:
-                table = f"[{'.'.join(str(part) for part in path)}]" if path else "the file"
+                table = _table(path) if path else "the file"
                 if path[2:3] == ("platform",) and len(path) == 4 and key in ATTRIBUTES:
                     raise fail(
                         (*path, key),
                         f'"{key}" belongs to the whole image and not to one platform; move it to '
                         f"[target.{path[1]}]",
+                    )
+                inner = [name for name, field in known.items() if _knows(field.type, key)]
+                if inner:
+                    raise fail(
+                        (*path, key),
+                        f'"{key}" belongs to "{inner[0]}" in {table}; '
+                        f"write {inner[0]} = {{ {key} = … }}",
                     )
                 hint = nearest(key, known) or f"; {table} knows: {', '.join(sorted(known))}"
                 raise fail((*path, key), f'unknown key "{key}" in {table}{hint}')
@@ -104,8 +111,19 @@ def _steps(text: str) -> list[str]:
     return [name or index for name, index in _STEP.findall(text)]
 
 
+def _knows(kind: Any, key: str) -> bool:
+    """Say whether a kind of value is a table that has this key."""
+    return any(
+        field.encode_name == key
+        for option in _flat([kind])
+        if isinstance(option, msgspec.inspect.StructType)
+        for field in option.fields
+    )
+
+
 def _table(path: KeyPath) -> str:
-    return f"[{'.'.join(str(part) for part in path)}]"
+    name = ".".join(part for part in path if isinstance(part, str))
+    return f"[[{name}]]" if path and isinstance(path[-1], int) else f"[{name}]"
 
 
 def _wanted(kinds: str, limit: str) -> str:

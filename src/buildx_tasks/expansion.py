@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from buildx_tasks import metadata, nodes, platforms, references
+from buildx_tasks.checks.declared import faults
 from buildx_tasks.config import Builder, Emulators, Group
 from buildx_tasks.errors import listed, nearest
 from buildx_tasks.expectations import Verify
@@ -274,6 +275,8 @@ class _Expansion:
         ours = {key: data[key] for key in _OURS if key in data}
         if "files" in ours:
             ours["files"] = self._files(ours["files"], (*path, "files"))
+        for where, message in faults(data.get("verify", _EMPTY)):
+            raise self._sources.fail((*path, "verify", *where), message)
         return _Own(self._attributes(data, path), ours, platform)
 
     def _attributes(self, data: dict[str, Any], path: Path) -> Attributes:

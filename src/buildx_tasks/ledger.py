@@ -14,7 +14,10 @@ from buildx_tasks.commands import json_text, locked, write_file
 from buildx_tasks.errors import EngineError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from buildx_tasks.results import Report
 
 FOLDER = ".buildx"
 _FILE = "ledger.json"
@@ -58,9 +61,57 @@ def read(root: Path) -> list[dict[str, Any]]:
 
 
 def record(root: Path, event: str, entries: list[dict[str, Any]]) -> None:
-    """Append one entry for each mapping, all under the same event and time."""
+    """Append one entry for each mapping, all under the same event and time.
+
+    Raises:
+        EngineError: it cannot be written; what it held is still there.
+
+    """
     prepare(root)
     at = dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds")
-    with locked(root / FOLDER / "ledger.lock"):
-        whole = [*read(root), *({"event": event, "at": at, **entry} for entry in entries)]
-        write_file(root / FOLDER / _FILE, json_text(whole))
+    path = root / FOLDER / _FILE
+    try:
+        with locked(root / FOLDER / "ledger.lock"):
+            whole = [*read(root), *({"event": event, "at": at, **entry} for entry in entries)]
+            write_file(path, json_text(whole))
+    except OSError as error:
+        raise EngineError(
+            f"{path} cannot be written: {error.strerror}; make room or allow it, and run this again"
+        ) from None
+
+
+class Verified:
+    """What the ledger knows of verified cells.
+
+    ``passed`` maps a digest and the hash of what was expected of it to when it was as expected;
+    ``failed`` holds the ids of cells that were not, when they were last looked at.
+    """
+
+    def __init__(self, entries: list[dict[str, Any]]) -> None:
+        self.passed: dict[tuple[str, str], str] = {}
+        self.failed: set[str] = set()
+        for entry in entries:
+            if entry["event"] == "verified" and "checks" in entry:
+                self.passed[entry["digest"], entry["checks"]] = entry["at"]
+                self.failed.discard(entry["cell"])
+            elif entry["event"] == "failed":
+                self.passed.pop((entry["digest"], entry["checks"]), None)
+                self.failed.add(entry["cell"])
+
+
+def record_verified(root: Path, report: Report, hashes: Mapping[str, str]) -> None:
+    """Record what was looked at now, with the hash of what was expected of each cell.
+
+    Raises:
+        EngineError: it cannot be written.
+
+    """
+    events = {"ok": "verified", "skip": "verified", "FAIL": "failed"}
+    for event in ("verified", "failed"):
+        entries = [
+            {"cell": result.id, "digest": result.digest, "checks": hashes[result.id]}
+            for result in report.results
+            if events.get(result.status) == event and not result.since and result.was_run
+        ]
+        if entries:
+            record(root, event, entries)

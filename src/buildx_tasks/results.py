@@ -35,7 +35,8 @@ class CellResult(NamedTuple):
     """One cell, or one whole image where ``platform`` is None (then ``digest`` is its index's).
 
     ``since`` is when it was verified (UTC, ISO 8601) if neither image nor expectations changed since,
-    and it was not run again; ``""`` otherwise. ``seconds`` is wall time.
+    and it was not run again; ``""`` otherwise. ``seconds`` is wall time. ``was_run`` is False where
+    another cell failed first, and this one was not looked at any more.
     """
 
     target: str
@@ -44,6 +45,7 @@ class CellResult(NamedTuple):
     checks: tuple[CheckResult, ...] = ()
     seconds: float = 0.0
     since: str = ""
+    was_run: bool = True
 
     @property
     def id(self) -> str:

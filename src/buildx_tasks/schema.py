@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from buildx_tasks import buildkitd, config
+from buildx_tasks import buildkitd, config, expectations
 from buildx_tasks.commands import json_text, write_file
 
 if TYPE_CHECKING:
@@ -24,7 +24,18 @@ _TABLES = (
     (config.Defaults, "[defaults]"),
     (config.Overrides, '[target.NAME.platform."linux/arm64"]'),
     (config.Metadata, "[target.NAME.metadata]"),
-    (config.Verify, "[target.NAME.verify]"),
+    (expectations.Verify, "[target.NAME.verify]"),
+    (expectations.NamedCheck, "[[target.NAME.verify.check]]"),
+    (expectations.Run, "[target.NAME.verify.run]"),
+    (expectations.Output, "stdout, stderr and body, as a table"),
+    (expectations.Mount, "an entry of mounts"),
+    (expectations.Service, "[target.NAME.verify.service]"),
+    (expectations.Http, "[target.NAME.verify.service.http]"),
+    (expectations.Binaries, "[target.NAME.verify.binaries]"),
+    (expectations.Config, "[target.NAME.verify.config]"),
+    (expectations.File, '[target.NAME.verify.files."/PATH"]'),
+    (expectations.Size, "[target.NAME.verify.size]"),
+    (expectations.Index, "[target.NAME.verify.index]"),
     (config.Secret, "an entry of secret, as a table"),
     (config.Ssh, "an entry of ssh, as a table"),
     (config.Policy, "an entry of policy, as a table"),

@@ -1,253 +1,456 @@
-"""Run every cell and compare it with what ``[target.NAME.verify]`` expects."""
+"""Carry out what ``[target.NAME.verify]`` expects, in parallel; nothing is left on the engine."""
 
 from __future__ import annotations
 
-import contextlib
+import datetime as dt
+import hashlib
 import os
 import signal
-import threading
 import time
-import uuid
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol, TypeVar
 
-from buildx_tasks import platforms
+import msgspec
+
+from buildx_tasks import __version__, checks, containers, platforms
+from buildx_tasks.checks import Check, Found, Subject
 from buildx_tasks.emulators import engine_platform
 from buildx_tasks.errors import EngineError, RunError
+from buildx_tasks.plan import Cell
+from buildx_tasks.results import CellResult, CheckResult, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     import docker
+    from invoke import Context
 
-    from buildx_tasks.config import Verify
     from buildx_tasks.images import Image
-    from buildx_tasks.plan import Cell, TargetPlan
+    from buildx_tasks.plan import TargetPlan
+    from buildx_tasks.platforms import Platform
 
-LABEL = "dev.buildx-tasks.session"  # every container of ours carries it, so that none stays behind
+RUNNING = frozenset({"run", "service"})  # the kinds that need a native or emulated platform
+_WALKING = frozenset({"binaries", "files"})  # the kinds that share one walk through the files
 
-_MOST_OUTPUT = 1_000_000  # bytes kept of a cell's output; a runaway cell must not fill the memory
-_EMULATOR_MISSING = "exec format error"
+_EDITION = 1  # of the checks: raised where they find what they did not, so that all run again
+_ATTEMPTS = 3  # of a check whose engine failed
+_ENGINE_SECONDS = 60.0  # how long an engine may take to come back
 
-
-class CellResult(NamedTuple):
-    """One verified cell; ``problems`` is empty unless ``status`` is FAIL, seconds are wall time."""
-
-    cell: Cell
-    status: Literal["ok", "FAIL", "unchecked"]
-    digest: str
-    seconds: float
-    problems: tuple[str, ...] = ()
-    stdout: str = ""
-    stderr: str = ""
+Item = TypeVar("Item")
 
 
-class _Ended(NamedTuple):
-    exit_code: int | None  # None: still running when its time was over
-    stdout: str
-    stderr: str
-    overflown: bool = False
+class Unit(NamedTuple):
+    """One cell, or one whole image (``platform`` None), with what is expected of it."""
+
+    target: TargetPlan
+    image: Image
+    platform: Platform | None
+    checks: tuple[Check, ...]
+    hash: str
+
+    @property
+    def digest(self) -> str:
+        """The digest of the platform's manifest (of the index); ``""`` where the image lacks it."""
+        if self.platform is None:
+            return self.image.digest
+        return self.image.manifests.get(self.platform, "")
+
+    @property
+    def id(self) -> str:
+        """As a result's id."""
+        return f"{self.target.name}@{self.platform}" if self.platform else self.target.name
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of check that are carried out."""
+        return frozenset(check.kind for check in self.checks if not check.skip)
+
+    def result(self, found: Sequence[CheckResult], **more: Any) -> CellResult:
+        """Return what was found as this unit's result."""
+        return CellResult(self.target.name, self.platform, self.digest, tuple(found), **more)
 
 
-def fill_in(text: str, cell: Cell) -> str:
-    """Replace ``{platform}``, ``{os}``, ``{arch}``, ``{variant}`` and ``{target}``."""
-    values = {
-        "platform": str(cell.platform),
-        "os": cell.platform.os,
-        "arch": cell.platform.architecture,
-        "variant": cell.platform.variant,
-        "target": cell.target,
-    }
-    # Not str.format: other braces, as in JSON, stay as they are.
-    for name, value in values.items():
-        text = text.replace(f"{{{name}}}", value)
-    return text
+class Options(NamedTuple):
+    """How a verification goes about it; ``jobs`` is how many cells at once, 0 for what suits."""
+
+    jobs: int = 0
+    keep: bool = False
+    fail_fast: bool = False
 
 
-def compare(expected: Verify, cell: Cell, ended: _Ended) -> tuple[str, ...]:
-    """Return what is wrong with how a cell ended, each in one line or with its output below."""
-    if ended.overflown:
-        return (f"printed more than {_MOST_OUTPUT:,} bytes; it was stopped",)
-    if ended.exit_code is None:
-        return (f"still running after {expected.timeout:g} s; it was stopped",)
-    problems = []
-    if ended.exit_code != expected.exit_code:
-        problem = f"exit code: expected {expected.exit_code}, got {ended.exit_code}"
-        last = (ended.stderr.strip() or ended.stdout.strip()).splitlines()[-1:]
-        problems.append(problem + (f" ({last[0]})" if last else ""))
-    if expected.stdout is not None:
-        wanted = fill_in(expected.stdout, cell).rstrip("\n")
-        got = ended.stdout.rstrip("\n")
-        if wanted != got:
-            problems.append(f"stdout: expected {_quoted(wanted)}, got {_quoted(got)}")
-    return tuple(problems)
+class Watcher(Protocol):
+    """Told of what happens, for people who wait."""
+
+    def started(self, unit_id: str) -> None:
+        """Take note that a cell began."""
+
+    def ended(self, result: CellResult) -> None:
+        """Take note of a cell's result."""
 
 
-def _quoted(text: str) -> str:
-    shown = text if len(text) <= 300 else f"{text[:300]}… ({len(text)} characters)"
-    # Control characters would act on the terminal that the table is read on.
-    return '"' + "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown) + '"'
+def units(
+    targets: Sequence[TargetPlan], root: Path, locate: Callable[[TargetPlan], Image]
+) -> list[Unit]:
+    """Return all cells of the targets, each target's whole image after them where it has checks.
+
+    Raises:
+        EngineError: an image is not built.
+
+    """
+    found = []
+    for target in targets:
+        image = locate(target)
+        expected = target.spec.verify
+        tag = target.spec.tags[0]
+        for cell in target.cells:
+            listed = checks.of_cell(expected, cell, tag) if expected else ()
+            found.append(Unit(target, image, cell.platform, listed, hash_of(listed, root)))
+        whole = checks.of_whole(expected) if expected else ()
+        if whole:
+            found.append(Unit(target, image, None, whole, hash_of(whole, root)))
+    return found
 
 
-def docker_run_command(image: str, cell: Cell, expected: Verify) -> list[str]:
-    """Return the command that a person can type to run a cell as verify does."""
-    arguments = [fill_in(argument, cell) for argument in expected.args]
+def running_cells(listed: Sequence[Unit], known: Mapping[tuple[str, str], str]) -> list[Cell]:
+    """Return the cells whose programs will run: those need an emulator where they are foreign."""
+    settled = {unit.id for unit, _ in _settled(listed, known)}
     return [
-        *("docker", "run", "--rm", "--pull", "never", "--network", "none"),
-        *("--platform", str(cell.platform), image, *arguments),
+        Cell(unit.target.name, unit.platform)
+        for unit in listed
+        if unit.platform and unit.id not in settled and unit.kinds & RUNNING
     ]
 
 
-def verify(
-    client: docker.DockerClient,
-    targets: Sequence[TargetPlan],
-    done: Callable[[CellResult], None],
-    locate: Callable[[TargetPlan], Image],
-) -> list[CellResult]:
-    """Run all cells of the targets, in parallel, from exactly the digests that were built.
+def hash_of(listed: Sequence[Check], root: Path) -> str:
+    """Return the hash of expectations (hex): equal hashes find the same in the same image.
 
-    ``done`` is called with each result as it comes, ``locate`` gives each target's image.
-    Containers are removed whatever happens.
+    The content of mounted files counts, and the edition of the checks.
+    """
+    plain = [(c.name, c.kind, msgspec.to_builtins(c.spec), c.skip, c.xfail) for c in listed]
+    mounted = {
+        mount.source: _content(root / mount.source)
+        for check in listed
+        for mount in getattr(check.spec, "mounts", ())
+    }
+    text = msgspec.json.encode([_EDITION, plain, sorted(mounted.items())], order="deterministic")
+    return hashlib.sha256(text).hexdigest()
+
+
+def _content(path: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            digest.update(f"{file.relative_to(path)} {file.stat().st_mode}\n".encode())
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def verify(
+    c: Context,
+    client: docker.DockerClient,
+    root: Path,
+    listed: Sequence[Unit],
+    known: Mapping[tuple[str, str], str],
+    *,
+    options: Options,
+    watcher: Watcher,
+) -> Report:
+    """Check all units, in parallel, on exactly the digests that were built.
+
+    ``known`` maps digest and hash of what was verified before to when: it is not run again.
+    Everything made on the engine is removed whatever happens, and what a killed run left as well.
 
     Raises:
-        EngineError: an image is not built, or the engine fails.
+        EngineError: the engine fails, and does not come back.
 
     """
-    found = [(target, locate(target)) for target in targets]
-    native = engine_platform(client)
-    cells = [(target, image, cell) for target, image in found for cell in target.cells]
-    # Emulated cells take longest: started first, they do not end last.
-    cells.sort(key=lambda item: platforms.runs_natively(item[2].platform, native))
-    session = uuid.uuid4().hex
-    # SIGTERM ends a task as Ctrl-C does, so that its containers are removed all the same.
-    previous = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        with ThreadPoolExecutor(max_workers=2 * (os.cpu_count() or 1)) as pool:
+    began, at = time.monotonic(), dt.datetime.now(dt.timezone.utc)
+    containers.sweep(client)
+    results = {u.id: u.result(_as_known(u), since=since) for u, since in _settled(listed, known)}
+    for result in results.values():
+        watcher.ended(result)
+    open_units = [unit for unit in listed if unit.id not in results]
+    if open_units:
+        native = engine_platform(client)
+        # Emulated cells take longest: started first, they do not end last.
+        open_units.sort(key=lambda unit: _is_quick(unit, native))
+        session = containers.Session(client, root, keep=options.keep)
+        work = _Work(c, session, root, options, watcher)
+        results.update(work.carry_out(open_units))
+    versions = {"Docker Engine": client.version()["Version"], "buildx-tasks": __version__}
+    return Report(
+        at.isoformat(timespec="seconds"),
+        time.monotonic() - began,
+        tuple(results[unit.id] for unit in listed),
+        versions,
+    )
+
+
+def _settled(
+    listed: Sequence[Unit], known: Mapping[tuple[str, str], str]
+) -> Iterator[tuple[Unit, str]]:
+    """Give what needs no work, with when it was verified (``""``: there is nothing to check)."""
+    for unit in listed:
+        if not unit.checks:
+            yield unit, ""
+        elif unit.digest and (unit.digest, unit.hash) in known:
+            yield unit, known[unit.digest, unit.hash]
+
+
+def _as_known(unit: Unit) -> list[CheckResult]:
+    return [
+        CheckResult(
+            check.name,
+            check.kind,
+            "skip" if check.skip else "xfail" if check.xfail else "ok",
+            reason=check.skip or check.xfail,
+        )
+        for check in unit.checks
+    ]
+
+
+def _is_quick(unit: Unit, native: Platform) -> bool:
+    emulated = unit.platform and not platforms.runs_natively(unit.platform, native)
+    kinds = {check.kind for check in unit.checks if not check.skip}
+    return not ((emulated and kinds & RUNNING) or "reproducible" in kinds)
+
+
+class _Work:
+    """The units that are carried out now."""
+
+    def __init__(
+        self,
+        c: Context,
+        session: containers.Session,
+        root: Path,
+        options: Options,
+        watcher: Watcher,
+    ) -> None:
+        self._context = c
+        self._session = session
+        self._root = root
+        self._options = options
+        self._watcher = watcher
+
+    def carry_out(self, listed: Sequence[Unit]) -> dict[str, CellResult]:
+        # SIGTERM ends a task as Ctrl-C does, so that its containers are removed all the same.
+        previous = signal.signal(signal.SIGTERM, _terminate)
+        jobs = self._options.jobs or 2 * (os.cpu_count() or 1)
+        try:
+            with ThreadPoolExecutor(max_workers=jobs) as pool:
+                try:
+                    return self._gather(pool, listed)
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    self._session.close()
+                    raise
+        finally:
+            self._session.close()
+            signal.signal(signal.SIGTERM, previous)
+
+    def _gather(self, pool: ThreadPoolExecutor, listed: Sequence[Unit]) -> dict[str, CellResult]:
+        rebuilt = {
+            name: pool.submit(self._rebuild, [u for u in listed if u.target.name == name])
+            for name in dict.fromkeys(u.target.name for u in listed if "reproducible" in u.kinds)
+        }
+        pending: dict[Future[CellResult], Unit] = {
+            pool.submit(self._unit, unit): unit for unit in listed
+        }
+        waiting: dict[str, CellResult] = {}
+        results: dict[str, CellResult] = {}
+        futures: set[Future[Any]] = {*pending, *rebuilt.values()}
+        while futures:
+            done, futures = wait(futures, return_when=FIRST_COMPLETED)
+            for future in done:
+                if future in pending:
+                    waiting[pending[future].id] = future.result()
+                else:
+                    future.result()
+            for unit in listed:
+                result = waiting.get(unit.id)
+                again = rebuilt.get(unit.target.name) if "reproducible" in unit.kinds else None
+                if result is None or unit.id in results or (again and not again.done()):
+                    continue
+                whole = _with_rebuilt(unit, result, again.result()) if again else result
+                results[unit.id] = whole
+                self._watcher.ended(whole)
+                if whole.status == "FAIL" and self._options.fail_fast:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    self._session.close()
+                    not_run = [u for u in listed if u.id not in results]
+                    return {
+                        **results,
+                        **{u.id: u.result(_not_run(u), was_run=False) for u in not_run},
+                    }
+        return results
+
+    def _unit(self, unit: Unit) -> CellResult:
+        self._watcher.started(unit.id)
+        began = time.monotonic()
+        if not unit.digest:
+            problem = (
+                f"{unit.image.reference} has no {unit.platform}; "
+                f"run invoke build -t {unit.target.name}"
+            )
+            return unit.result([CheckResult("image", "index", "FAIL", problems=(problem,))])
+        found = (
+            list(map(self._whole_check(unit), unit.checks))
+            if unit.platform is None
+            else self._cell_checks(unit, unit.platform)
+        )
+        return unit.result(found, seconds=time.monotonic() - began)
+
+    def _whole_check(self, unit: Unit) -> Callable[[Check], CheckResult]:
+        from buildx_tasks.checks import index
+
+        def carry_out(check: Check) -> CheckResult:
+            return self._timed(
+                check,
+                lambda: index.check_whole(
+                    self._session, self._root, unit.target, unit.image, check.spec
+                ),
+            )
+
+        return carry_out
+
+    def _cell_checks(self, unit: Unit, platform: Platform) -> list[CheckResult]:
+        subject = Subject(self._session, self._root, unit.target, unit.image, platform)
+        results = {
+            check.name: CheckResult(check.name, check.kind, "skip", reason=check.skip)
+            for check in unit.checks
+            if check.skip
+        }
+        wanted = [check for check in unit.checks if not check.skip]
+        results.update(self._walk(subject, [check for check in wanted if check.kind in _WALKING]))
+        for check in wanted:
+            if check.kind not in _WALKING and check.kind != "reproducible":
+                results[check.name] = self._timed(check, lambda of=check: _check(subject, of))
+        return [results[check.name] for check in unit.checks if check.name in results]
+
+    def _walk(self, subject: Subject, walking: Sequence[Check]) -> dict[str, CheckResult]:
+        """Look at all files once, for all checks that are about files."""
+        from buildx_tasks import filesystem
+        from buildx_tasks.checks import binaries, files
+
+        if not walking:
+            return {}
+        rooms: dict[str, Any] = {"binaries": binaries, "files": files}
+
+        def walk() -> list[Found]:
+            visitors = [rooms[check.kind].visitor(subject, check.spec) for check in walking]
+            return filesystem.walk(subject, visitors)
+
+        began = time.monotonic()
+        found = self._insist(walk)
+        seconds = time.monotonic() - began
+        return {c.name: _result(c, item, seconds) for c, item in zip(walking, found)}
+
+    def _rebuild(self, of_target: Sequence[Unit]) -> dict[Platform, CheckResult]:
+        from buildx_tasks.checks import reproducible
+
+        wanted = {
+            unit.platform: check
+            for unit in of_target
+            for check in unit.checks
+            if unit.platform and unit.digest and check.kind == "reproducible" and not check.skip
+        }
+        target, image = of_target[0].target, of_target[0].image
+        began = time.monotonic()
+        found = self._insist(
+            lambda: reproducible.check_target(
+                self._context, self._session, self._root, target, image, tuple(wanted)
+            )
+        )
+        seconds = time.monotonic() - began
+        return {p: _result(check, found[p], seconds) for p, check in wanted.items()}
+
+    def _timed(self, check: Check, look: Callable[[], Found]) -> CheckResult:
+        began = time.monotonic()
+        found = self._insist(look)
+        return _result(check, found, time.monotonic() - began)
+
+    def _insist(self, look: Callable[[], Item]) -> Item:
+        """Try again where the engine failed, once it answers: never for what an image does."""
+        from docker.errors import APIError
+        from requests.exceptions import RequestException
+
+        for attempt in range(1, _ATTEMPTS + 1):
             try:
-                pending = [pool.submit(_verify_cell, client, session, *item) for item in cells]
-                by_cell = {}
-                for future in pending:
-                    result = future.result()
-                    done(result)
-                    by_cell[result.cell] = result
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                _sweep(client, session)
-                raise
-    finally:
-        _sweep(client, session)
-        signal.signal(signal.SIGTERM, previous)
-    return [by_cell[cell] for target, _ in found for cell in target.cells]
+                return look()
+            except (APIError, RequestException) as error:
+                if self._session.closed or attempt == _ATTEMPTS:
+                    reason = getattr(error, "explanation", None) or error
+                    raise EngineError(
+                        f"the engine failed {attempt} times: {reason}; see its log"
+                    ) from None
+                self._wait_for_engine(error)
+        raise AssertionError
+
+    def _wait_for_engine(self, fault: Exception) -> None:
+        from docker.errors import APIError
+        from requests.exceptions import RequestException
+
+        end = time.monotonic() + _ENGINE_SECONDS
+        while time.monotonic() < end and not self._session.closed:
+            time.sleep(0.5)
+            try:
+                self._session.client.ping()
+            except (APIError, RequestException):
+                continue
+            return
+        raise EngineError(
+            f"the engine went away and did not come back in {_ENGINE_SECONDS:g} s: {fault}; start it"
+        )
+
+
+def _check(subject: Subject, check: Check) -> Found:
+    from buildx_tasks.checks import config, run, service, size
+
+    rooms: dict[str, Any] = {"run": run, "service": service, "config": config, "size": size}
+    found: Found = rooms[check.kind].check(subject, check.spec)
+    return found
+
+
+def _with_rebuilt(
+    unit: Unit, result: CellResult, found: Mapping[Platform, CheckResult]
+) -> CellResult:
+    if unit.platform not in found:
+        return result
+    by_name = {check.name: check for check in (*result.checks, found[unit.platform])}
+    ordered = tuple(by_name[check.name] for check in unit.checks)
+    return result._replace(
+        checks=ordered, seconds=max(result.seconds, found[unit.platform].seconds)
+    )
+
+
+def _result(check: Check, found: Found, seconds: float) -> CheckResult:
+    result = CheckResult(
+        check.name,
+        check.kind,
+        "FAIL" if found.problems else "ok",
+        seconds,
+        found.problems,
+        found.facts,
+        check.xfail,
+        found.stdout,
+        found.stderr,
+        found.enter,
+    )
+    if not check.xfail:
+        return result
+    if found.problems:
+        return result._replace(status="xfail")
+    problem = f'passes, but xfail says "{check.xfail}"; remove this platform from xfail'
+    return result._replace(status="FAIL", problems=(problem,))
+
+
+def _not_run(unit: Unit) -> list[CheckResult]:
+    return [
+        CheckResult(c.name, c.kind, "skip", reason="not run: another failed first (--fail-fast)")
+        for c in unit.checks
+    ]
 
 
 def _terminate(_number: int, _frame: object) -> None:
     raise RunError("terminated; the containers are removed", 128 + signal.SIGTERM)
-
-
-def _sweep(client: docker.DockerClient, session: str) -> None:
-    from docker.errors import APIError
-
-    for container in client.containers.list(all=True, filters={"label": f"{LABEL}={session}"}):
-        try:
-            container.remove(force=True, v=True)
-        except APIError as error:
-            if error.status_code not in (404, 409):  # gone, or going
-                raise
-
-
-def _verify_cell(
-    client: docker.DockerClient, session: str, target: TargetPlan, image: Image, cell: Cell
-) -> CellResult:
-    from docker.errors import APIError
-    from requests.exceptions import RequestException
-
-    expected = target.spec.verify
-    digest = image.manifests.get(cell.platform, "")
-    if not digest:
-        problem = f"{image.reference} has no {cell.platform}; run invoke build -t {target.name}"
-        return CellResult(cell, "FAIL", "", 0.0, (problem,))
-    if expected is None:
-        return CellResult(cell, "unchecked", digest, 0.0)
-    started = time.monotonic()
-    try:
-        ended = _run(client, session, image, cell, expected)
-        problems = compare(expected, cell, ended)
-    except APIError as error:
-        ended = _Ended(None, "", "")
-        problems = (str(error.explanation or error),)
-    except RequestException as error:
-        raise EngineError(f"the engine went away while {cell} ran: {error}") from None
-    seconds = time.monotonic() - started
-    if any(_EMULATOR_MISSING in text for text in (*problems, ended.stderr, ended.stdout)):
-        hint = f"no emulator for {cell.platform}, or no binary for it; see invoke doctor"
-        problems = (*problems, hint)
-    status: Literal["ok", "FAIL"] = "FAIL" if problems else "ok"
-    return CellResult(cell, status, digest, seconds, problems, ended.stdout, ended.stderr)
-
-
-def _run(
-    client: docker.DockerClient, session: str, image: Image, cell: Cell, expected: Verify
-) -> _Ended:
-    from docker.types import LogConfig
-    from requests.exceptions import ConnectionError as Unfinished
-    from requests.exceptions import Timeout
-
-    container = client.containers.create(
-        image.runnable(cell.platform),
-        [fill_in(argument, cell) for argument in expected.args] or None,
-        platform=str(cell.platform),
-        network_mode="none",
-        labels={LABEL: session, "dev.buildx-tasks.cell": str(cell)},
-        # Output is read as it comes; a log on disk could grow without bound.
-        log_config=LogConfig(type="none"),
-    )
-    try:
-        output = _Output(client, container)
-        container.start()
-        try:
-            exit_code = container.wait(timeout=expected.timeout)["StatusCode"]
-        except (Timeout, Unfinished):
-            # requests tells a read time-out in either way; a dead engine fails the next call.
-            _kill(container)
-            exit_code = None
-        return output.ended(exit_code)
-    finally:
-        container.remove(force=True, v=True)
-
-
-def _kill(container: Any) -> None:
-    from docker.errors import APIError
-
-    with contextlib.suppress(APIError):  # it may end by itself just now
-        container.kill()
-
-
-class _Output:
-    """Reads what a container prints from its start on, in a thread of its own."""
-
-    def __init__(self, client: docker.DockerClient, container: Any) -> None:
-        self._container = container
-        self._kept = {1: bytearray(), 2: bytearray()}
-        self._overflown = False
-        parameters = {"stdout": 1, "stderr": 1, "stream": 1}
-        self._socket = client.api.attach_socket(container.id, params=parameters)
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        from docker.utils.socket import frames_iter
-
-        for stream, piece in frames_iter(self._socket, tty=False):
-            kept = self._kept[stream]
-            room = _MOST_OUTPUT - len(kept)
-            kept += piece[:room]
-            if len(piece) > room and not self._overflown:
-                self._overflown = True
-                # Beside the reading: the engine ends a container only once its output is taken off.
-                threading.Thread(target=_kill, args=(self._container,), daemon=True).start()
-
-    def ended(self, exit_code: int | None) -> _Ended:
-        self._reader.join()
-        self._socket.close()
-        stdout, stderr = (kept.decode("utf-8", errors="replace") for kept in self._kept.values())
-        return _Ended(exit_code, stdout, stderr, overflown=self._overflown)

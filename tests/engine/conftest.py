@@ -255,7 +255,7 @@ def shell_image(name: str, registry: str, command: str, **verify: Any) -> str:
         '"""',
         'platforms = ["linux/amd64", "linux/arm64"]',
         f'tags = ["{registry}/{name}:v1"]',
-        f"[target.{name}.verify]",
+        f"[target.{name}.verify.run]",
         *(f"{key.replace('_', '-')} = {value!r}" for key, value in verify.items()),
     ]
     return "\n".join(lines) + "\n"

@@ -279,7 +279,7 @@ def test_the_commands_of_the_article_have_the_same_outcome(
     shutil.copytree(ROOT / "go-sample", project.folder / "go-sample")
     project.write(
         '[target.hello-go]\ncontext = "go-sample"\nplatforms = ["linux/arm64", "linux/amd64"]\n'
-        f'tags = ["{tag}"]\nverify.stdout = "Hello, {{platform}}!"\n'
+        f'tags = ["{tag}"]\nverify.run.stdout = "Hello, {{platform}}!"\n'
     )
     project.ok("build", "--progress", "quiet")
     assert contents(tag) == theirs

@@ -34,7 +34,7 @@ RUN ["/f"]
 """
 platforms = ["linux/s390x"]
 tags = ["{registry}/{name}:v1"]
-verify.exit-code = 0
+verify.run.exit-code = 0
 '''
 
 

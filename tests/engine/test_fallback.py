@@ -27,7 +27,7 @@ CMD ["/program"]
 '''
 platforms = ["linux/amd64", "linux/arm64"]
 tags = ["{registry}/{name}:v1"]
-verify.exit-code = 0
+verify.run.exit-code = 0
 """
 
 

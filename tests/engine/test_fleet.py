@@ -38,7 +38,7 @@ CMD echo "Hello, $PLATFORM!"
 args.NONCE = "{nonce}"
 platforms = ["linux/amd64", "linux/arm64"]
 tags = ["{registry}/{name}:v1", "{registry}/{name}:latest"]
-verify.stdout = "Hello, {{platform}}!"
+verify.run.stdout = "Hello, {{platform}}!"
 '''
 
 

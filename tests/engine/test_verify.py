@@ -65,7 +65,7 @@ CMD ["/hello"]
 """
 platforms = ["linux/amd64", "linux/arm64"]
 tags = ["{registry}/{name}:v1"]
-verify.stdout = "Hello, {{platform}}!"
+verify.run.stdout = "Hello, {{platform}}!"
 '''
     )
     project.ok("build", "--progress", "quiet")
@@ -79,7 +79,7 @@ verify.stdout = "Hello, {{platform}}!"
 def test_without_expectations_a_cell_is_unchecked_not_ok(
     project: Project, name: str, registry: str
 ) -> None:
-    project.write(shell_image(name, registry, HELLO).replace(f"[target.{name}.verify]\n", ""))
+    project.write(shell_image(name, registry, HELLO).replace(f"[target.{name}.verify.run]\n", ""))
     project.ok("build", "--progress", "quiet")
     assert project.ok("verify").count("unchecked") == 2
 

@@ -25,8 +25,8 @@ BAD = [
     ("targt = 1", '1:1: unknown key "targt" in the file; did you mean "target"?'),
     (BASE + "tgas = []", '3:1: unknown key "tgas" in [target.a]; did you mean "tags"?'),
     (
-        BASE + "[target.a.verify]\nstdut = ''",
-        '4:1: unknown key "stdut" in [target.a.verify]; did you mean "stdout"?',
+        BASE + "[target.a.verify.run]\nstdut = ''",
+        '4:1: unknown key "stdut" in [target.a.verify.run]; did you mean "stdout"?',
     ),
     (
         BASE + "lint.ignore = ['EmulatedRuns']",
@@ -34,7 +34,7 @@ BAD = [
     ),
     (BASE + "tags = [3]", "3:9: item 1 must be a string, not a whole number"),
     (BASE + 'tags = [""]', "3:9: item 1 must be a string that is not empty"),
-    (BASE + "verify.timeout = 0", '3:18: "timeout" must be a number above 0'),
+    (BASE + "verify.run.timeout = 0", '3:22: "timeout" must be a number above 0'),
     ("target = 3", '1:10: "target" must be a table, not a whole number'),
     ("", "1:1: no [target.NAME] is declared; add one with platforms and tags"),
     ("[target]", "1:2: no [target.NAME] is declared; add one with platforms and tags"),
@@ -123,11 +123,11 @@ BAD = [
     ),
     (
         BASE + 'secret = [{ id = "x", enf = "Y" }]\n',
-        '3:23: unknown key "enf" in [target.a.secret.0]; did you mean "env"?',
+        '3:23: unknown key "enf" in [[target.a.secret]]; did you mean "env"?',
     ),
     (
         BASE + 'ssh = [{ id = "x", path = "y" }]\n',
-        '3:20: unknown key "path" in [target.a.ssh.0]; did you mean "paths"?',
+        '3:20: unknown key "path" in [[target.a.ssh]]; did you mean "paths"?',
     ),
     (
         BASE + '[target.a.metadata]\nimage = ["x"]\n',
@@ -143,7 +143,7 @@ BAD = [
     ),
     (
         BASE + 'policy = [{ filname = "x" }]\n',
-        '3:13: unknown key "filname" in [target.a.policy.0]; did you mean "filename"?',
+        '3:13: unknown key "filname" in [[target.a.policy]]; did you mean "filename"?',
     ),
     (
         BASE + "cache_from = []\n",
@@ -173,14 +173,14 @@ BAD = [
     (BASE + "matrix = { v = [] }\n", '3:16: "v" must be a list that is not empty'),
     (BASE + 'matrix = { v = "1" }\n', '3:16: "v" must be a list, not a string'),
     (
-        BASE + "[target.a.verify]\nexit-code = 300\n",
+        BASE + "[target.a.verify.run]\nexit-code = 300\n",
         '4:13: "exit-code" must be a whole number of at most 255',
     ),
     (
-        BASE + '[target.a.verify]\nexit-code = "0"\n',
+        BASE + '[target.a.verify.run]\nexit-code = "0"\n',
         '4:13: "exit-code" must be a whole number, not a string',
     ),
-    (BASE + '[target.a.verify]\nargs = "x"\n', '4:8: "args" must be a list, not a string'),
+    (BASE + '[target.a.verify.run]\nargs = "x"\n', '4:8: "args" must be a list, not a string'),
     (BASE + 'inherits = "b"\n', '3:12: "inherits" must be a list, not a string'),
     (BASE + "ulimits = { nofile = 1 }\n", '3:11: "ulimits" must be a list, not a table'),
     (

@@ -1,61 +1,179 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-from xml.etree import ElementTree as ET
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
-from buildx_tasks.config import Verify
+from buildx_tasks import checks, ledger
+from buildx_tasks.checks import Check, Found
+from buildx_tasks.checks.declared import faults
+from buildx_tasks.expectations import Run, Verify
 from buildx_tasks.plan import Cell
 from buildx_tasks.platforms import parse
-from buildx_tasks.report import write_junit
-from buildx_tasks.verify import CellResult, _Ended, compare, docker_run_command, fill_in
+from buildx_tasks.results import CellResult, CheckResult, Report
+from buildx_tasks.verify import _result, hash_of
+from buildx_tasks.watching import print_report
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 CELL = Cell("hello", parse("linux/arm/v7"))
+ARM64 = Cell("hello", parse("linux/arm64"))
+
+
+def declared(**table: Any) -> Verify:
+    return msgspec.convert(table, Verify)
 
 
 def test_placeholders_are_filled_in_and_other_braces_stay() -> None:
-    text = '{"p": "{platform}", "rest": "{os}-{arch}-{variant} {target} {nothing}"}'
-    assert fill_in(text, CELL) == ('{"p": "linux/arm/v7", "rest": "linux-arm-v7 hello {nothing}"}')
+    text = '{"p": "{platform}", "rest": "{os}-{arch}-{variant} {target} {tag} {nothing}"}'
+    values = checks.placeholders(CELL, "app:v1")
+    filled = '{"p": "linux/arm/v7", "rest": "linux-arm-v7 hello app:v1 {nothing}"}'
+    assert checks.fill_in(text, values) == filled
+    spec = Run(args=["{arch}"], env={"P": "{platform}"}, timeout=2.5)
+    assert checks.fill_in(spec, values) == Run(args=["arm"], env={"P": "linux/arm/v7"}, timeout=2.5)
+
+
+def test_checks_of_a_cell_by_only_skip_and_xfail() -> None:
+    expected = declared(
+        run={"stdout": "Hello, {platform}!"},
+        binaries={},
+        index={},
+        skip={"linux/arm": "no board"},
+        check=[
+            {"name": "arm", "only": ["linux/arm64", "arm"], "run": {"args": ["{arch}"]}},
+            {"name": "both", "run": {}, "size": {"unpacked": 1}, "xfail": {"linux/arm64": "slow"}},
+        ],
+    )
+    found = checks.of_cell(expected, CELL, "app:v1")
+    assert [(c.name, c.kind, c.skip, c.xfail) for c in found] == [
+        ("run", "run", "no board", ""),
+        ("binaries", "binaries", "no board", ""),
+        ("arm", "run", "", ""),
+        ("both: run", "run", "", ""),
+        ("both: size", "size", "", ""),
+    ]
+    assert found[2].spec.args == ["arm"]
+    assert [c.xfail for c in checks.of_cell(expected, ARM64, "app:v1")] == [
+        "",
+        "",
+        "",
+        "slow",
+        "slow",
+    ]
+    amd64 = checks.of_cell(expected, Cell("hello", parse("linux/amd64")), "app:v1")
+    assert "arm" not in [c.name for c in amd64]
+    assert [c.name for c in checks.of_whole(expected)] == ["index"]
 
 
 @pytest.mark.parametrize(
-    ("exit_code", "stdout", "stderr", "problems"),
+    ("table", "path", "message"),
     [
-        (0, "Hello, linux/arm/v7!\n", "", ()),
-        (0, "\x1b[0m\n\n", "", ('stdout: expected "Hello, linux/arm/v7!", got "\\x1b[0m"',)),
-        (0, "Bye!\n", "", ('stdout: expected "Hello, linux/arm/v7!", got "Bye!"',)),
-        (3, "Hello, linux/arm/v7!", "a\nb\n", ("exit code: expected 0, got 3 (b)",)),
-        (None, "", "", ("still running after 1.5 s; it was stopped",)),
+        ({"only": ["linux/amr64"]}, ("only", 0), 'unknown architecture "amr64"'),
+        ({"skip": {"linux": "x"}}, ("skip", "linux"), "is no platform"),
+        (
+            {"skip": {"arm64": "x"}, "xfail": {"linux/arm64": "y"}},
+            ("xfail", "linux/arm64"),
+            "linux/arm64 is in skip as well, and is not run; keep one",
+        ),
+        ({"size": {}}, ("size",), "says nothing; write compressed, unpacked or growth"),
+        (
+            {"run": {"stderr": {"matches": "a("}}},
+            ("run", "stderr", "matches"),
+            "is no regular expression: missing ), unterminated subpattern at position 1; correct it",
+        ),
+        (
+            {"service": {"http": {"body": {"json-at": {"a.b": 1}}}}},
+            ("service", "http", "body", "json-at", "a.b"),
+            'is no JSON pointer; write "/a/b"',
+        ),
+        (
+            {"run": {"mounts": [{"source": "../x", "target": "/x"}]}},
+            ("run", "mounts", 0, "source"),
+            "must be a path below the project's folder",
+        ),
+        ({"check": [{"name": "x"}]}, ("check", 0), 'check "x" checks nothing; add one of: run,'),
+        (
+            {"run": {}, "check": [{"name": "run", "size": {"unpacked": 1}}]},
+            ("check", 0, "name"),
+            'there is another check "run"; give each a name of its own',
+        ),
+        (
+            {"check": [{"name": "i", "index": {}, "only": ["arm64"]}]},
+            ("check", 0, "only"),
+            "is about the whole image, not one platform; remove only",
+        ),
     ],
 )
-def test_problems_name_expected_and_actual(
-    exit_code: int | None, stdout: str, stderr: str, problems: tuple[str, ...]
+def test_what_types_cannot_say(
+    table: dict[str, Any], path: tuple[str | int, ...], message: str
 ) -> None:
-    ended = _Ended(exit_code, stdout, stderr)
-    expected = Verify(stdout="Hello, {platform}!", timeout=1.5)
-    assert compare(expected, CELL, ended) == problems
+    where, said = next(iter(faults(table)))
+    assert where == path
+    assert message in said
 
 
-def test_the_command_can_be_typed() -> None:
-    argv = docker_run_command("localhost:5000/x:v1", CELL, Verify(args=["--for", "{platform}"]))
-    assert argv[-4:] == ["linux/arm/v7", "localhost:5000/x:v1", "--for", "linux/arm/v7"]
+def test_the_hash_is_of_all_that_counts(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "file").write_text("1")
+    mounted = {"mounts": [{"source": "data", "target": "/data"}]}
 
+    def of(**table: Any) -> str:
+        return hash_of(checks.of_cell(declared(**table), CELL, "app:v1"), tmp_path)
 
-def test_junit_holds_what_xml_cannot(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "report.xml"
-    results = [
-        CellResult(CELL, "FAIL", "sha256:1", 0.5, ("bad \x00 <output>",), "out\x1b[0m", "err"),
-        CellResult(CELL, "unchecked", "sha256:1", 0.0),
-        CellResult(CELL, "ok", "sha256:1", 0.25),
+    plain = of(run=mounted)
+    assert plain == of(run=mounted)
+    others = [
+        of(run={}),
+        of(run={**mounted, "stdout": "x"}),
+        of(run=mounted, xfail={"linux/arm/v7": "x"}),
+        of(check=[{"name": "other", "run": mounted}]),
     ]
-    write_junit(path, results)
-    suite = ET.parse(path).getroot()[0]
-    assert suite.attrib["tests"] == "3"
-    assert suite.attrib["failures"] == suite.attrib["skipped"] == "1"
-    assert [case.attrib["name"] for case in suite] == ["hello@linux/arm/v7"] * 3
-    assert suite[0][0].attrib["message"] == "bad � <output>"
-    assert [path.name for path in path.parent.iterdir()] == ["report.xml"]
+    (tmp_path / "data" / "file").write_text("2")
+    others.append(of(run=mounted))
+    assert len({plain, *others}) == 6
+
+
+def test_a_known_failure_must_fail() -> None:
+    check = Check("run", "run", Run(), xfail="issue 7")
+    failing = _result(check, Found(("exit code: expected 0, got 1",)), 0.5)
+    assert (failing.status, failing.reason) == ("xfail", "issue 7")
+    passing = _result(check, Found(), 0.5)
+    assert passing.status == "FAIL"
+    assert passing.problems == (
+        'passes, but xfail says "issue 7"; remove this platform from xfail',
+    )
+
+
+def result(status: Any, platform: str = "linux/arm64", **more: Any) -> CellResult:
+    check = CheckResult("run", "run", status, problems=more.pop("problems", ()))
+    return CellResult("hello", parse(platform), "sha256:1", (check,), **more)
+
+
+def test_the_ledger_knows_what_passed_and_what_failed_last(tmp_path: Path) -> None:
+    amd64 = "linux/amd64"
+    for results in (
+        [result("ok"), result("ok", amd64)],
+        [result("FAIL"), result("ok", amd64, since="then")],
+        [result("skip", "linux/riscv64"), result("FAIL", "linux/386", was_run=False)],
+    ):
+        report = Report("", 0.0, tuple(results), {})
+        ledger.record_verified(tmp_path, report, {r.id: f"hash of {r.id}" for r in results})
+    history = ledger.Verified(ledger.read(tmp_path))
+    assert history.failed == {"hello@linux/arm64"}
+    assert [key for _, key in history.passed] == [
+        "hash of hello@linux/amd64",
+        "hash of hello@linux/riscv64",
+    ]
+    assert len(ledger.read(tmp_path)) == 4
+
+
+def test_foreign_output_does_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    check = CheckResult("run", "run", "FAIL", problems=("bad",), stdout="a\n" * 30 + "\x1b[2J\n")
+    failed = CellResult("hello", parse("linux/arm64"), "sha256:1", (check,), 0.5)
+    print_report(Report("", 0.0, (failed,), {}))
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed.partition("---")[2]
+    assert "(11 lines before these are in the written reports)\n" in printed
+    assert printed.endswith("a\n\\x1b[2J\n")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from buildx_tasks.plan import Cell
 from buildx_tasks.platforms import parse
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from buildx_tasks.containers import Session
     from buildx_tasks.expectations import Kinds, Verify
     from buildx_tasks.images import Image
-    from buildx_tasks.plan import TargetPlan
+    from buildx_tasks.plan import Cell, TargetPlan
     from buildx_tasks.platforms import Platform
 
 # In the order in which they are reported; index is about the whole image, the others about a cell.
@@ -54,6 +53,8 @@ class Subject(NamedTuple):
     @property
     def cell(self) -> Cell:
         """The cell that is looked at."""
+        from buildx_tasks.plan import Cell
+
         return Cell(self.target.name, self.platform)
 
 
@@ -110,7 +111,7 @@ def placeholders(cell: Cell, tag: str) -> dict[str, str]:
 
 
 def fill_in(value: Any, values: Mapping[str, str]) -> Any:
-    """Replace placeholders in a text, and in all texts of lists, tables (values) and structures."""
+    """Replace placeholders in a text, and in all texts of lists, tables and structures."""
     if isinstance(value, str):
         # Not str.format: other braces, as in JSON, stay as they are.
         for name, text in values.items():
@@ -119,7 +120,7 @@ def fill_in(value: Any, values: Mapping[str, str]) -> Any:
     if isinstance(value, list):
         return [fill_in(item, values) for item in value]
     if isinstance(value, dict):
-        return {key: fill_in(item, values) for key, item in value.items()}
+        return {fill_in(key, values): fill_in(item, values) for key, item in value.items()}
     if isinstance(value, msgspec.Struct):
         changed = {name: fill_in(getattr(value, name), values) for name in value.__struct_fields__}
         return msgspec.structs.replace(value, **changed)

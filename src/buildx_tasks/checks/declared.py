@@ -1,0 +1,97 @@
+"""What types cannot say of ``[target.NAME.verify]``: found when the file is loaded, not in a run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from buildx_tasks import platforms
+from buildx_tasks.checks import KINDS, OF_THE_WHOLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from buildx_tasks.positions import Path
+
+_FOR_PLATFORMS = ("only", "skip", "xfail")
+_SAYS_NOTHING = {
+    "size": "write compressed, unpacked or growth",
+    "config": "write what the image must say, as in user or labels",
+    "files": 'write a path, as in files."/app/hello" = { mode = "0755" }',
+}
+
+
+def faults(table: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Give what is wrong in a verify table as it is written, each with where in it."""
+    names = {kind: () for kind in KINDS if kind in table}
+    for path, message in _of_table(table):
+        yield path, message
+    for number, check in enumerate(table.get("check", ())):
+        where = ("check", number)
+        kinds = [kind for kind in KINDS if check.get(kind) not in (None, False)]
+        name = check["name"]
+        if not kinds:
+            yield where, f'check "{name}" checks nothing; add one of: {", ".join(KINDS)}'
+        if name in names:
+            yield (*where, "name"), f'there is another check "{name}"; give each a name of its own'
+        names[name] = where
+        for path, message in _of_table(check):
+            yield (*where, *path), message
+        if set(kinds) <= OF_THE_WHOLE:
+            for key in _FOR_PLATFORMS:
+                if kinds and check.get(key):
+                    yield (
+                        (*where, key),
+                        f'check "{name}" is about the whole image, not one platform; remove {key}',
+                    )
+
+
+def _of_table(table: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    seen: dict[str, dict[Any, str]] = {}
+    for key in _FOR_PLATFORMS:
+        for step, text in _steps(table.get(key, ())):
+            try:
+                seen.setdefault(key, {})[platforms.parse(text)] = text
+            except ValueError as error:
+                yield (key, step), str(error)
+    for platform in seen.get("skip", {}).keys() & seen.get("xfail", {}).keys():
+        text = seen["xfail"][platform]
+        yield ("xfail", text), f"{text} is in skip as well, and is not run; keep one"
+    for kind in KINDS:
+        said = table.get(kind)
+        if said == {} and kind in _SAYS_NOTHING:
+            yield (kind,), f'"{kind}" says nothing; {_SAYS_NOTHING[kind]}'
+        elif isinstance(said, dict):
+            yield from _inside((kind,), said)
+
+
+def _steps(value: Any) -> Iterator[tuple[Any, str]]:
+    return ((text, text) for text in value) if isinstance(value, dict) else enumerate(value)
+
+
+def _inside(path: Path, table: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    for key, value in table.items():
+        where = (*path, key)
+        if key == "matches" and isinstance(value, str):
+            try:
+                re.compile(value)
+            except re.error as error:
+                yield where, f'"{value}" is no regular expression: {error}; correct it'
+        elif key == "json-at":
+            for pointer in value:
+                if pointer and not pointer.startswith("/"):
+                    yield (
+                        (*where, pointer),
+                        f'"{pointer}" is no JSON pointer; write "/{pointer.replace(".", "/")}"',
+                    )
+        elif key == "mounts":
+            for number, mount in enumerate(value):
+                source = PurePosixPath(mount["source"])
+                if source.is_absolute() or ".." in source.parts:
+                    yield (
+                        (*where, number, "source"),
+                        f'"{source}" must be a path below the project\'s folder; copy it there',
+                    )
+        elif isinstance(value, dict) and key not in ("json", "env", "labels", "annotations"):
+            yield from _inside(where, value)

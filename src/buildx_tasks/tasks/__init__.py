@@ -1,0 +1,16 @@
+"""The invoke tasks: parse flags, call the modules that do it, print; nothing else.
+
+Heavy imports stay inside the tasks: ``invoke --list`` pays for none of them.
+"""
+
+from __future__ import annotations
+
+from invoke import Collection
+
+from buildx_tasks.tasks.building import build, run
+from buildx_tasks.tasks.readying import clean, doctor, setup
+from buildx_tasks.tasks.shipping import push
+from buildx_tasks.tasks.verifying import verify
+from buildx_tasks.tasks.viewing import import_, lint, plan
+
+namespace = Collection(setup, build, run, verify, push, plan, lint, doctor, clean, import_)

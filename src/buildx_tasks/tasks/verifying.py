@@ -1,0 +1,107 @@
+"""invoke verify."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from invoke import task
+
+from buildx_tasks.tasks.project import ITERABLE, SELECTION, Project, load, plainly
+
+if TYPE_CHECKING:
+    from invoke import Context
+
+    from buildx_tasks.plan import Plan
+
+
+@task(
+    iterable=ITERABLE,
+    help={
+        **SELECTION,
+        "jobs": "How many cells at once; default: two for each CPU",
+        "force": "Run again what was verified before and did not change since",
+        "fail-fast": "Stop at the first cell that fails",
+        "last-failed": "Only the cells that failed the last time",
+        "keep": "Leave the containers of failed cells, and print how to enter them",
+        "junit": "Write the result as JUnit XML to this file too",
+        "json": "Write the result as JSON to this file too",
+        "html": "Write the result as one HTML page to this file too",
+    },
+)
+@plainly
+def verify(
+    c: Context,
+    target: list[str],
+    platform: list[str],
+    overlay: list[str],
+    set_: list[str],
+    jobs: int = 0,
+    force: bool = False,
+    fail_fast: bool = False,
+    last_failed: bool = False,
+    keep: bool = False,
+    junit: str = "",
+    json: str = "",
+    html: str = "",
+) -> None:
+    """Check every cell against [target.NAME.verify], in parallel, on the digests that were built."""
+    from buildx_tasks import commands, engine, ledger, reach, reports, staging, watching
+    from buildx_tasks import verify as verifying
+    from buildx_tasks.errors import UsageError, VerifyError
+
+    if jobs < 0:
+        raise UsageError(f"--jobs: {jobs} is no number of cells; write 1 or more")
+    project = load(overlay, set_)
+    plan = project.plan(target, platform)
+    typed = _typed(plan, project)
+    if commands.is_dry(c) or c.config.run.echo:
+        # The cells run through the Engine API, in parallel; typed one by one, they do the same.
+        print("\n".join(typed), flush=True)
+    if commands.is_dry(c):
+        return
+    history = ledger.Verified(ledger.read(project.root))
+    client = engine.connect()
+    units = verifying.units(
+        plan.images,
+        project.root,
+        lambda planned: staging.locate(c, client, project.root, planned, planned.platforms),
+    )
+    if last_failed:
+        units = [unit for unit in units if unit.id in history.failed]
+        if not units:
+            print("no selected cell failed the last time; nothing to do")
+            return
+    known = {} if force else history.passed
+    reach.require_runnable(c, verifying.running_cells(units, known))
+    options = verifying.Options(jobs=jobs, keep=keep, fail_fast=fail_fast)
+    with watching.watcher(len(units)) as watcher:
+        report = verifying.verify(
+            c, client, project.root, units, known, options=options, watcher=watcher
+        )
+    watching.print_report(report)
+    hashes = {unit.id: unit.hash for unit in units}
+    ledger.record_verified(project.root, report, hashes)
+    reports.write(report, {"junit": junit, "json": json, "html": html})
+    reports.tell_github(report, project.file)
+    failed = [result.id for result in report.failed]
+    if failed:
+        raise VerifyError(f"{len(failed)} of {len(units)} cells failed: {', '.join(failed)}")
+
+
+def _typed(plan: Plan, project: Project) -> list[str]:
+    """Return the commands that a person can type to run the cells one by one."""
+    from buildx_tasks import checks, images
+    from buildx_tasks.checks import run
+
+    lines = []
+    for planned in plan.images:
+        reference = images.reference_of(planned)
+        for cell in planned.cells if planned.spec.verify else ():
+            for check in checks.of_cell(planned.spec.verify, cell, reference):
+                if check.kind == "run" and not check.skip:
+                    command = run.command(reference, cell, check.spec, project.root)
+                    lines.append(shlex.join(command))
+                else:
+                    lines.append(f"# {cell} {check.name}: {check.skip or check.kind}")
+    return lines

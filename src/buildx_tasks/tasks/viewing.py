@@ -1,0 +1,106 @@
+"""What only looks, or writes a file: plan, lint, import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from invoke import task
+
+from buildx_tasks.tasks.project import ITERABLE, SELECTION, load, plainly, require_format
+
+if TYPE_CHECKING:
+    from invoke import Context
+
+
+@task(
+    iterable=ITERABLE,
+    help={
+        **SELECTION,
+        "format": "table, json, bake (as docker buildx bake --print), or github (a CI matrix)",
+    },
+)
+@plainly
+def plan(
+    c: Context,  # noqa: ARG001
+    target: list[str],
+    platform: list[str],
+    overlay: list[str],
+    set_: list[str],
+    format: str = "table",  # noqa: A002
+) -> None:
+    """Show what would be done, without asking any engine."""
+    from buildx_tasks import commands, report
+    from buildx_tasks import plan as planning
+
+    forms = {
+        "bake": planning.bake_definition,
+        "github": planning.github_matrix,
+        "json": planning.summary,
+    }
+    require_format(format, "table", *forms)
+    selected = load(overlay, set_).plan(target, platform)
+    if format == "github":
+        print(commands.json_line(planning.github_matrix(selected)))
+    elif format != "table":
+        print(commands.json_text(forms[format](selected)), end="")
+    else:
+        report.print_table(("cell", "tags", "output", "builds on"), planning.rows(selected))
+
+
+@task(
+    iterable=ITERABLE,
+    help={**SELECTION, "format": "table or json"},
+)
+@plainly
+def lint(
+    c: Context,
+    target: list[str],
+    platform: list[str],
+    overlay: list[str],
+    set_: list[str],
+    format: str = "table",  # noqa: A002
+) -> None:
+    """Check the Dockerfiles: BuildKit's own checks, emulated steps, one platform's files in all."""
+    from buildx_tasks import commands, reach
+    from buildx_tasks import lint as linting
+    from buildx_tasks.errors import LintError
+
+    require_format(format, "table", "json")
+    project = load(overlay, set_)
+    plan = project.plan(target, platform)
+    with reach.standing(c, plan, project.root) as (builder, native):
+        findings = linting.lint(c, plan, project.root, builder, native)
+    if commands.is_dry(c):
+        return
+    if format == "json":
+        print(commands.json_text(linting.summary(findings)), end="")
+    elif findings:
+        print("\n".join(linting.lines(findings)))
+    else:
+        print("nothing found")
+    if findings:
+        raise LintError(
+            f"{len(linting.merged(findings))} found; correct them, or leave codes out with "
+            '[target.NAME.lint] ignore = ["CODE"]'
+        )
+
+
+@task(
+    name="import",
+    help={
+        "from": "docker-bake.json, docker-bake.hcl or compose.yaml",
+        "to": "File to write; - for standard output; an existing one is not touched",
+    },
+)
+@plainly
+def import_(c: Context, from_: str, to: str = "buildx.toml") -> None:
+    """Write a buildx.toml from what docker buildx bake --print makes of another file."""
+    from buildx_tasks import importing
+
+    text = importing.convert(c, Path(from_))
+    if to == "-":
+        print(text, end="")
+        return
+    importing.write_new(Path(to), text)
+    print(f"wrote {to}")
