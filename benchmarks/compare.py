@@ -120,13 +120,74 @@ def scale(folder: Path, rounds: int) -> None:
             )
 
 
+EIGHT = [*PLATFORMS, "linux/386", "linux/ppc64le", "linux/s390x", "linux/loong64"]
+NOTHING_BUT_HELLO = """
+FROM --platform=$BUILDPLATFORM golang:1.24-alpine AS builder
+WORKDIR /src
+COPY go.mod *.go ./
+ARG TARGETOS TARGETARCH TARGETVARIANT
+RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH GOARM=${TARGETVARIANT#v} go build -o hello .
+FROM scratch
+ARG NUMBER
+LABEL number=$NUMBER
+COPY --from=builder /src/hello /
+CMD ["/hello"]
+"""
+
+
+def verify(folder: Path, rounds: int) -> None:
+    """Print what verifying 6 targets x 8 platforms costs, beside ``docker run`` in a loop."""
+    shutil.copytree(ROOT / "go-sample", folder / "go-sample")
+    shutil.copy(ROOT / "tasks.py", folder)
+    names = [f"hello-{number}" for number in range(6)]
+    inline = json.dumps(NOTHING_BUT_HELLO.replace("${", "$${"))
+    lines = [
+        f"""[target.{name}]
+context = "go-sample"
+dockerfile-inline = {inline}
+args = {{ NUMBER = "{name}" }}
+platforms = {json.dumps(EIGHT)}
+tags = ["benchmark/{name}:v1"]
+verify.run.stdout = "Hello, {{platform}}!"
+"""
+        for name in names
+    ]
+    (folder / "buildx.toml").write_text("".join(lines))
+    cells = " ".join(f"benchmark/{name}:v1={platform}" for name in names for platform in EIGHT)
+    loop = (
+        f"for cell in {cells}; do platform=${{cell#*=}}; "
+        'said=$(docker run --rm --network none --platform "$platform" "${cell%=*}") || exit 1; '
+        '[ "$said" = "Hello, $platform!" ] || exit 1; done'
+    )
+    timed([*INVOKE, "setup"], folder)
+    timed([*INVOKE, "build", "--progress", "quiet"], folder)
+    ours = [*INVOKE, "verify"]
+    for title, argv in (
+        ("invoke verify : docker run in a loop, 6 targets x 8 platforms", [*ours, "--force"]),
+        ("invoke verify, nothing changed : the same loop", ours),
+    ):
+        timed(argv, folder)
+        compare(
+            title,
+            lambda argv=argv: timed(argv, folder),  # type: ignore[misc]
+            lambda: timed(["sh", "-c", loop], folder),
+            max(3, rounds // 2),
+        )
+    timed([*INVOKE, "clean"], folder)
+
+
 def main() -> None:
     """Run all comparisons."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="pairs of each short comparison")
     parser.add_argument("--skip-cold", action="store_true", help="leave out the minutes-long one")
     parser.add_argument("--only-scale", action="store_true", help="only the 1,000s of targets")
+    parser.add_argument("--only-verify", action="store_true", help="only what verify costs")
     options = parser.parse_args()
+    if options.only_verify:
+        with tempfile.TemporaryDirectory() as temporary:
+            verify(Path(temporary), options.rounds)
+        return
     with tempfile.TemporaryDirectory() as temporary:
         print(f"{os.cpu_count()} cores; median of A, median of B, median ratio A/B (pairs)")
         scale(Path(temporary), options.rounds)
@@ -144,6 +205,8 @@ def main() -> None:
         empty.mkdir()
         (empty / "tasks.py").write_text("")
         run(folder, empty, options.rounds, cold=not options.skip_cold)
+    with tempfile.TemporaryDirectory() as temporary:
+        verify(Path(temporary), options.rounds)
 
 
 def run(folder: Path, empty: Path, rounds: int, *, cold: bool) -> None:
