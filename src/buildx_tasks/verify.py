@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from invoke import Context
 
     from buildx_tasks.images import Image
-    from buildx_tasks.plan import TargetPlan
+    from buildx_tasks.plan import Plan, TargetPlan
     from buildx_tasks.platforms import Platform
 
 RUNNING = frozenset({"run", "service"})  # the kinds that need a native or emulated platform
@@ -149,6 +150,7 @@ def _content(path: Path) -> str:
 def verify(
     c: Context,
     client: docker.DockerClient,
+    plan: Plan,
     root: Path,
     listed: Sequence[Unit],
     known: Mapping[tuple[str, str], str],
@@ -176,7 +178,7 @@ def verify(
         # Emulated cells take longest: started first, they do not end last.
         open_units.sort(key=lambda unit: _is_quick(unit, native))
         session = containers.Session(client, root, keep=options.keep)
-        work = _Work(c, session, root, options, watcher)
+        work = _Work(c, session, plan, root, options, watcher)
         results.update(work.carry_out(open_units))
     versions = {"Docker Engine": client.version()["Version"], "buildx-tasks": __version__}
     return Report(
@@ -223,12 +225,14 @@ class _Work:
         self,
         c: Context,
         session: containers.Session,
+        plan: Plan,
         root: Path,
         options: Options,
         watcher: Watcher,
     ) -> None:
         self._context = c
         self._session = session
+        self._plan = plan
         self._root = root
         self._options = options
         self._watcher = watcher
@@ -325,7 +329,7 @@ class _Work:
         results.update(self._walk(subject, [check for check in wanted if check.kind in _WALKING]))
         for check in wanted:
             if check.kind not in _WALKING and check.kind != "reproducible":
-                results[check.name] = self._timed(check, lambda of=check: _check(subject, of))
+                results[check.name] = self._timed(check, partial(_check, subject, check))
         return [results[check.name] for check in unit.checks if check.name in results]
 
     def _walk(self, subject: Subject, walking: Sequence[Check]) -> dict[str, CheckResult]:
@@ -359,7 +363,13 @@ class _Work:
         began = time.monotonic()
         found = self._insist(
             lambda: reproducible.check_target(
-                self._context, self._session, self._root, target, image, tuple(wanted)
+                self._context,
+                self._root,
+                self._plan,
+                target,
+                image,
+                tuple(wanted),
+                self._session,
             )
         )
         seconds = time.monotonic() - began
@@ -415,7 +425,7 @@ def _check(subject: Subject, check: Check) -> Found:
 def _with_rebuilt(
     unit: Unit, result: CellResult, found: Mapping[Platform, CheckResult]
 ) -> CellResult:
-    if unit.platform not in found:
+    if unit.platform is None or unit.platform not in found:
         return result
     by_name = {check.name: check for check in (*result.checks, found[unit.platform])}
     ordered = tuple(by_name[check.name] for check in unit.checks)

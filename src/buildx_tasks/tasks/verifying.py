@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from invoke import task
 
@@ -46,9 +46,10 @@ def verify(
     html: str = "",
 ) -> None:
     """Check every cell against [target.NAME.verify], in parallel, on the digests that were built."""
-    from buildx_tasks import commands, engine, ledger, reach, reports, staging, watching
+    from buildx_tasks import commands, engine, ledger, reach, staging, watching
     from buildx_tasks import verify as verifying
     from buildx_tasks.errors import UsageError, VerifyError
+    from buildx_tasks.reports import writing
 
     if jobs < 0:
         raise UsageError(f"--jobs: {jobs} is no number of cells; write 1 or more")
@@ -77,31 +78,36 @@ def verify(
     options = verifying.Options(jobs=jobs, keep=keep, fail_fast=fail_fast)
     with watching.watcher(len(units)) as watcher:
         report = verifying.verify(
-            c, client, project.root, units, known, options=options, watcher=watcher
+            c, client, plan, project.root, units, known, options=options, watcher=watcher
         )
     watching.print_report(report)
     hashes = {unit.id: unit.hash for unit in units}
     ledger.record_verified(project.root, report, hashes)
-    reports.write(report, {"junit": junit, "json": json, "html": html})
-    reports.tell_github(report, project.file)
-    failed = [result.id for result in report.failed]
-    if failed:
-        raise VerifyError(f"{len(failed)} of {len(units)} cells failed: {', '.join(failed)}")
+    faults = writing.write(report, {"junit": junit, "json": json, "html": html})
+    faults += writing.tell_github(report, project.file)
+    if report.failed:
+        ids = ", ".join(result.id for result in report.failed)
+        faults.insert(0, f"{len(report.failed)} of {len(units)} cells failed: {ids}")
+    if faults:
+        raise VerifyError("\nerror: ".join(faults))
 
 
 def _typed(plan: Plan, project: Project) -> list[str]:
     """Return the commands that a person can type to run the cells one by one."""
     from buildx_tasks import checks, images
-    from buildx_tasks.checks import run
+    from buildx_tasks.checks import run, service
 
+    rooms: dict[str, Any] = {"run": run, "service": service}
     lines = []
     for planned in plan.images:
         reference = images.reference_of(planned)
-        for cell in planned.cells if planned.spec.verify else ():
-            for check in checks.of_cell(planned.spec.verify, cell, reference):
-                if check.kind == "run" and not check.skip:
-                    command = run.command(reference, cell, check.spec, project.root)
-                    lines.append(shlex.join(command))
+        expected = planned.spec.verify
+        for cell in planned.cells:
+            for check in checks.of_cell(expected, cell, reference) if expected else ():
+                if check.kind in rooms and not check.skip:
+                    command = rooms[check.kind].command
+                    argv = command(reference, cell.platform, project.root, check.spec)
+                    lines.append(shlex.join(argv))
                 else:
                     lines.append(f"# {cell} {check.name}: {check.skip or check.kind}")
     return lines

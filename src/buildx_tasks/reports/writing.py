@@ -1,0 +1,64 @@
+"""Where reports go: files that a person named, and what GitHub reads of a job."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from buildx_tasks.commands import write_file
+from buildx_tasks.positions import Positions
+from buildx_tasks.sources import PYPROJECT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from buildx_tasks.results import Report
+
+
+def write(report: Report, wanted: Mapping[str, str]) -> list[str]:
+    """Write the reports that have a path; each whole or not at all. Return what could not be written.
+
+    ``wanted`` maps kinds to paths, ``""`` for none.
+    """
+    from buildx_tasks.reports import jsonreport, junit, page
+
+    texts = {"junit": junit.text, "json": jsonreport.text, "html": page.text}
+    faults = []
+    for kind, path in wanted.items():
+        if not path:
+            continue
+        try:
+            write_file(Path(path), texts[kind](report))
+        except OSError as error:
+            faults.append(
+                f"{path} cannot be written: {error.strerror}; make room or name another file, "
+                "and verify again"
+            )
+    return faults
+
+
+def tell_github(report: Report, file: Path) -> list[str]:
+    """Add to the job's summary and print annotations, where GitHub Actions runs this.
+
+    Return what could not be written.
+    Source: https://docs.github.com/actions/reference/workflow-commands-for-github-actions
+    """
+    from buildx_tasks.reports import github
+
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        positions = Positions(file.read_text("utf-8"))
+        prefix = ("tool", "buildx-tasks") if file.name == PYPROJECT else ()
+        shown = os.path.relpath(file, os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
+        for command in github.annotations(
+            report, shown, lambda target: positions.key((*prefix, "target", target, "verify")).line
+        ):
+            print(command, flush=True)
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        try:
+            with Path(summary).open("a", encoding="utf-8") as stream:
+                stream.write(github.summary(report))
+        except OSError as error:
+            return [f"{summary} cannot be written: {error.strerror}; make room, and verify again"]
+    return []
