@@ -1,23 +1,32 @@
-"""What is inside an image: index, platform manifests; in the engine's store and in a registry."""
+"""What is inside an image: index, manifests, config; in the engine's store and in a registry."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+import re
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 from urllib.parse import quote
 
+from buildx_tasks import blobs
 from buildx_tasks.commands import query
 from buildx_tasks.errors import EngineError, UsageError
 from buildx_tasks.platforms import Platform, parse
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import docker
     from invoke import Context
 
     from buildx_tasks.plan import TargetPlan
 
 _ATTESTATION = "vnd.docker.reference.type"  # annotation of manifests that describe another one
+_ATTESTED = "vnd.docker.reference.digest"  # the digest of that one
+_PREDICATE = "in-toto.io/predicate-type"  # annotation of the layers of such a manifest
+_BEHIND_REPOSITORY = re.compile("(:[^:/@]+)?(@.*)?$")  # tag and digest
 
 
 class Image(NamedTuple):
@@ -26,7 +35,8 @@ class Image(NamedTuple):
     ``digest`` is the index's (the manifest's where there is no index), ``manifests`` maps each
     platform to the digest of its manifest; attestations are left out. ``config`` is the digest of
     the image's config where a registry holds a bare manifest, without index. ``repository`` is set
-    where each platform was pulled by its own digest.
+    where each platform was pulled by its own digest. ``annotations`` are those of each platform's
+    descriptor in the index.
     """
 
     reference: str
@@ -34,12 +44,49 @@ class Image(NamedTuple):
     manifests: dict[Platform, str]
     config: str = ""
     repository: str = ""
+    annotations: Mapping[Platform, Mapping[str, str]] = MappingProxyType({})
 
     def runnable(self, platform: Platform) -> str:
         """Return what the engine runs the platform from: an exact reference."""
         if self.repository:
             return f"{self.repository}@{self.manifests[platform]}"
         return self.digest
+
+
+class Layer(NamedTuple):
+    """One layer: ``size`` is its compressed bytes, ``made_by`` the instruction, ``""`` if not known."""
+
+    digest: str
+    size: int
+    made_by: str = ""
+
+
+class Content(NamedTuple):
+    """What one platform's image says of itself.
+
+    ``config`` is the OCI image config's own ``config`` (``Entrypoint``, ``Env``, …), ``annotations``
+    are the manifest's and its descriptor's together. ``layers`` is None in the classic store, which
+    compresses them only when they are pushed.
+
+    Source: https://github.com/opencontainers/image-spec/blob/main/config.md
+    """
+
+    config: dict[str, Any]
+    annotations: dict[str, str]
+    layers: tuple[Layer, ...] | None
+
+
+class Entry(NamedTuple):
+    """One platform in an image's index.
+
+    ``available`` says whether the store has its content, ``predicates`` are the predicate types of
+    what is attested of it, as in ``https://spdx.dev/Document``.
+    """
+
+    platform: Platform
+    digest: str
+    available: bool
+    predicates: tuple[str, ...] = ()
 
 
 def reference_of(target: TargetPlan) -> str:
@@ -64,6 +111,25 @@ def reference_of(target: TargetPlan) -> str:
 def stored(client: docker.DockerClient, reference: str) -> Image | None:
     """Return the image that the engine's store holds under ``reference``; None where there is none.
 
+    Raises:
+        EngineError: the engine does not say.
+
+    """
+    image = _inspected(client, reference)
+    if image is None:
+        return None
+    entries = [entry for entry in _platform_entries(image) if entry["Available"]]
+    if entries:
+        descriptors = {_platform(e["ImageData"]["Platform"]): e["Descriptor"] for e in entries}
+        manifests = {platform: one["digest"] for platform, one in descriptors.items()}
+        return Image(reference, image["Id"], manifests, annotations=_annotations(descriptors))
+    # The classic store: one platform, and no index.
+    return Image(reference, image["Id"], {_classic_platform(image): image["Id"]})
+
+
+def _inspected(client: docker.DockerClient, reference: str) -> dict[str, Any] | None:
+    """Return what the engine says of an image, its manifests too; None where there is none.
+
     Source: https://docs.docker.com/reference/api/engine/version/v1.48/#tag/Image/operation/ImageInspect
     """
     api = client.api
@@ -75,15 +141,20 @@ def stored(client: docker.DockerClient, reference: str) -> Image | None:
         return None
     if response.status_code != 200:
         raise EngineError(f"the engine cannot inspect {reference}: {response.text.strip()}")
-    image = response.json()
-    manifests = {
-        _platform(entry["ImageData"]["Platform"]): entry["Descriptor"]["digest"]
-        for entry in image.get("Manifests") or []
-        if entry["Kind"] == "image" and entry["Available"]
-    }
-    if not manifests:  # the classic store: one platform, and no index
-        manifests = {_platform({key.lower(): value for key, value in image.items()}): image["Id"]}
-    return Image(reference, image["Id"], manifests)
+    image: dict[str, Any] = response.json()
+    return image
+
+
+def _platform_entries(image: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [entry for entry in image.get("Manifests") or [] if entry["Kind"] == "image"]
+
+
+def _classic_platform(image: Mapping[str, Any]) -> Platform:
+    return _platform({key.lower(): value for key, value in image.items()})
+
+
+def _annotations(descriptors: Mapping[Platform, dict[str, Any]]) -> dict[Platform, dict[str, str]]:
+    return {platform: one.get("annotations") or {} for platform, one in descriptors.items()}
 
 
 def require(client: docker.DockerClient, target: TargetPlan) -> Image:
@@ -107,18 +178,152 @@ def published(c: Context, reference: str) -> Image:
         EngineError: the registry does not answer, or has no such image.
 
     """
-    result = query(c, ["docker", "buildx", "imagetools", "inspect", "--raw", reference])
-    if not result.ok:
-        raise EngineError(f"{reference} cannot be read from its registry: {result.stderr.strip()}")
-    manifest = json.loads(result.stdout)
-    manifests = {
-        _platform(entry["platform"]): entry["digest"]
+    text = _raw(c, reference)
+    manifest = json.loads(text)
+    descriptors = {
+        _platform(entry["platform"]): entry
         for entry in manifest.get("manifests", [])
         if _ATTESTATION not in entry.get("annotations", {})
     }
-    # Computed, not believed: the digest of the very bytes that the registry serves.
-    digest = f"sha256:{hashlib.sha256(result.stdout.encode()).hexdigest()}"
-    return Image(reference, digest, manifests, manifest.get("config", {}).get("digest", ""))
+    return Image(
+        reference,
+        # Computed, not believed: the digest of the very bytes that the registry serves.
+        f"sha256:{hashlib.sha256(text.encode()).hexdigest()}",
+        {platform: entry["digest"] for platform, entry in descriptors.items()},
+        manifest.get("config", {}).get("digest", ""),
+        annotations=_annotations(descriptors),
+    )
+
+
+def _raw(c: Context, reference: str) -> str:
+    result = query(c, ["docker", "buildx", "imagetools", "inspect", "--raw", reference])
+    if not result.ok:
+        raise EngineError(f"{reference} cannot be read from its registry: {result.stderr.strip()}")
+    return result.stdout
+
+
+Reader = Callable[[str], "str | bytes"]  # gives the manifest of a digest
+
+
+def in_store(client: docker.DockerClient) -> Reader:
+    """Return what reads manifests of the engine's containerd store."""
+    return partial(blobs.read, client)
+
+
+def in_registry(c: Context, reference: str) -> Reader:
+    """Return what reads manifests of the repository that ``reference`` is in."""
+    repository = _BEHIND_REPOSITORY.sub("", reference)
+    return lambda digest: _raw(c, f"{repository}@{digest}")
+
+
+def compressed(image: Image, read: Reader) -> dict[Platform, int]:
+    """Return the compressed bytes of each platform's layers, as its manifest says.
+
+    Raises:
+        EngineError: a manifest cannot be read.
+
+    """
+    return {
+        platform: sum(layer["size"] for layer in json.loads(read(digest))["layers"])
+        for platform, digest in image.manifests.items()
+    }
+
+
+def content(client: docker.DockerClient, image: Image, platform: Platform) -> Content:
+    """Return what one platform's image in the engine's store says of itself.
+
+    Raises:
+        EngineError: the store lacks it.
+
+    """
+    digest = image.manifests[platform]
+    facts = _present(client, image, platform)
+    if not facts.get("Manifests"):
+        return Content(facts.get("Config") or {}, {}, None)
+    manifest = json.loads(blobs.read(client, digest))
+    config = json.loads(blobs.read(client, manifest["config"]["digest"]))
+    made_by = [
+        step.get("created_by", "")
+        for step in config.get("history") or []
+        if not step.get("empty_layer")
+    ]
+    layers = manifest["layers"]
+    if len(made_by) != len(layers):  # history may be left out
+        made_by = [""] * len(layers)
+    annotations = {**(manifest.get("annotations") or {}), **image.annotations.get(platform, {})}
+    found = (Layer(one["digest"], one["size"], how) for one, how in zip(layers, made_by))
+    return Content(config.get("config") or {}, annotations, tuple(found))
+
+
+def unpacked(client: docker.DockerClient, image: Image, platform: Platform) -> int:
+    """Return the bytes that the platform's files take in the engine's store; 0 if not unpacked yet.
+
+    The containerd store counts whole blocks of the disc, the classic one the files' own bytes.
+
+    Raises:
+        EngineError: the store lacks it.
+
+    """
+    facts = _present(client, image, platform)
+    for entry in _platform_entries(facts):
+        if entry["Descriptor"]["digest"] == image.manifests[platform]:
+            return int(entry["ImageData"]["Size"]["Unpacked"])
+    return 0 if facts.get("Manifests") else int(facts["Size"])
+
+
+def _present(client: docker.DockerClient, image: Image, platform: Platform) -> dict[str, Any]:
+    facts = _inspected(client, image.runnable(platform))
+    if facts is None:
+        raise EngineError(f"{image.runnable(platform)} is gone from the engine; build it again")
+    return facts
+
+
+def entries(c: Context, client: docker.DockerClient, image: Image) -> tuple[Entry, ...]:
+    """Return the platforms in the image's index, in its order, with what is attested of each.
+
+    What waits in a registry is read there, and available: a registry takes no manifest before what
+    it names.
+
+    Raises:
+        EngineError: it is gone, or cannot be read.
+
+    """
+    if image.repository:
+        read = in_registry(c, image.reference)
+        listed = [(one, True) for one in json.loads(read(image.digest))["manifests"]]
+    else:
+        read = in_store(client)
+        facts = _inspected(client, image.digest)
+        if facts is None:
+            raise EngineError(f"{image.digest} is gone from the engine; build it again")
+        listed = [(_descriptor(one), one["Available"]) for one in facts.get("Manifests") or []]
+        if not listed:
+            return (Entry(_classic_platform(facts), facts["Id"], available=True),)
+    found = []
+    predicates: dict[str, list[str]] = {}
+    for descriptor, available in listed:
+        mark = descriptor.get("annotations") or {}
+        if _ATTESTATION not in mark:
+            platform = _platform(descriptor.get("platform") or {})
+            found.append(Entry(platform, descriptor["digest"], available))
+        elif available:
+            attested = predicates.setdefault(mark[_ATTESTED], [])
+            attested += _predicates(json.loads(read(descriptor["digest"])))
+    return tuple(one._replace(predicates=tuple(predicates.get(one.digest, ()))) for one in found)
+
+
+def _descriptor(entry: Mapping[str, Any]) -> dict[str, Any]:
+    # Where there is no index, the platform is known from the config only.
+    return {"platform": (entry.get("ImageData") or {}).get("Platform"), **entry["Descriptor"]}
+
+
+def _predicates(manifest: Mapping[str, Any]) -> list[str]:
+    """Return the predicate types of an attestation manifest.
+
+    Source: https://github.com/moby/buildkit/blob/master/docs/attestations/attestation-storage.md
+    """
+    marks = [layer.get("annotations") or {} for layer in manifest["layers"]]
+    return [mark[_PREDICATE] for mark in marks if _PREDICATE in mark]
 
 
 def _platform(data: dict[str, Any]) -> Platform:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from buildx_tasks import engine, images, ledger, staging
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from buildx_tasks.images import Image
     from buildx_tasks.plan import TargetPlan
+    from buildx_tasks.platforms import Platform
 
 
 class Pushed(NamedTuple):
@@ -50,6 +52,7 @@ def push(
         if waiting[target.name]:
             local[tag] = _whole(target, images.published(c, waiting[target.name]))
     pushed: list[Pushed] = []
+    sizes: dict[str, dict[Platform, int]] = {}  # by digest
     for target, tag in tags:
         # A terminal shows docker's progress; a log gets what the registry answered, and no more.
         watched = sys.stdout.isatty() and sys.stdin.isatty()
@@ -62,7 +65,11 @@ def push(
                 f"pushed before it: {', '.join(item.tag for item in pushed) or 'nothing'}"
             )
         pushed.append(_read_back(c, target, tag, local[tag]))
-        ledger.record(root, "pushed", [_entry(pushed[-1])])
+        digest = pushed[-1].image.digest
+        if digest not in sizes:
+            stored = digest == local[tag].digest and not waiting[target.name]
+            sizes[digest] = _sizes(c, pushed[-1], stored=stored)
+        ledger.record(root, "pushed", [_entry(pushed[-1], sizes[digest])])
         done(pushed[-1])
     return pushed
 
@@ -120,5 +127,24 @@ def _read_back(c: Context, target: TargetPlan, tag: str, local: Image) -> Pushed
     return Pushed(target.name, tag, remote)
 
 
-def _entry(item: Pushed) -> dict[str, object]:
-    return {"target": item.target, "tag": item.tag, "digest": item.image.digest}
+def _sizes(c: Context, item: Pushed, *, stored: bool) -> dict[Platform, int]:
+    """Return what later images are compared with (see checks.size)."""
+    from requests.exceptions import RequestException
+
+    if stored:
+        # A registry is asked by one command for each platform; this takes milliseconds.
+        with suppress(EngineError, RequestException):
+            return images.compressed(item.image, images.in_store(engine.connect()))
+    try:
+        return images.compressed(item.image, images.in_registry(c, item.tag))
+    except EngineError as error:
+        raise PushError(f"{item.tag} was pushed, but {error}") from None
+
+
+def _entry(item: Pushed, sizes: dict[Platform, int]) -> dict[str, object]:
+    return {
+        "target": item.target,
+        "tag": item.tag,
+        "digest": item.image.digest,
+        "sizes": {str(platform): size for platform, size in sizes.items()},
+    }

@@ -194,7 +194,7 @@ def _settled(
 ) -> Iterator[tuple[Unit, str]]:
     """Give what needs no work, with when it was verified (``""``: there is nothing to check)."""
     for unit in listed:
-        if not unit.checks:
+        if not unit.checks and unit.digest:
             yield unit, ""
         elif unit.digest and (unit.digest, unit.hash) in known:
             yield unit, known[unit.digest, unit.hash]

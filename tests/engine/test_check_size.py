@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import gc
+import random
+import re
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from buildx_tasks import engine, expectations, images, ledger, loading, sizes
+from buildx_tasks.checks import Found, Subject, size
+from buildx_tasks.containers import Session
+from buildx_tasks.plan import make_plan
+from buildx_tasks.platforms import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conftest import Project
+
+# invoke leaves the pipes of its commands to the garbage collector, which comes when it likes.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def pipes_are_collected() -> Iterator[None]:
+    yield
+    gc.collect()
+
+
+def test_each_limit_passes_and_fails_for_its_own_reason(
+    project: Project, name: str, registry: str
+) -> None:
+    _write(project, name, registry, 300_000)
+    project.ok("build", "--progress", "quiet")
+    with closing(engine.connect()) as client, closing(Session(client, project.folder)) as session:
+
+        def found(platform: str, **expected: Any) -> Found:
+            return _check(client, session, project, platform, expected)
+
+        # Built and never run: arm64 is not unpacked yet, and need not be for the rest.
+        assert "unpacked" not in found("linux/arm64", compressed="350kB").facts[0]
+        for platform in ("linux/amd64", "linux/arm64"):
+            passing = found(platform, compressed="350kB", unpacked="400kB", growth=0)
+            assert passing.problems == ()
+            assert re.fullmatch(r"30.\.. kB compressed, 3..\.. kB unpacked", passing.facts[0])
+            assert passing.facts[1:] == ("nothing pushed yet: growth is not known",)
+            (problem,) = found(platform, compressed="200kB", unpacked="400kB").problems
+            assert re.fullmatch(
+                r"compressed: 30.\.. kB, at most 200\.0 kB allowed; biggest layers: "
+                r"30.\.. kB COPY data /data, \d+ B COPY (amd|arm)64 /note",
+                problem,
+            )
+            (problem,) = found(platform, compressed="350kB", unpacked="1kB").problems
+            assert re.match(r"unpacked: 3..\.. kB, at most 1\.0 kB allowed; biggest lay", problem)
+
+        project.ok("push")
+        old = ledger.read(project.folder)[-1]["sizes"]["linux/arm64"]
+        _write(project, name, registry, 360_000)
+        project.ok("build", "--progress", "quiet")
+        for source in ("ledger", "registry"):
+            if source == "registry":  # a fresh checkout
+                (project.folder / ".buildx" / "ledger.json").unlink()
+            enough = found("linux/arm64", growth=21)
+            assert enough.problems == ()
+            assert re.fullmatch(r"36.* kB compressed, \+(19|20)\.. % since .*", enough.facts[0])
+            (problem,) = found("linux/arm64", growth=10).problems
+            assert re.match(
+                rf"growth: \+(19|20)\.. % since the last push \({sizes.text(old)}, now 36.\.. kB "
+                r"compressed\), at most 10 % allowed; biggest layers: 36",
+                problem,
+            )
+        # What was pushed last counts, not what was pushed first.
+        project.ok("push")
+        assert "+0.0 % since the last push" in found("linux/arm64", growth=0).facts[0]
+
+
+def _write(project: Project, name: str, registry: str, size: int) -> None:
+    # Bytes that no layer compresses; the same in every run.
+    (project.folder / "data").write_bytes(random.Random(0).randbytes(size))  # noqa: S311
+    for architecture in ("amd64", "arm64"):
+        project.write(architecture, architecture)
+    text = "FROM scratch\nARG TARGETARCH\nCOPY data /data\nCOPY $TARGETARCH /note\n"
+    project.write(text, "Dockerfile")
+    project.write(
+        f"""
+[target.app]
+platforms = ["linux/amd64", "linux/arm64"]
+tags = ["{registry}/{name}:v1", "{registry}/{name}:latest"]
+"""
+    )
+
+
+def _check(
+    client: Any, session: Session, project: Project, platform: str, expected: dict[str, Any]
+) -> Found:
+    (target,) = make_plan(loading.load(project.folder / "buildx.toml")).targets
+    image = images.require(client, target)
+    subject = Subject(session, project.folder, target, image, parse(platform))
+    return size.check(subject, msgspec.convert(expected, expectations.Size))

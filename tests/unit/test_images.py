@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from buildx_tasks.images import _BEHIND_REPOSITORY, Image, compressed
+from buildx_tasks.platforms import parse
+
+
+def test_compressed_sizes_are_the_layers_of_each_manifest() -> None:
+    manifests = {
+        "sha256:a": {"config": {"size": 99}, "layers": [{"size": 10}, {"size": 5}]},
+        "sha256:b": {"config": {"size": 99}, "layers": []},
+    }
+    image = Image("x", "sha256:i", {parse("amd64"): "sha256:a", parse("arm64"): "sha256:b"})
+    sizes = compressed(image, lambda digest: json.dumps(manifests[digest]))
+    assert sizes == {parse("amd64"): 15, parse("arm64"): 0}
+
+
+@pytest.mark.parametrize("behind", ["", ":v1", "@sha256:0", ":v1@sha256:0"])
+@pytest.mark.parametrize("repository", ["hello", "localhost:5000/a/hello", "[::1]:5000/hello"])
+def test_the_repository_is_what_is_before_tag_and_digest(repository: str, behind: str) -> None:
+    assert _BEHIND_REPOSITORY.sub("", repository + behind) == repository
