@@ -52,14 +52,16 @@ def types(session: nox.Session) -> None:
 @nox.session(python=found_pythons())
 def unit(session: nox.Session) -> None:
     """Test without engine, on every supported Python found."""
-    session.install("-e", ".", "pytest>=8", "pytest-xdist", "hypothesis", "jsonschema", "taplo")
+    session.install(
+        "-e", ".", "pytest>=8", "pytest-xdist", "hypothesis", "jsonschema", "taplo", "xmlschema"
+    )
     session.run("pytest", "--numprocesses", "auto", "tests/unit", *session.posargs)
 
 
 @nox.session
 def engine(session: nox.Session) -> None:
     """Test with the real engine, builders, registry and emulators."""
-    session.install("-e", ".", "pytest>=8", "hypothesis", "trustme")
+    session.install("-e", ".", "pytest>=8", "hypothesis", "trustme", "playwright>=1.40")
     session.run("pytest", "tests/engine", *session.posargs)
 
 

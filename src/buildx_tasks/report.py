@@ -1,22 +1,22 @@
-"""What people and CI servers read: terminal tables and JUnit XML."""
+"""Terminal tables; what else a verification is handed on as has its rooms in ``reports``."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree as ET
-
-from buildx_tasks.commands import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
-
-    from buildx_tasks.verify import CellResult
 
 _WIDTH = 1000
 
 # Styles by the first word of a cell, for terminals only.
-_STYLES = {"ok": "green", "FAIL": "bold red", "unchecked": "yellow"}
+_STYLES = {
+    "ok": "green",
+    "FAIL": "bold red",
+    "xfail": "yellow",
+    "skip": "yellow",
+    "unchecked": "yellow",
+}
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -35,48 +35,3 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     with console.capture() as capture:
         console.print(table)
     print("\n".join(line.rstrip() for line in capture.get().splitlines()), flush=True)
-
-
-def write_junit(path: Path, results: Sequence[CellResult]) -> None:
-    """Write JUnit XML, one test case a cell, in the form that Jenkins and GitLab read.
-
-    Source: https://github.com/testmoapp/junitxml
-    """
-    suite = ET.Element(
-        "testsuite",
-        name="buildx-tasks verify",
-        tests=str(len(results)),
-        failures=str(sum(result.status == "FAIL" for result in results)),
-        errors="0",
-        skipped=str(sum(result.status == "unchecked" for result in results)),
-        time=f"{sum(result.seconds for result in results):.3f}",
-    )
-    for result in results:
-        case = ET.SubElement(
-            suite,
-            "testcase",
-            classname=result.cell.target,
-            name=str(result.cell),
-            time=f"{result.seconds:.3f}",
-        )
-        if result.status == "FAIL":
-            failure = ET.SubElement(case, "failure", message=_xml_safe(result.problems[0]))
-            failure.text = _xml_safe("\n".join(result.problems))
-        elif result.status == "unchecked":
-            ET.SubElement(case, "skipped", message="no [verify] table declares what to expect")
-        if result.stdout:
-            ET.SubElement(case, "system-out").text = _xml_safe(result.stdout)
-        if result.stderr:
-            ET.SubElement(case, "system-err").text = _xml_safe(result.stderr)
-    root = ET.Element("testsuites")
-    root.append(suite)
-    ET.indent(root)
-    write_file(path, ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n")
-
-
-def _xml_safe(text: str) -> str:
-    """Replace characters that XML 1.0 cannot hold."""
-    return "".join(
-        char if char in "\t\n\r" or " " <= char < "\ud800" or "\ue000" <= char != "\ufffe" else "�"
-        for char in text
-    )
