@@ -79,10 +79,58 @@ args = { A = "arm" }
 labels = { l = "arm" }
 
 [target.a.verify]
-args = ["x"]
-stdout = "{platform}"
-exit-code = 1
-timeout = 1.5
+run = { args = ["x"], stdout = "{platform}", exit-code = 1, timeout = 1.5 }
+binaries = { paths = ["/bin/*"], allow = ["/lib/firmware/**"], static = true, float-abi = "hard" }
+size = { compressed = "20MB", unpacked = 50000000, growth = 2.5 }
+index = { sbom = false, provenance = true }
+reproducible = true
+only = ["linux/amd64", "arm64"]
+skip = { "linux/arm64" = "no board" }
+
+[target.a.verify.config]
+entrypoint = ["/a"]
+cmd = []
+user = "1:1"
+nonroot = true
+env = { A = "b" }
+ports = [8080, "53/udp"]
+labels = { "a.b" = "c" }
+annotations = { d = "e" }
+working-dir = "/"
+healthcheck = ["CMD", "/a"]
+stop-signal = "SIGINT"
+
+[target.a.verify.files]
+"/a" = { type = "file", mode = "0755", owner = "0:0", size = "1MB", sha256 = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" }
+"/b*" = { exists = false }
+"/c" = { link = "a", contains = ["x"], matches = "y+" }
+
+[[target.a.verify.check]]
+name = "serves"
+xfail = { "linux/amd64" = "issue 1" }
+
+[target.a.verify.check.service]
+port = 8080
+http = { path = "/health", status = 200, body = { json = { up = true }, json-at = { "/n/0" = 1 } } }
+ready-within = 5
+stop-signal = "SIGINT"
+stop-within = 2
+exit-code = 3
+network = "default"
+
+[[target.a.verify.check]]
+name = "reads"
+
+[target.a.verify.check.run]
+entrypoint = ["sh"]
+env = { A = "{tag}" }
+stdin = "x"
+user = "1:1"
+workdir = "/tmp"
+memory = "64MiB"
+cpus = 0.5
+mounts = [{ source = "conf", target = "/conf", readonly = false }]
+stderr = { equals = "", contains = ["a"], matches = "a" }
 
 [target.m]
 matrix = { v = ["1", "2"], i = [{ n = "x", w = 1 }, { n = "y", w = 2 }], exclude = [{ v = "1" }] }

@@ -18,13 +18,14 @@ def test_ci_runs_the_two_commands_of_the_readme() -> None:
     assert len(ran) == 2
 
 
-@pytest.mark.parametrize("page", ["builders", "lint"])
+@pytest.mark.parametrize("page", ["builders", "lint", "verify"])
 def test_the_files_that_the_docs_show_are_good(tmp_path: Path, page: str) -> None:
     blocks = (ROOT / "docs" / f"{page}.md").read_text().split("```toml\n")[1:]
     assert blocks
     for block in blocks:
         path = tmp_path / "buildx.toml"
-        path.write_text(block.split("```")[0] + "[target.app]\n")
+        text = block.split("```")[0]
+        path.write_text(text if "[target.app]" in text else f"{text}[target.app]\n")
         loading.load(path, environment={})
 
 
