@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import re
 import sys
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks import builder as builders
@@ -14,6 +14,7 @@ from buildx_tasks import engine, ledger, reach, staging
 from buildx_tasks.commands import is_dry, json_text, locked, print_files, query, run, write_file
 from buildx_tasks.errors import BuildError, ConfigError, EngineError
 from buildx_tasks.expansion import LINK
+from buildx_tasks.git import source_date_epoch
 from buildx_tasks.plan import batches, build_definition
 
 if TYPE_CHECKING:
@@ -151,7 +152,10 @@ def _run_bake(
     c: Context, plan: Plan, root: Path, builder: Builder | None, options: list[str]
 ) -> list[Built]:
     staged = {t.name: staging.tag_of(t) for t in plan.targets if staging.needed(builder, t)}
-    definition = build_definition(plan, staged)
+    archives = _archives(c, plan, staged)
+    reproducible = any(target.is_reproducible for target in plan.targets)
+    epoch = source_date_epoch(root) if reproducible else ""
+    definition = build_definition(plan, staged, archives, epoch)
     text = json_text(definition)
     metadata = root / METADATA_FILE
     if is_dry(c):
@@ -163,7 +167,10 @@ def _run_bake(
         options = [*options, "--allow", permission]
     files = ["--file", BAKE_FILE, "--metadata-file", METADATA_FILE]
     argv = [*builders.command(builder, "bake"), *files, *options]
-    result = run(c, argv, folder=root, tty=options[1] in ("auto", "tty"))
+    with nullcontext() if is_dry(c) else no_archive_left(root / ledger.FOLDER):
+        result = run(c, argv, folder=root, tty=options[1] in ("auto", "tty"))
+        if result.ok:
+            _load(c, root, archives)
     if is_dry(c):
         return []
     if not result.ok:
@@ -179,6 +186,49 @@ def _run_bake(
     built = _read_results(c, plan, builder, staged, facts)
     ledger.record(root, "built", [_entry(plan, item) for item in built])
     return built
+
+
+def _archives(c: Context, plan: Plan, staged: dict[str, str]) -> dict[str, str]:
+    """Return the files through which reproducible images go into the store.
+
+    What exports into the store cannot rewrite the times of files: ``exporter option
+    "rewrite-timestamp" conflicts with "unpack"`` (https://github.com/moby/buildkit/issues/4230).
+    """
+    found = {
+        target.name: f"{ledger.FOLDER}/{target.name}.tar"
+        for target in plan.targets
+        if target.is_reproducible and target.is_image and not target.spec.output
+        if target.name not in staged
+    }
+    if not found or is_dry(c):
+        return found
+    # The classic store keeps no manifests, which are what must be the same.
+    return found if engine.has_containerd_store(engine.connect().info()) else {}
+
+
+@contextmanager
+def no_archive_left(folder: Path) -> Iterator[None]:
+    """Remove a folder's archives afterwards; before it too: whoever was killed left some."""
+    try:
+        _remove_archives(folder)
+        yield
+    finally:
+        _remove_archives(folder)
+
+
+def _remove_archives(folder: Path) -> None:
+    for path in folder.glob("*.tar"):
+        path.unlink(missing_ok=True)
+
+
+def _load(c: Context, root: Path, archives: dict[str, str]) -> None:
+    for name, archive in archives.items():
+        argv = ["docker", "load", "--quiet", "--input", archive]
+        result = run(c, argv, folder=root, hide=True)
+        if not result.ok:
+            raise EngineError(
+                f"the engine does not take the image of {name}: {result.stderr.strip()}"
+            )
 
 
 def permissions(targets: dict[str, Attributes], root: Path) -> list[str]:

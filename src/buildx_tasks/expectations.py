@@ -162,7 +162,10 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 
 
 class File(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """One path of ``files``, or a glob."""
+    """One path of ``files``, or a glob.
+
+    ``type`` and ``link`` are about the path itself, the others about where it leads.
+    """
 
     exists: Annotated[bool, Meta(description="false: nothing is there")] = True
     type: Annotated[
@@ -184,7 +187,8 @@ class File(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     ] = None
     contains: Annotated[Texts, Meta(description="Texts that are in it")] = []
     matches: Annotated[
-        Optional[Text], Meta(description="Python regular expression found somewhere in it")
+        Optional[Text],
+        Meta(description="Python regular expression found in it; a file of 16 MB at most"),
     ] = None
 
 

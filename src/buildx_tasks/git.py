@@ -10,10 +10,15 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING, Callable
 
+from buildx_tasks.errors import UsageError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 _SCP_URL = re.compile(r"(?:ssh://)?(?:[^@/]+@)([^:/]+)(?::\d+/|[:/])(.+)")
+
+
+EPOCH = "SOURCE_DATE_EPOCH"  # https://reproducible-builds.org/specs/source-date-epoch/
 
 
 class GitError(Exception):
@@ -101,3 +106,26 @@ class Git:
         # A token in the URL must not end in a label.
         address = re.sub(r"^(https?://)[^@/]*@", r"\1", address)
         return address.removesuffix(".git")
+
+
+def source_date_epoch(root: Path) -> str:
+    """Return the seconds since 1970 that a reproducible build takes for the time it is.
+
+    They are the environment's SOURCE_DATE_EPOCH; where that is not set, the time of the commit; where
+    there is no commit either, 0.
+
+    Raises:
+        UsageError: SOURCE_DATE_EPOCH is no number of seconds.
+
+    """
+    said = os.environ.get(EPOCH, "")
+    if said and not (said.isascii() and said.isdigit()):
+        raise UsageError(
+            f'{EPOCH}="{said}" is no number of seconds since 1970; correct or unset it'
+        )
+    if said:
+        return said
+    try:
+        return Git(root).get("commit-time")
+    except GitError:
+        return "0"

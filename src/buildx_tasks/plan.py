@@ -14,6 +14,7 @@ import msgspec
 from buildx_tasks import helpers, platforms
 from buildx_tasks.errors import UsageError, listed, nearest
 from buildx_tasks.expansion import DEFAULT, LINK, default, links, members
+from buildx_tasks.git import EPOCH
 from buildx_tasks.merging import as_csv
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from buildx_tasks.expansion import Config, Target
     from buildx_tasks.merging import Attributes
     from buildx_tasks.platforms import Platform
+
+# An engine's BuildKit rewrites times only for a registry that alone keeps the image.
+REWRITTEN = {"rewrite-timestamp": "true", "store": "false"}
 
 _GLOB_MARKS = frozenset("*?[")
 
@@ -50,6 +54,12 @@ class TargetPlan(NamedTuple):
         if self.spec.attributes.get("call", "build") != "build":
             return False
         return not self.spec.output or any(map(_lands_in_store, self.spec.output))
+
+    @property
+    def is_reproducible(self) -> bool:
+        """Whether some check expects that building it again gives the same."""
+        verify = self.spec.verify
+        return bool(verify and any(table.reproducible for table in (verify, *verify.check)))
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -256,19 +266,49 @@ def bake_definition(plan: Plan) -> dict[str, Any]:
     return definition
 
 
-def build_definition(plan: Plan, staged: Mapping[str, str] | None = None) -> dict[str, Any]:
+def build_definition(
+    plan: Plan,
+    staged: Mapping[str, str] | None = None,
+    archives: Mapping[str, str] | None = None,
+    epoch: str = "",
+) -> dict[str, Any]:
     """Return the bake file that builds the plan: images without export go to the image store.
 
-    ``staged`` maps targets that no store can hold to the tag under which a registry gets them.
+    ``staged`` maps targets that no store can hold to the tag under which a registry gets them,
+    ``archives`` those whose image is written to a file first, with the times of its files rewritten.
+    ``epoch`` is what reproducible targets take for the time it is, and what they are built on.
     """
     definition = bake_definition(plan)
     for target in plan.targets:
         attributes = definition["target"][target.name]
         if staged and target.name in staged:
-            attributes.update(output=[{"type": "registry"}], tags=[staged[target.name]])
+            output = {"type": "registry"}
+            if target.is_reproducible:
+                output.update(REWRITTEN)
+            attributes.update(output=[output], tags=[staged[target.name]])
+        elif archives and target.name in archives:
+            output = {"type": "oci", "dest": archives[target.name], "rewrite-timestamp": "true"}
+            attributes["output"] = [output]
         elif not target.spec.output and target.is_image:
             attributes["output"] = [{"type": "docker"}]
+    if epoch:
+        names = [target.name for target in plan.targets if target.is_reproducible]
+        _set_epoch(definition["target"], names, epoch)
     return definition
+
+
+def _set_epoch(targets: dict[str, Attributes], names: list[str], epoch: str) -> None:
+    """Give the epoch to these targets and all that they are built on; what is declared wins."""
+    waiting, done = list(names), set()
+    while waiting:
+        name = waiting.pop()
+        if name in done or name not in targets:
+            continue
+        done.add(name)
+        attributes = targets[name]
+        attributes["args"] = {EPOCH: epoch, **attributes.get("args", {})}
+        bases = attributes.get("contexts", {}).values()
+        waiting += [base[len(LINK) :] for base in bases if base.startswith(LINK)]
 
 
 def _selected(target: TargetPlan) -> dict[Platform, str]:

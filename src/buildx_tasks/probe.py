@@ -71,6 +71,30 @@ _MACHINES = {
     "mips": _Machine(32, ">", 8, 0x50001000, "24040000 24020fa1 0000000c"),
     "mipsle": _Machine(32, "<", 8, 0x50001000, "24040000 24020fa1 0000000c"),
 }
+
+
+class Header(NamedTuple):
+    """What the ELF header of a platform's programs says: bits of an address, order, ``e_machine``.
+
+    ``order`` is ``<`` for little-endian, ``>`` for big-endian.
+    """
+
+    bits: int
+    order: str
+    machine: int
+
+
+def header(architecture: str) -> Header | None:
+    """Return what the ELF header says for an architecture; None where it has none, as for wasm."""
+    row = _MACHINES.get(architecture)
+    return None if row is None else Header(row.bits, row.order, row.machine)
+
+
+def architecture_of(found: Header) -> str:
+    """Return the architecture whose ELF header says this, ``""`` where there is none."""
+    return next((name for name in _MACHINES if header(name) == found), "")
+
+
 # A multiple of every architecture's page (64 KiB at most), above what vm.mmap_min_addr forbids.
 _ADDRESS = 0x400000
 _PAGE = 0x10000

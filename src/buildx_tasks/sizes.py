@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_UNITS = {
+_UNITS: dict[str, int] = {
     "": 1,
     **{f"{letter}": 1000**power for power, letter in enumerate("kMGT", 1)},
     **{f"{letter}i": 1024**power for power, letter in enumerate("kMGT", 1)},

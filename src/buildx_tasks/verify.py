@@ -342,7 +342,9 @@ class _Work:
         rooms: dict[str, Any] = {"binaries": binaries, "files": files}
 
         def walk() -> list[Found]:
-            visitors = [rooms[check.kind].visitor(subject, check.spec) for check in walking]
+            visitors: list[Any] = [
+                rooms[check.kind].visitor(subject, check.spec) for check in walking
+            ]
             return filesystem.walk(subject, visitors)
 
         began = time.monotonic()

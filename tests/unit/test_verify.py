@@ -93,6 +93,11 @@ def test_checks_of_a_cell_by_only_skip_and_xfail() -> None:
             ("run", "mounts", 0, "source"),
             "must be a path below the project's folder",
         ),
+        (
+            {"files": {"/a": {"exists": False, "mode": "0755"}}},
+            ("files", "/a", "exists"),
+            "nothing that does not exist has mode; remove one or the other",
+        ),
         ({"check": [{"name": "x"}]}, ("check", 0), 'check "x" checks nothing; add one of: run,'),
         (
             {"run": {}, "check": [{"name": "run", "size": {"unpacked": 1}}]},

@@ -24,7 +24,7 @@ _SAYS_NOTHING = {
 
 def faults(table: dict[str, Any]) -> Iterator[tuple[Path, str]]:
     """Give what is wrong in a verify table as it is written, each with where in it."""
-    names = {kind: () for kind in KINDS if kind in table}
+    names: dict[str, Path] = {kind: () for kind in KINDS if kind in table}
     for path, message in _of_table(table):
         yield path, message
     for number, check in enumerate(table.get("check", ())):
@@ -78,6 +78,9 @@ def _inside(path: Path, table: dict[str, Any]) -> Iterator[tuple[Path, str]]:
                 re.compile(value)
             except re.error as error:
                 yield where, f'"{value}" is no regular expression: {error}; correct it'
+        elif key == "exists" and value is False and len(table) > 1:
+            others = ", ".join(name for name in table if name != "exists")
+            yield where, f"nothing that does not exist has {others}; remove one or the other"
         elif key == "json-at":
             for pointer in value:
                 if pointer and not pointer.startswith("/"):

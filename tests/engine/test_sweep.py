@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import datetime as dt
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from buildx_tasks import containers, engine
+from buildx_tasks.errors import EngineError
+
+from .check_image import built, subject
+from .conftest import docker, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# Two containers (one runs, one was only created) and a network; then it waits to be killed.
+SESSION = """
+import sys, time
+from pathlib import Path
+from tests.engine.check_image import subject
+
+with subject(sys.argv[1], Path(sys.argv[2])) as made:
+    network = made.session.network().name
+    with made.session.created(made, ["sleep", "99"], network_mode=network) as one:
+        with made.session.created(made, None):
+            one.start()
+            print("made", flush=True)
+            time.sleep(99)
+"""
+
+
+@pytest.fixture(scope="module")
+def tag() -> Iterator[str]:
+    with built("whole", "linux/amd64") as tag:
+        yield tag
+
+
+def started(tag: str, root: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SESSION, tag, str(root)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "made\n"
+    return process
+
+
+def there(root: Path) -> tuple[int, int]:
+    """How many containers and networks of the project there are."""
+    of = ("--quiet", "--filter", f"label={containers.PROJECT}={root}")
+    containers_, networks = docker("ps", "--all", *of), docker("network", "ls", *of)
+    return len(containers_.split()), len(networks.split())
+
+
+def volumes() -> set[str]:
+    return set(docker("volume", "ls", "--quiet").split())
+
+
+def test_what_a_killed_session_left_goes_and_a_live_one_stays(tag: str, tmp_path: Path) -> None:
+    client = engine.connect()
+    locks = tmp_path / ".buildx" / "sessions"
+    with started(tag, tmp_path) as live:
+        before = volumes()
+        assert there(tmp_path) == (2, 1)
+        with started(tag, tmp_path) as dead:
+            assert there(tmp_path) == (4, 2)
+            assert len(volumes() - before) >= 2
+            left = volumes()
+            dead.kill()
+        sweepers = [threading.Thread(target=containers.sweep, args=(client,)) for _ in "ab"]
+        for sweeper in sweepers:
+            sweeper.start()
+        for sweeper in sweepers:
+            sweeper.join()
+        assert there(tmp_path) == (2, 1)
+        assert len(list(locks.iterdir())) == 1
+        assert live.poll() is None
+        assert docker("ps", "--quiet", "--filter", f"label={containers.PROJECT}={tmp_path}")
+        # Its lock taken away, as invoke clean does, it lives all the same.
+        next(locks.iterdir()).unlink()
+        containers.sweep(client)
+        assert there(tmp_path) == (2, 1)
+        live.kill()
+    containers.sweep(client)
+    assert there(tmp_path) == (0, 0)
+    mine = left - before
+    assert len(mine & volumes()) <= len(mine) - 2
+
+
+def test_volumes_of_containers_go_with_them(tag: str, tmp_path: Path) -> None:
+    with subject(tag, tmp_path) as made:
+        with made.session.created(made, ["true"]) as one:
+            one.start()
+            one.wait()
+            (mount,) = one.attrs["Mounts"] or one.client.containers.get(one.id).attrs["Mounts"]
+            assert mount["Name"] in volumes()
+        assert mount["Name"] not in volumes()
+
+
+def test_what_another_machine_or_user_made_is_left_for_a_day(
+    tag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with started(tag, tmp_path) as process:
+        process.kill()
+    client = engine.connect()
+    monkeypatch.setattr("socket.gethostname", lambda: "another")
+    containers.sweep(client)
+    assert there(tmp_path) == (2, 1)
+    monkeypatch.undo()
+    containers.sweep(client)
+    assert there(tmp_path) == (0, 0)
+    made = containers.Session(client, tmp_path)
+    labels = {**made.labels, "dev.buildx-tasks.host": "another"}
+    made.close()
+    for hours, alive in ((23, True), (25, False)):
+        created = dt.datetime.now(dt.timezone.utc) - dt.timedelta(hours=hours)
+        assert containers._is_alive(labels, created.isoformat()) is alive
+
+
+def test_nothing_can_be_made_once_it_is_closed(tag: str, tmp_path: Path) -> None:
+    with subject(tag, tmp_path) as made:
+        made.session.close()
+        assert made.session.closed
+        with pytest.raises(EngineError, match="verify was stopped; run it again"):
+            made.session.network()
+        with (
+            pytest.raises(EngineError, match="verify was stopped"),
+            made.session.created(made, None),
+        ):
+            pass
+        made.session.close()
+
+
+def test_what_threads_make_while_it_is_closed_does_not_stay(tag: str, tmp_path: Path) -> None:
+    with subject(tag, tmp_path) as made:
+        begun = threading.Event()
+
+        def work() -> None:
+            network = made.session.network().name
+            for _ in range(100):
+                try:
+                    with made.session.created(made, ["sleep", "9"], network_mode=network) as one:
+                        begun.set()
+                        one.start()
+                except Exception:  # noqa: BLE001 - it is taken away from under its hands
+                    if made.session.closed:
+                        return
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        begun.wait(20)
+        time.sleep(0.2)
+        made.session.close()
+        wait_for(lambda: there(tmp_path) == (0, 0), "something stays", 5)
+        for thread in threads:
+            thread.join()
+        assert there(tmp_path) == (0, 0)
