@@ -200,13 +200,16 @@ def sleeping(project: Project, name: str, registry: str, **env: str) -> subproce
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_for(lambda: len(ours(project, **env)) >= 2, "the cells do not run")
+    wait_for(lambda: len(ours(project, env.get("DOCKER_HOST", ""))) >= 2, "the cells do not run")
     return process
 
 
-def ours(project: Project, **env: str) -> list[str]:
+def ours(project: Project, host: str = "") -> list[str]:
     of = ["--filter", f"label=dev.buildx-tasks.project={project.folder}", "--quiet"]
-    listed = docker("ps", "--all", *of, **env), docker("network", "ls", *of, **env)
+    listed = (
+        docker("ps", "--all", *of, DOCKER_HOST=host),
+        docker("network", "ls", *of, DOCKER_HOST=host),
+    )
     return "\n".join(listed).split()
 
 
@@ -236,7 +239,7 @@ def test_an_engine_that_restarts_costs_time_and_no_result(
         # The runs are made again; the services serve nothing, which is their own fault.
         assert "stdout" not in rows[f"{name}@linux/amd64"], stdout + stderr
         assert "serves: " in rows[f"{name}@linux/amd64"], stdout + stderr
-        assert ours(project, **env) == []
+        assert ours(project, engine.host) == []
 
 
 def test_a_full_disk_costs_the_report_and_nothing_else(

@@ -101,7 +101,8 @@ healthcheck = ["CMD", "/a"]
 stop-signal = "SIGINT"
 
 [target.a.verify.files]
-"/a" = { type = "file", mode = "0755", owner = "0:0", size = "1MB", sha256 = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" }
+"/a" = { type = "file", mode = "0755", owner = "0:0", size = "1MB" }
+"/d" = { sha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" }
 "/b*" = { exists = false }
 "/c" = { link = "a", contains = ["x"], matches = "y+" }
 
