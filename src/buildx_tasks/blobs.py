@@ -2,7 +2,7 @@
 
 The Engine API gives an image's blobs only in one archive, at some 30 to 100 MB/s. BuildKit's gRPC, which
 the engine serves on its own socket, reads a single one in milliseconds; buildx reads build records
-the same way. What is spoken here is the little of HTTP/2 and protobuf that this one call needs.
+the same way. Of protobuf, what is written here is the little that this one call needs.
 """
 
 from __future__ import annotations
@@ -19,15 +19,17 @@ if TYPE_CHECKING:
     import docker
 
 # Source: https://github.com/containerd/containerd/blob/main/api/services/content/v1/content.proto
-_METHOD = b"/containerd.services.content.v1.Content/Read"
+_HEADERS = (
+    (":method", "POST"),
+    (":scheme", "http"),
+    (":path", "/containerd.services.content.v1.Content/Read"),
+    (":authority", "engine"),
+    ("content-type", "application/grpc"),
+    ("te", "trailers"),
+)
 _SECONDS = 30
 
-# Source: https://www.rfc-editor.org/rfc/rfc9113#section-6
-_DATA, _HEADERS, _RESET, _SETTINGS, _PING, _GO_AWAY, _WINDOW = 0, 1, 3, 4, 6, 7, 8
-_ACK = _END_STREAM = 0x1
-_END_HEADERS, _PADDED = 0x4, 0x8
-_OPENING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_WIDEST = 2**31 - 1
+_WIDEST = 2**31 - 1  # of HTTP/2's windows: nothing that is read here is larger
 
 
 def read(client: docker.DockerClient, digest: str) -> bytes:
@@ -57,8 +59,8 @@ def read(client: docker.DockerClient, digest: str) -> bytes:
         sink = api._get_raw_response_socket(response)  # noqa: SLF001 - as docker's own attach
         sink = getattr(sink, "_sock", sink)
         # The engine speaks at once: what it said may be in this reader's buffer already.
-        frames = _exchanged(response.raw._fp.fp, sink, digest)  # noqa: SLF001
-        content = b"".join(_messages(b"".join(frames)))
+        answer = _answered(response.raw._fp.fp, sink, digest)  # noqa: SLF001
+        content = b"".join(_messages(answer))
     except OSError as error:
         raise Lost(f"the engine broke off reading {digest}: {error}") from error
     finally:
@@ -68,57 +70,37 @@ def read(client: docker.DockerClient, digest: str) -> bytes:
     return content
 
 
-def _exchanged(source: Any, sink: Any, digest: str) -> Iterator[bytes]:
-    """Send the request; yield the data that answers it."""
-    sink.sendall(
-        _OPENING
-        # The widest windows, so that nothing need be granted later.
-        + _frame(_SETTINGS, 0, struct.pack(">HI", 0x4, _WIDEST), stream=0)
-        + _frame(_WINDOW, 0, struct.pack(">I", _WIDEST - 65535), stream=0)
-        + _frame(_HEADERS, _END_HEADERS, _headers())
-        + _frame(_DATA, _END_STREAM, _request(digest))
-    )
+def _answered(source: Any, sink: Any, digest: str) -> bytes:
+    """Send the request; return the body that answers it."""
+    from h2.config import H2Configuration
+    from h2.connection import H2Connection
+    from h2.events import ConnectionTerminated, DataReceived, StreamEnded, StreamReset
+    from h2.exceptions import ProtocolError
+    from h2.settings import SettingCodes
+
+    connection = H2Connection(H2Configuration(client_side=True))
+    connection.local_settings[SettingCodes.INITIAL_WINDOW_SIZE] = _WIDEST
+    connection.initiate_connection()
+    connection.increment_flow_control_window(_WIDEST - 65535)
+    connection.send_headers(1, _HEADERS)
+    connection.send_data(1, _request(digest), end_stream=True)
+    body = bytearray()
     while True:
-        length, kind, flags, _ = struct.unpack(">IBBI", b"\0" + _exactly(source, 9))
-        payload = _exactly(source, length)
-        if kind == _DATA:
-            yield payload[1 : len(payload) - payload[0]] if flags & _PADDED else payload
-        elif kind in (_SETTINGS, _PING) and not flags & _ACK:
-            echo = payload if kind == _PING else b""
-            sink.sendall(_frame(kind, _ACK, echo, stream=0))
-        elif kind in (_RESET, _GO_AWAY):
-            raise ConnectionResetError(f"HTTP/2 error {payload[-4:].hex()}")
-        if kind in (_DATA, _HEADERS) and flags & _END_STREAM:
-            return
-
-
-def _exactly(source: Any, size: int) -> bytes:
-    data = bytes(source.read(size))
-    if len(data) < size:
-        raise ConnectionResetError("the answer is cut short")
-    return data
-
-
-def _frame(kind: int, flags: int, payload: bytes, stream: int = 1) -> bytes:
-    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
-
-
-def _headers() -> bytes:
-    """Return the request's headers in HPACK: literals, and names of the static table.
-
-    Source: https://www.rfc-editor.org/rfc/rfc7541#appendix-A
-    """
-
-    def text(value: bytes) -> bytes:
-        return bytes([len(value)]) + value
-
-    return (
-        b"\x83\x86"  # :method POST, :scheme http
-        + (b"\x04" + text(_METHOD))  # :path
-        + (b"\x01" + text(b"engine"))  # :authority
-        + (b"\x0f\x10" + text(b"application/grpc"))  # content-type
-        + (b"\x00" + text(b"te") + text(b"trailers"))
-    )
+        sink.sendall(connection.data_to_send())
+        data = source.read1(65536)
+        try:
+            events = connection.receive_data(data)
+        except ProtocolError as error:
+            raise ConnectionResetError(f"HTTP/2: {error}") from None
+        for event in events:
+            if isinstance(event, DataReceived):
+                body += event.data
+            elif isinstance(event, StreamEnded):
+                return bytes(body)
+            elif isinstance(event, (StreamReset, ConnectionTerminated)):
+                raise ConnectionResetError(f"HTTP/2 error {event.error_code}")
+        if not data:
+            raise ConnectionResetError("the answer is cut short")
 
 
 def _request(digest: str) -> bytes:
