@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from buildx_tasks import builder as builders
-from buildx_tasks import engine, images, ledger, nodes, reconcile
+from buildx_tasks import containers, engine, images, ledger, nodes, reconcile
 from buildx_tasks.commands import is_dry, run
 from buildx_tasks.errors import EngineError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def clean(c: Context, root: Path) -> list[str]:
-    """Remove the images and builders that the ledger names, then ``.buildx/``; say what went.
+    """Remove the containers, images and builders that the ledger names, then ``.buildx/``; say what went.
 
     A tag that somebody moved to another image since is left alone, and exported files are too.
 
@@ -30,7 +30,7 @@ def clean(c: Context, root: Path) -> list[str]:
         EngineError: the engine does not answer, or refuses.
 
     """
-    removed = [*_remove_images(c, root), *_remove_created(c, root)]
+    removed = [*_remove_kept(c, root), *_remove_images(c, root), *_remove_created(c, root)]
     folder = root / ledger.FOLDER
     if folder.exists():
         if is_dry(c):
@@ -93,6 +93,18 @@ def _run(c: Context, argv: Sequence[str], root: Path) -> None:
     if not result.ok and not is_dry(c):
         said = result.stderr.strip().splitlines()
         raise EngineError(f"{' '.join(argv)} failed: {said[0] if said else 'it says nothing'}")
+
+
+def _remove_kept(c: Context, root: Path) -> list[str]:
+    """Remove the containers that ``verify --keep`` left; return what was removed."""
+    if not any(entry["event"] == "kept" for entry in ledger.read(root)):
+        return []
+    client = engine.connect()
+    if is_dry(c):
+        for container in containers.kept(client, root):
+            run(c, ["docker", "rm", "--force", "--volumes", container.name], folder=root)
+        return []
+    return [f"container {name}" for name in containers.remove_kept(client, root)]
 
 
 def _remove_created(c: Context, root: Path) -> list[str]:

@@ -64,6 +64,7 @@ def is_local(client: docker.DockerClient) -> bool:
     return (
         sys.platform == "linux"
         and str(client.api.base_url).startswith("http+docker://")
+        and str(client.api.base_url) != "http+docker://ssh"
         # Docker Desktop's socket is here, its kernel is not.
         and client.info().get("KernelVersion") == os.uname().release
     )

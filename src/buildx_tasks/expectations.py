@@ -19,6 +19,11 @@ Bytes = Union[
     Annotated[int, Meta(ge=0)],
     Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)? ?([kMGT]i?)?B$")],
 ]
+# Less than 6 MB is refused by the engine, nothing at all is no limit.
+Memory = Union[
+    Annotated[int, Meta(ge=6_291_456)],
+    Annotated[str, Meta(pattern=r"^[0-9]*[1-9][0-9.]* ?([kMGT]i?)?B$")],
+]
 
 
 class Output(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -56,7 +61,11 @@ class Container(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab")
         Optional[Texts], Meta(description="Program and its first arguments; default: the image's")
     ] = None
     args: Annotated[
-        Texts, Meta(description="Arguments put after the image, as in docker run; default: its CMD")
+        Texts,
+        Meta(
+            description="Arguments put after the image, as in docker run; default: its CMD, "
+            "which an entrypoint drops"
+        ),
     ] = []
     env: Annotated[dict[str, str], Meta(description="Environment variables")] = {}
     user: Annotated[Optional[Text], Meta(description="User, as in 1000:1000 or nobody")] = None
@@ -67,9 +76,11 @@ class Container(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab")
         Meta(description="none has no way out; default is the engine's own network"),
     ] = "none"
     memory: Annotated[
-        Optional[Bytes], Meta(description="Most memory, as in 256MB; no swap beyond it")
+        Optional[Memory], Meta(description="Most memory, as in 256MB; no swap beyond it")
     ] = None
-    cpus: Annotated[Optional[Seconds], Meta(description="Most CPUs, as in 0.5")] = None
+    cpus: Annotated[
+        Optional[Annotated[float, Meta(ge=0.01)]], Meta(description="Most CPUs, as in 0.5")
+    ] = None
 
 
 class Run(Container, frozen=True, forbid_unknown_fields=True, rename="kebab"):

@@ -54,8 +54,10 @@ def built(stage: str, *platforms: str) -> Iterator[str]:
     argv += ["--target", stage, "--provenance=false", "--platform", ",".join(platforms), "-"]
     result = subprocess.run(argv, input=_DOCKERFILE, text=True, check=False, capture_output=True)
     assert result.returncode == 0, result.stderr
-    yield tag
-    docker("image", "rm", "--force", tag)
+    try:
+        yield tag
+    finally:
+        docker("image", "rm", "--force", tag)
 
 
 @contextmanager

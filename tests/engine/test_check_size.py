@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import random
 import re
 from contextlib import closing
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from buildx_tasks import engine, expectations, images, ledger, loading, sizes
+from buildx_tasks import blobs, engine, expectations, images, ledger, loading, sizes
 from buildx_tasks.checks import Found, Subject, size
 from buildx_tasks.containers import Session
 from buildx_tasks.plan import make_plan
@@ -39,6 +40,14 @@ def test_each_limit_passes_and_fails_for_its_own_reason(
 
         def found(platform: str, **expected: Any) -> Found:
             return _check(client, session, project, platform, expected)
+
+        # Far larger than what HTTP/2 sends before it is told to go on.
+        stored = images.stored(client, f"{registry}/{name}:v1")
+        assert stored
+        manifest = stored.manifests[parse("linux/arm64")]
+        layers = json.loads(blobs.read(client, manifest))["layers"]
+        largest = max(layers, key=lambda layer: int(layer["size"]))
+        assert len(blobs.read(client, largest["digest"])) == largest["size"] > 200_000
 
         # Built and never run: arm64 is not unpacked yet, and need not be for the rest.
         assert "unpacked" not in found("linux/arm64", compressed="350kB").facts[0]

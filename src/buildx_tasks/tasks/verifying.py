@@ -83,6 +83,9 @@ def verify(
     watching.print_report(report)
     hashes = {unit.id: unit.hash for unit in units}
     ledger.record_verified(project.root, report, hashes)
+    kept = [{"cell": r.id} for r in report.results for check in r.checks if check.enter]
+    if kept:
+        ledger.record(project.root, "kept", kept)
     faults = writing.write(report, {"junit": junit, "json": json, "html": html})
     faults += writing.tell_github(report, project.file)
     if report.failed:
