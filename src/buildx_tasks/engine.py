@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from buildx_tasks.commands import query
 from buildx_tasks.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import docker
     from invoke import Context
@@ -116,6 +117,24 @@ def _reason(error: Exception) -> str:
     while deepest.__cause__ or deepest.__context__:
         deepest = deepest.__cause__ or deepest.__context__ or deepest
     return str(getattr(deepest, "strerror", None) or deepest)
+
+
+@contextmanager
+def faults() -> Iterator[None]:
+    """Turn what docker's client says of an engine that fails into our error.
+
+    Raises:
+        EngineError: the engine refused, or does not answer any more.
+
+    """
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    try:
+        yield
+    except (DockerException, RequestException) as error:
+        reason = getattr(error, "explanation", None) or _reason(error)
+        raise EngineError(f"the engine failed: {reason}; see invoke doctor") from None
 
 
 def has_containerd_store(info: dict[str, Any]) -> bool:

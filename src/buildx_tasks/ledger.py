@@ -14,10 +14,10 @@ from buildx_tasks.commands import json_text, locked, write_file
 from buildx_tasks.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from buildx_tasks.results import Report
+    from buildx_tasks.results import CellResult
 
 FOLDER = ".buildx"
 _FILE = "ledger.json"
@@ -99,19 +99,29 @@ class Verified:
                 self.failed.add(entry["cell"])
 
 
-def record_verified(root: Path, report: Report, hashes: Mapping[str, str]) -> None:
+def record_verified(root: Path, results: Iterable[CellResult], hashes: Mapping[str, str]) -> None:
     """Record what was looked at now, with the hash of what was expected of each cell.
+
+    A cell whose checks were all skipped is not recorded: nothing of it was looked at. What failed the
+    last time and is known to be well is recorded again.
 
     Raises:
         EngineError: it cannot be written.
 
     """
-    events = {"ok": "verified", "skip": "verified", "FAIL": "failed"}
-    for event in ("verified", "failed"):
-        entries = [
-            {"cell": result.id, "digest": result.digest, "checks": hashes[result.id]}
-            for result in report.results
-            if events.get(result.status) == event and not result.since and result.was_run
-        ]
-        if entries:
-            record(root, event, entries)
+    failed = Verified(read(root)).failed
+    events = {"ok": "verified", "FAIL": "failed"}
+    entries: dict[str, list[dict[str, Any]]] = {"verified": [], "failed": []}
+    for result in results:
+        event = events.get(result.status)
+        if event and result.was_run and (not result.since or result.id in failed):
+            entry = {"cell": result.id, "digest": result.digest, "checks": hashes[result.id]}
+            entries[event].append(entry)
+    for event, listed in entries.items():
+        if listed:
+            record(root, event, listed)
+
+
+def last_pushed(entries: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the digest that was pushed last, by target."""
+    return {e["target"]: e["digest"] for e in entries if e["event"] == "pushed"}

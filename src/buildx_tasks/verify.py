@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
-import hashlib
 import os
 import signal
 import time
@@ -11,65 +11,32 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol, TypeVar
 
-import msgspec
-
-from buildx_tasks import __version__, checks, containers, platforms
+from buildx_tasks import __version__, containers, platforms
 from buildx_tasks.checks import Check, Found, Subject
 from buildx_tasks.emulators import engine_platform
 from buildx_tasks.errors import EngineError, RunError
-from buildx_tasks.plan import Cell
 from buildx_tasks.results import CellResult, CheckResult, Report
+from buildx_tasks.units import RUNNING, settled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import docker
     from invoke import Context
 
-    from buildx_tasks.images import Image
-    from buildx_tasks.plan import Plan, TargetPlan
+    from buildx_tasks.plan import Plan
     from buildx_tasks.platforms import Platform
+    from buildx_tasks.units import Unit
 
-RUNNING = frozenset({"run", "service"})  # the kinds that need a native or emulated platform
 _WALKING = frozenset({"binaries", "files"})  # the kinds that share one walk through the files
 
-_EDITION = 1  # of the checks: raised where they find what they did not, so that all run again
+_JOBS_PER_CPU = 4  # most of a container's time is the engine's waiting for disk and kernel
+_MOST_JOBS = 16
 _ATTEMPTS = 3  # of a check whose engine failed
 _ENGINE_SECONDS = 60.0  # how long an engine may take to come back
 
 Item = TypeVar("Item")
-
-
-class Unit(NamedTuple):
-    """One cell, or one whole image (``platform`` None), with what is expected of it."""
-
-    target: TargetPlan
-    image: Image
-    platform: Platform | None
-    checks: tuple[Check, ...]
-    hash: str
-
-    @property
-    def digest(self) -> str:
-        """The digest of the platform's manifest (of the index); ``""`` where the image lacks it."""
-        if self.platform is None:
-            return self.image.digest
-        return self.image.manifests.get(self.platform, "")
-
-    @property
-    def id(self) -> str:
-        """As a result's id."""
-        return f"{self.target.name}@{self.platform}" if self.platform else self.target.name
-
-    @property
-    def kinds(self) -> frozenset[str]:
-        """The kinds of check that are carried out."""
-        return frozenset(check.kind for check in self.checks if not check.skip)
-
-    def result(self, found: Sequence[CheckResult], **more: Any) -> CellResult:
-        """Return what was found as this unit's result."""
-        return CellResult(self.target.name, self.platform, self.digest, tuple(found), **more)
 
 
 class Options(NamedTuple):
@@ -88,63 +55,6 @@ class Watcher(Protocol):
 
     def ended(self, result: CellResult) -> None:
         """Take note of a cell's result."""
-
-
-def units(
-    targets: Sequence[TargetPlan], root: Path, locate: Callable[[TargetPlan], Image]
-) -> list[Unit]:
-    """Return all cells of the targets, each target's whole image after them where it has checks.
-
-    Raises:
-        EngineError: an image is not built.
-
-    """
-    found = []
-    for target in targets:
-        image = locate(target)
-        expected = target.spec.verify
-        tag = target.spec.tags[0]
-        for cell in target.cells:
-            listed = checks.of_cell(expected, cell, tag) if expected else ()
-            found.append(Unit(target, image, cell.platform, listed, hash_of(listed, root)))
-        whole = checks.of_whole(expected) if expected else ()
-        if whole:
-            found.append(Unit(target, image, None, whole, hash_of(whole, root)))
-    return found
-
-
-def running_cells(listed: Sequence[Unit], known: Mapping[tuple[str, str], str]) -> list[Cell]:
-    """Return the cells whose programs will run: those need an emulator where they are foreign."""
-    settled = {unit.id for unit, _ in _settled(listed, known)}
-    return [
-        Cell(unit.target.name, unit.platform)
-        for unit in listed
-        if unit.platform and unit.id not in settled and unit.kinds & RUNNING
-    ]
-
-
-def hash_of(listed: Sequence[Check], root: Path) -> str:
-    """Return the hash of expectations (hex): equal hashes find the same in the same image.
-
-    The content of mounted files counts, and the edition of the checks.
-    """
-    plain = [(c.name, c.kind, msgspec.to_builtins(c.spec), c.skip, c.xfail) for c in listed]
-    mounted = {
-        mount.source: _content(root / mount.source)
-        for check in listed
-        for mount in getattr(check.spec, "mounts", ())
-    }
-    text = msgspec.json.encode([_EDITION, plain, sorted(mounted.items())], order="deterministic")
-    return hashlib.sha256(text).hexdigest()
-
-
-def _content(path: Path) -> str:
-    digest = hashlib.sha256()
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        if file.is_file():
-            digest.update(f"{file.relative_to(path)} {file.stat().st_mode}\n".encode())
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
 
 
 def verify(
@@ -169,7 +79,7 @@ def verify(
     """
     began, at = time.monotonic(), dt.datetime.now(dt.timezone.utc)
     containers.sweep(client)
-    results = {u.id: u.result(_as_known(u), since=since) for u, since in _settled(listed, known)}
+    results = {u.id: u.result(_as_known(u), since=since) for u, since in settled(listed, known)}
     for result in results.values():
         watcher.ended(result)
     open_units = [unit for unit in listed if unit.id not in results]
@@ -187,17 +97,6 @@ def verify(
         tuple(results[unit.id] for unit in listed),
         versions,
     )
-
-
-def _settled(
-    listed: Sequence[Unit], known: Mapping[tuple[str, str], str]
-) -> Iterator[tuple[Unit, str]]:
-    """Give what needs no work, with when it was verified (``""``: there is nothing to check)."""
-    for unit in listed:
-        if not unit.checks and unit.digest:
-            yield unit, ""
-        elif unit.digest and (unit.digest, unit.hash) in known:
-            yield unit, known[unit.digest, unit.hash]
 
 
 def _as_known(unit: Unit) -> list[CheckResult]:
@@ -240,52 +139,58 @@ class _Work:
     def carry_out(self, listed: Sequence[Unit]) -> dict[str, CellResult]:
         # SIGTERM ends a task as Ctrl-C does, so that its containers are removed all the same.
         previous = signal.signal(signal.SIGTERM, _terminate)
-        jobs = self._options.jobs or 2 * (os.cpu_count() or 1)
+        jobs = self._options.jobs or min(_JOBS_PER_CPU * (os.cpu_count() or 1), _MOST_JOBS)
+        # One bake keeps all CPUs busy; those that wait for it must not keep cells waiting.
+        pools = ThreadPoolExecutor(max_workers=jobs), ThreadPoolExecutor(max_workers=1)
         try:
-            with ThreadPoolExecutor(max_workers=jobs) as pool:
-                try:
-                    return self._gather(pool, listed)
-                except BaseException:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    self._session.close()
-                    raise
+            return self._gather(*pools, listed)
         finally:
-            self._session.close()
+            for pool in pools:
+                pool.shutdown(wait=False, cancel_futures=True)
+            self._close()
+            for pool in pools:
+                pool.shutdown()
             signal.signal(signal.SIGTERM, previous)
 
-    def _gather(self, pool: ThreadPoolExecutor, listed: Sequence[Unit]) -> dict[str, CellResult]:
+    def _close(self) -> None:
+        from docker.errors import APIError
+        from requests.exceptions import RequestException
+
+        # An engine that is gone has nothing running; what it kept, the next run sweeps.
+        with contextlib.suppress(APIError, RequestException):
+            self._session.close()
+
+    def _gather(
+        self, pool: ThreadPoolExecutor, building: ThreadPoolExecutor, listed: Sequence[Unit]
+    ) -> dict[str, CellResult]:
         rebuilt = {
-            name: pool.submit(self._rebuild, [u for u in listed if u.target.name == name])
+            name: building.submit(self._rebuild, [u for u in listed if u.target.name == name])
             for name in dict.fromkeys(u.target.name for u in listed if "reproducible" in u.kinds)
         }
-        pending: dict[Future[CellResult], Unit] = {
-            pool.submit(self._unit, unit): unit for unit in listed
-        }
-        waiting: dict[str, CellResult] = {}
+        looked_at = {unit.id: pool.submit(self._unit, unit) for unit in listed}
         results: dict[str, CellResult] = {}
-        futures: set[Future[Any]] = {*pending, *rebuilt.values()}
-        while futures:
-            done, futures = wait(futures, return_when=FIRST_COMPLETED)
+        waiting: set[Future[Any]] = {*looked_at.values(), *rebuilt.values()}
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
-                if future in pending:
-                    waiting[pending[future].id] = future.result()
-                else:
-                    future.result()
+                future.result()  # raises what ended it
             for unit in listed:
-                result = waiting.get(unit.id)
                 again = rebuilt.get(unit.target.name) if "reproducible" in unit.kinds else None
-                if result is None or unit.id in results or (again and not again.done()):
+                if (
+                    unit.id in results
+                    or not looked_at[unit.id].done()
+                    or (again and not again.done())
+                ):
                     continue
-                whole = _with_rebuilt(unit, result, again.result()) if again else result
-                results[unit.id] = whole
-                self._watcher.ended(whole)
-                if whole.status == "FAIL" and self._options.fail_fast:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    self._session.close()
-                    not_run = [u for u in listed if u.id not in results]
+                found = again.result().get(unit.platform, ()) if again and unit.platform else ()
+                result = _with_rebuilt(unit, looked_at[unit.id].result(), found)
+                results[unit.id] = result
+                self._watcher.ended(result)
+                if result.status == "FAIL" and self._options.fail_fast:
+                    rest = [u for u in listed if u.id not in results]
                     return {
                         **results,
-                        **{u.id: u.result(_not_run(u), was_run=False) for u in not_run},
+                        **{u.id: u.result(_not_run(u), was_run=False) for u in rest},
                     }
         return results
 
@@ -348,56 +253,80 @@ class _Work:
             return filesystem.walk(subject, visitors)
 
         began = time.monotonic()
-        found = self._insist(walk)
+        try:
+            found: Sequence[Found | _FaultError] = self._insist(walk)
+        except _FaultError as fault:
+            found = [fault] * len(walking)
         seconds = time.monotonic() - began
         return {c.name: _result(c, item, seconds) for c, item in zip(walking, found)}
 
-    def _rebuild(self, of_target: Sequence[Unit]) -> dict[Platform, CheckResult]:
+    def _rebuild(self, of_target: Sequence[Unit]) -> dict[Platform, list[CheckResult]]:
         from buildx_tasks.checks import reproducible
 
         wanted = {
-            unit.platform: check
+            unit.platform: [
+                check for check in unit.checks if check.kind == "reproducible" and not check.skip
+            ]
             for unit in of_target
-            for check in unit.checks
-            if unit.platform and unit.digest and check.kind == "reproducible" and not check.skip
+            if unit.platform and unit.digest and "reproducible" in unit.kinds
         }
         target, image = of_target[0].target, of_target[0].image
         began = time.monotonic()
-        found = self._insist(
-            lambda: reproducible.check_target(
-                self._context,
-                self._root,
-                self._plan,
-                target,
-                image,
-                tuple(wanted),
-                self._session,
+        found: Mapping[Platform, Found | _FaultError]
+        try:
+            found = self._insist(
+                lambda: reproducible.check_target(
+                    self._context,
+                    self._root,
+                    self._plan,
+                    target,
+                    image,
+                    tuple(wanted),
+                    self._session,
+                )
             )
-        )
+        except _FaultError as fault:
+            found = dict.fromkeys(wanted, fault)
         seconds = time.monotonic() - began
-        return {p: _result(check, found[p], seconds) for p, check in wanted.items()}
+        return {p: [_result(check, found[p], seconds) for check in wanted[p]] for p in wanted}
 
     def _timed(self, check: Check, look: Callable[[], Found]) -> CheckResult:
         began = time.monotonic()
-        found = self._insist(look)
+        try:
+            found: Found | _FaultError = self._insist(look)
+        except _FaultError as fault:
+            found = fault
         return _result(check, found, time.monotonic() - began)
 
     def _insist(self, look: Callable[[], Item]) -> Item:
-        """Try again where the engine failed, once it answers: never for what an image does."""
+        """Try again where the engine failed, once it answers: never for what an image does.
+
+        Raises:
+            _FaultError: it failed each time, or the machine did.
+            EngineError: the engine does not come back, or verify was stopped.
+
+        """
         from docker.errors import APIError
         from requests.exceptions import RequestException
 
-        for attempt in range(1, _ATTEMPTS + 1):
+        for _ in range(_ATTEMPTS):
             try:
                 return look()
             except (APIError, RequestException) as error:
-                if self._session.closed or attempt == _ATTEMPTS:
-                    reason = getattr(error, "explanation", None) or error
-                    raise EngineError(
-                        f"the engine failed {attempt} times: {reason}; see its log"
-                    ) from None
+                reason = getattr(error, "explanation", None) or error
+                if self._session.closed:
+                    raise EngineError("verify was stopped; run it again") from None
                 self._wait_for_engine(error)
-        raise AssertionError
+            except EngineError as error:
+                if self._session.closed:
+                    raise
+                raise _FaultError(str(error)) from None
+            except OSError as error:
+                place = error.filename or "the machine"
+                raise _FaultError(
+                    f"{place}: {error.strerror or error}; make room or allow it, and verify again"
+                ) from None
+        raise _FaultError(f"the engine failed {_ATTEMPTS} times: {reason}; see its log")
 
     def _wait_for_engine(self, fault: Exception) -> None:
         from docker.errors import APIError
@@ -416,6 +345,10 @@ class _Work:
         )
 
 
+class _FaultError(Exception):
+    """What kept a check from being carried out: no verdict on the image, and nothing to get used to."""
+
+
 def _check(subject: Subject, check: Check) -> Found:
     from buildx_tasks.checks import config, run, service, size
 
@@ -424,19 +357,17 @@ def _check(subject: Subject, check: Check) -> Found:
     return found
 
 
-def _with_rebuilt(
-    unit: Unit, result: CellResult, found: Mapping[Platform, CheckResult]
-) -> CellResult:
-    if unit.platform is None or unit.platform not in found:
+def _with_rebuilt(unit: Unit, result: CellResult, found: Sequence[CheckResult]) -> CellResult:
+    if not found:
         return result
-    by_name = {check.name: check for check in (*result.checks, found[unit.platform])}
+    by_name = {check.name: check for check in (*result.checks, *found)}
     ordered = tuple(by_name[check.name] for check in unit.checks)
-    return result._replace(
-        checks=ordered, seconds=max(result.seconds, found[unit.platform].seconds)
-    )
+    return result._replace(checks=ordered, seconds=max(result.seconds, found[0].seconds))
 
 
-def _result(check: Check, found: Found, seconds: float) -> CheckResult:
+def _result(check: Check, found: Found | _FaultError, seconds: float) -> CheckResult:
+    if isinstance(found, _FaultError):
+        return CheckResult(check.name, check.kind, "FAIL", seconds, (str(found),))
     result = CheckResult(
         check.name,
         check.kind,

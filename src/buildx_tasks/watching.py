@@ -20,10 +20,13 @@ _MOST_LINES = 20  # of each stream of a failed check; the written reports hold a
 
 
 @contextmanager
-def watcher(cells: int) -> Iterator[Watcher]:
-    """Yield what to tell of each cell: a terminal shows those that run, a log those that ended."""
+def watcher(cells: int, results: list[CellResult]) -> Iterator[Watcher]:
+    """Yield what to tell of each cell: a terminal shows those that run, a log those that ended.
+
+    ``results`` gets each result as it comes.
+    """
     if not sys.stderr.isatty():
-        yield _Lines()
+        yield _Lines(results)
         return
     from rich.console import Console
     from rich.progress import (
@@ -40,19 +43,24 @@ def watcher(cells: int) -> Iterator[Watcher]:
     with Progress(
         *columns, BarColumn(), MofNCompleteColumn(), console=console, transient=True
     ) as progress:
-        yield _Live(progress, cells)
+        yield _Live(results, progress, cells)
 
 
 class _Lines:
+    def __init__(self, results: list[CellResult]) -> None:
+        self._results = results
+
     def started(self, unit_id: str) -> None:
         """Say nothing: a log has what ended."""
 
     def ended(self, result: CellResult) -> None:
+        self._results.append(result)
         print(_line(result), file=sys.stderr, flush=True)
 
 
 class _Live:
-    def __init__(self, progress: Progress, cells: int) -> None:
+    def __init__(self, results: list[CellResult], progress: Progress, cells: int) -> None:
+        self._results = results
         self._progress = progress
         self._all = progress.add_task("verify", total=cells)
         self._running: dict[str, TaskID] = {}
@@ -63,6 +71,7 @@ class _Live:
     def ended(self, result: CellResult) -> None:
         from rich.text import Text
 
+        self._results.append(result)
         running = self._running.pop(result.id, None)
         if running is not None:
             self._progress.remove_task(running)
@@ -87,7 +96,7 @@ def print_report(report: Report) -> None:
                 result.status,
                 result.digest or "-",
                 "known" if result.since else f"{result.seconds:.1f}",
-                "; ".join(result.problems) or _remark(result),
+                _tame("; ".join(result.problems) or _remark(result)),
             )
             for result in report.results
         ],
@@ -120,11 +129,17 @@ def _output(result: CellResult, check: CheckResult) -> Iterator[str]:
             yield f"--- {result.id} {check.name}, {stream}"
         if len(lines) > _MOST_LINES:
             yield f"({len(lines) - _MOST_LINES} lines before these are in the written reports)"
-        yield from map(printable, lines[-_MOST_LINES:])
+        # At the start of a line, a program's words could be a command to GitHub's runner.
+        yield from (f"| {_tame(line)}" for line in lines[-_MOST_LINES:])
     if check.enter:
         yield f"--- {result.id} {check.name}, its container is kept; enter it with"
         yield check.enter
     yield ""
+
+
+def _tame(line: str) -> str:
+    # The older form of the runner's commands counts anywhere in a line.
+    return printable(line).replace("##[", "# #[")
 
 
 def printable(line: str) -> str:

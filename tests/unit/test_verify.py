@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
-from buildx_tasks import checks, ledger
+from buildx_tasks import checks, ledger, loading
 from buildx_tasks.checks import Check, Found
 from buildx_tasks.checks.declared import faults
+from buildx_tasks.errors import EngineError
 from buildx_tasks.expectations import Run, Verify
-from buildx_tasks.plan import Cell
+from buildx_tasks.images import Image
+from buildx_tasks.plan import Cell, make_plan
 from buildx_tasks.platforms import parse
 from buildx_tasks.results import CellResult, CheckResult, Report
-from buildx_tasks.verify import _result, hash_of
+from buildx_tasks.units import Mounted, context_of, hash_of
+from buildx_tasks.verify import _FaultError, _result
 from buildx_tasks.watching import print_report
 
 if TYPE_CHECKING:
@@ -125,7 +129,7 @@ def test_the_hash_is_of_all_that_counts(tmp_path: Path) -> None:
     mounted = {"mounts": [{"source": "data", "target": "/data"}]}
 
     def of(**table: Any) -> str:
-        return hash_of(checks.of_cell(declared(**table), CELL, "app:v1"), tmp_path)
+        return hash_of(checks.of_cell(declared(**table), CELL, "app:v1"), Mounted(tmp_path))
 
     plain = of(run=mounted)
     assert plain == of(run=mounted)
@@ -135,15 +139,61 @@ def test_the_hash_is_of_all_that_counts(tmp_path: Path) -> None:
         of(run=mounted, xfail={"linux/arm/v7": "x"}),
         of(check=[{"name": "other", "run": mounted}]),
     ]
-    (tmp_path / "data" / "file").write_text("2")
-    others.append(of(run=mounted))
-    assert len({plain, *others}) == 6
+    for change in (
+        lambda: (tmp_path / "data" / "file").write_text("2"),
+        (tmp_path / "data" / "empty").mkdir,
+        lambda: (tmp_path / "data" / "link").symlink_to("file"),
+        lambda: (tmp_path / "data" / "file").chmod(0o700),
+        lambda: shutil.rmtree(tmp_path / "data"),
+    ):
+        change()
+        others.append(of(run=mounted))
+    assert len({plain, *others}) == 10
+
+
+def test_what_is_mounted_is_neither_followed_nor_our_own(tmp_path: Path) -> None:
+    (tmp_path / "out").symlink_to("/")
+    assert Mounted(tmp_path).hash("out") == "outside"
+    (tmp_path / ".buildx").mkdir()
+    before = Mounted(tmp_path).hash(".")
+    (tmp_path / ".buildx" / "ledger.json").write_text("[]")
+    assert Mounted(tmp_path).hash(".") == before
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(EngineError, match="loop cannot be read"):
+        Mounted(tmp_path).hash("loop")
+
+
+def test_a_verdict_depends_on_more_than_the_manifest(tmp_path: Path) -> None:
+    path = tmp_path / "buildx.toml"
+    text = "[target.a]\nplatforms = ['linux/arm64']\ntags = ['a:1']\n"
+
+    def context(more: str, pushed: str = "", **annotations: str) -> list[Any]:
+        path.write_text(text + more)
+        (target,) = make_plan(loading.load(path)).targets
+        assert target.spec.verify
+        platform = target.platforms[0]
+        image = Image("a:1", "sha256:1", {}, annotations={platform: annotations})
+        listed = (
+            *checks.of_cell(target.spec.verify, target.cells[0], "a:1"),
+            *checks.of_whole(target.spec.verify),
+        )
+        return context_of(listed, target, image, platform, pushed)
+
+    index = "verify.index = {}\n"
+    assert context(index) != context("attest = ['type=sbom']\n" + index)
+    growth = "verify.size.growth = 5\n"
+    assert context(growth) != context(growth, pushed="sha256:2")
+    config = "verify.config = { annotations = { a = 'b' } }\n"
+    assert context(config) != context(config, a="b")
+    assert context("verify.binaries = {}\n", pushed="sha256:2", a="b") == ["a"]
 
 
 def test_a_known_failure_must_fail() -> None:
     check = Check("run", "run", Run(), xfail="issue 7")
     failing = _result(check, Found(("exit code: expected 0, got 1",)), 0.5)
     assert (failing.status, failing.reason) == ("xfail", "issue 7")
+    faulty = _result(check, _FaultError("the engine failed 3 times"), 0.5)
+    assert (faulty.status, faulty.problems) == ("FAIL", ("the engine failed 3 times",))
     passing = _result(check, Found(), 0.5)
     assert passing.status == "FAIL"
     assert passing.problems == (
@@ -163,22 +213,23 @@ def test_the_ledger_knows_what_passed_and_what_failed_last(tmp_path: Path) -> No
         [result("FAIL"), result("ok", amd64, since="then")],
         [result("skip", "linux/riscv64"), result("FAIL", "linux/386", was_run=False)],
     ):
-        report = Report("", 0.0, tuple(results), {})
-        ledger.record_verified(tmp_path, report, {r.id: f"hash of {r.id}" for r in results})
+        ledger.record_verified(tmp_path, results, {r.id: f"hash of {r.id}" for r in results})
     history = ledger.Verified(ledger.read(tmp_path))
     assert history.failed == {"hello@linux/arm64"}
-    assert [key for _, key in history.passed] == [
-        "hash of hello@linux/amd64",
-        "hash of hello@linux/riscv64",
-    ]
-    assert len(ledger.read(tmp_path)) == 4
+    assert [key for _, key in history.passed] == ["hash of hello@linux/amd64"]
+    assert len(ledger.read(tmp_path)) == 3
+    known = [result("ok", since="then")]
+    ledger.record_verified(tmp_path, known, {"hello@linux/arm64": "hash of hello@linux/arm64"})
+    assert ledger.Verified(ledger.read(tmp_path)).failed == set()
 
 
 def test_foreign_output_does_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    check = CheckResult("run", "run", "FAIL", problems=("bad",), stdout="a\n" * 30 + "\x1b[2J\n")
+    check = CheckResult(
+        "run", "run", "FAIL", problems=("bad",), stdout="::error::x\n" + "a\n" * 29 + "\x1b[2J\n"
+    )
     failed = CellResult("hello", parse("linux/arm64"), "sha256:1", (check,), 0.5)
     print_report(Report("", 0.0, (failed,), {}))
     printed = capsys.readouterr().out
     assert "\x1b" not in printed.partition("---")[2]
     assert "(11 lines before these are in the written reports)\n" in printed
-    assert printed.endswith("a\n\\x1b[2J\n")
+    assert printed.endswith("| a\n| \\x1b[2J\n")

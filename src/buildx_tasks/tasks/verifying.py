@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from invoke import task
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from invoke import Context
 
     from buildx_tasks.plan import Plan
+    from buildx_tasks.results import CellResult, Report
 
 
 @task(
@@ -46,9 +48,9 @@ def verify(
     html: str = "",
 ) -> None:
     """Check every cell against [target.NAME.verify], in parallel, on the digests that were built."""
-    from buildx_tasks import commands, engine, ledger, reach, staging, watching
+    from buildx_tasks import commands, engine, ledger, reach, staging, units, watching
     from buildx_tasks import verify as verifying
-    from buildx_tasks.errors import UsageError, VerifyError
+    from buildx_tasks.errors import EngineError, UsageError, VerifyError
     from buildx_tasks.reports import writing
 
     if jobs < 0:
@@ -61,38 +63,60 @@ def verify(
         print("\n".join(typed), flush=True)
     if commands.is_dry(c):
         return
-    history = ledger.Verified(ledger.read(project.root))
+    entries = ledger.read(project.root)
+    history = ledger.Verified(entries)
     client = engine.connect()
-    units = verifying.units(
-        plan.images,
-        project.root,
-        lambda planned: staging.locate(c, client, project.root, planned, planned.platforms),
-    )
+    with engine.faults():
+        listed = units.units(
+            plan.images,
+            project.root,
+            lambda planned: staging.locate(c, client, project.root, planned, planned.platforms),
+            ledger.last_pushed(entries),
+        )
     if last_failed:
-        units = [unit for unit in units if unit.id in history.failed]
-        if not units:
+        listed = [unit for unit in listed if unit.id in history.failed]
+        if not listed:
             print("no selected cell failed the last time; nothing to do")
             return
     known = {} if force else history.passed
-    reach.require_runnable(c, verifying.running_cells(units, known))
+    reach.require_runnable(c, units.running_cells(listed, known))
     options = verifying.Options(jobs=jobs, keep=keep, fail_fast=fail_fast)
-    with watching.watcher(len(units)) as watcher:
-        report = verifying.verify(
-            c, client, plan, project.root, units, known, options=options, watcher=watcher
-        )
+    hashes = {unit.id: unit.hash for unit in listed}
+    ended: list[CellResult] = []
+    try:
+        with engine.faults(), watching.watcher(len(listed), ended) as watcher:
+            report = verifying.verify(
+                c, client, plan, project.root, listed, known, options=options, watcher=watcher
+            )
+    except BaseException:
+        # What was found before is not lost.
+        with suppress(EngineError):
+            ledger.record_verified(project.root, ended, hashes)
+        raise
     watching.print_report(report)
-    hashes = {unit.id: unit.hash for unit in units}
-    ledger.record_verified(project.root, report, hashes)
-    kept = [{"cell": r.id} for r in report.results for check in r.checks if check.enter]
-    if kept:
-        ledger.record(project.root, "kept", kept)
     faults = writing.write(report, {"junit": junit, "json": json, "html": html})
     faults += writing.tell_github(report, project.file)
+    faults += _record(project, report, hashes)
     if report.failed:
         ids = ", ".join(result.id for result in report.failed)
-        faults.insert(0, f"{len(report.failed)} of {len(units)} cells failed: {ids}")
+        faults.insert(0, f"{len(report.failed)} of {len(listed)} cells failed: {ids}")
     if faults:
         raise VerifyError("\nerror: ".join(faults))
+
+
+def _record(project: Project, report: Report, hashes: dict[str, str]) -> list[str]:
+    """Write the ledger; return what could not be written."""
+    from buildx_tasks import ledger
+    from buildx_tasks.errors import EngineError
+
+    kept = [{"cell": r.id} for r in report.results for check in r.checks if check.enter]
+    try:
+        if kept:
+            ledger.record(project.root, "kept", kept)
+        ledger.record_verified(project.root, report.results, hashes)
+    except EngineError as error:
+        return [str(error)]
+    return []
 
 
 def _typed(plan: Plan, project: Project) -> list[str]:
