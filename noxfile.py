@@ -61,8 +61,15 @@ def unit(session: nox.Session) -> None:
 @nox.session
 def engine(session: nox.Session) -> None:
     """Test with the real engine, builders, registry and emulators."""
-    session.install("-e", ".", "pytest>=8", "hypothesis", "trustme", "playwright>=1.40")
-    session.run("pytest", "tests/engine", *session.posargs)
+    session.install(
+        "-e", ".", "pytest>=8", "pytest-xdist", "hypothesis", "trustme", "playwright>=1.40"
+    )
+    # Three at once on two CPUs: much of the time is spent waiting. No two files share a builder.
+    beside = ["--numprocesses", "3", "--dist", "loadfile"]
+    # With arguments that select tests, one of the two may have none: pytest's exit code 5.
+    codes = [0, 5] if session.posargs else [0]
+    for which in (["-m", "not alone", *beside], ["-m", "alone"]):
+        session.run("pytest", *which, "tests/engine", *session.posargs, success_codes=codes)
 
 
 @nox.session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 # A busy machine is no failure.
 settings.register_profile("any-machine", deadline=None)
 settings.load_profile("any-machine")
+
+# Begun in the background, pytest and all that it starts would ignore Ctrl-C, which tests send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 

@@ -48,14 +48,16 @@ def run(
         options["echo_format"] = "{command}"
     if terminal:
         options.update(pty=True, in_stream=None)
-    result: Result = c.run(command, **options)
-    return result
+        result: Result = c.run(command, **options)
+        return result
+    if not hide:
+        options.update(out_stream=sys.stdout, err_stream=sys.stderr)
+    return _piped(c, command, **options)
 
 
 def query(c: Context, argv: Sequence[str]) -> Result:
     """Ask something that changes nothing; output is kept, not shown. Never raises on failure."""
-    result: Result = c.run(shlex.join(argv), dry=False, **_options(hide=True))
-    return result
+    return _piped(c, shlex.join(argv), dry=False, **_options(hide=True))
 
 
 def query_within(c: Context, argv: Sequence[str], seconds: int) -> Result | None:
@@ -63,10 +65,26 @@ def query_within(c: Context, argv: Sequence[str], seconds: int) -> Result | None
     from invoke.exceptions import CommandTimedOut
 
     try:
-        result: Result = c.run(shlex.join(argv), dry=False, timeout=seconds, **_options(hide=True))
+        return _piped(c, shlex.join(argv), dry=False, timeout=seconds, **_options(hide=True))
     except CommandTimedOut:
         return None
-    return result
+
+
+def _piped(c: Context, command: str, **options: Any) -> Result:
+    """Run through invoke, and close the process's pipes, which invoke leaves open until collected."""
+    from invoke.runners import Promise
+
+    # Only of what it does not wait for does invoke hand out the runner, which has the pipes.
+    started = c.run(command, asynchronous=True, **options)
+    if not isinstance(started, Promise):  # under --dry nothing is started
+        result: Result = started
+        return result
+    try:
+        return started.join()
+    finally:
+        process = getattr(started.runner, "process", None)
+        for pipe in (process.stdin, process.stdout, process.stderr) if process else ():
+            pipe.close()
 
 
 def _options(*, hide: bool) -> dict[str, Any]:

@@ -52,6 +52,7 @@ fi
 # A bridge of its own: with the driver option network=host, docker0 is the first engine's.
 bridge=bk$(od -An -N4 -tx1 /dev/urandom | tr -d ' \n')
 ip link add "$bridge" type bridge
+echo "$bridge" >$run/bridge
 dockerd --config-file /etc/buildkit-engine.json --data-root /var/lib/buildkit/engine \
   --exec-root $run/exec --pidfile $run/pid --host unix://$run/sock --log-level warn \
   --bridge "$bridge" --iptables=false --ip6tables=false --userland-proxy=false &

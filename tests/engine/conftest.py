@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import json
 import os
 import shutil
@@ -10,23 +12,39 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NoReturn
 from uuid import uuid4
 
 import pytest
+from docker.errors import NotFound
+
+from buildx_tasks.engine import buildx_folder, config_folder, connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from docker import DockerClient
 
 ROOT = Path(__file__).parents[2]
 SAID: list[str] = []  # what tests tell of how they ran, for the summary
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for line in SAID:
+    for line in dict.fromkeys(SAID):
         terminalreporter.write_line(line)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    # Only the workers of pytest-xdist have it: what they put there reaches the one who prints.
+    getattr(session.config, "workeroutput", {})["said"] = SAID
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    SAID.extend(getattr(node, "workeroutput", {}).get("said", []))
 
 
 def cannot_run(reason: str) -> NoReturn:
@@ -37,8 +55,9 @@ def cannot_run(reason: str) -> NoReturn:
 
 
 def docker(*args: str, check: bool = True, **env: str) -> str:
+    argv = [buildx(), *args[1:]] if args[0] == "buildx" else ["docker", *args]
     result = subprocess.run(
-        ["docker", *args],
+        argv,
         env={**os.environ, **env},
         capture_output=True,
         text=True,
@@ -47,6 +66,13 @@ def docker(*args: str, check: bool = True, **env: str) -> str:
     )
     assert result.returncode == 0 or not check, result.stdout + result.stderr
     return result.stdout.strip()
+
+
+@functools.cache
+def buildx() -> str:
+    """The plug-in's program: docker starts it twice, once to ask what it is."""
+    path = '{{range .ClientInfo.Plugins}}{{if eq .Name "buildx"}}{{.Path}}{{end}}{{end}}'
+    return docker("info", "--format", path)
 
 
 def wait_for(ready: Callable[[], bool], what: str, seconds: float = 30) -> None:
@@ -58,65 +84,128 @@ def wait_for(ready: Callable[[], bool], what: str, seconds: float = 30) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def engine() -> None:
+def docker_config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """docker's folder of this process: its builders, contexts, and which is in use, are its own."""
+    known = config_folder()
+    folder = tmp_path_factory.mktemp("docker")
+    # Always there: docker's Python library looks into the home folder otherwise.
+    config = known / "config.json"
+    (folder / "config.json").write_text(config.read_text() if config.exists() else "{}")
+    if (known / "contexts").exists():
+        shutil.copytree(known / "contexts", folder / "contexts")
+    if (known / "cli-plugins").exists():
+        (folder / "cli-plugins").symlink_to(known / "cli-plugins")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_CONFIG", str(folder))
+        patch.delenv("BUILDX_CONFIG", raising=False)
+        patch.delenv("BUILDX_BUILDER", raising=False)
+        yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engine(docker_config: Path) -> Iterator[DockerClient]:
+    """The machine's engine, to be asked without a process for each question."""
     if not shutil.which("docker"):
         cannot_run("no docker command: run ./bootstrap")
     if not docker("version", "--format", "{{.Server.Version}}", check=False):
         cannot_run("no Docker Engine answers: run ./bootstrap")
     if not docker("image", "ls", "--quiet", "alpine:3.22"):
         docker("pull", "alpine:3.22")
+    assert docker_config.exists()
+    with contextlib.closing(connect()) as client:
+        yield client
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_behind(tmp_path: Path) -> Iterator[None]:
+def alone(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("alone") and "PYTEST_XDIST_WORKER" in os.environ:
+        cannot_run("no test may run beside it; run pytest -m alone, in one process")
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(engine: DockerClient, tmp_path: Path) -> Iterator[None]:
     yield
-    ours = ["--filter", f"label=dev.buildx-tasks.project={tmp_path}", "--quiet"]
-    listed = docker("ps", "--all", *ours) + docker("network", "ls", *ours)
-    assert listed == "", "a test left containers or networks of ours behind"
+    ours = {"label": f"dev.buildx-tasks.project={tmp_path}"}
+    listed = [*engine.api.containers(all=True, filters=ours), *engine.api.networks(filters=ours)]
+    assert listed == [], "a test left containers or networks of ours behind"
 
 
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real registry of this test session, plain http on loopback."""
+    """The address of a real registry of this process, plain http on loopback."""
+    with serving_registry(tmp_path_factory.mktemp("registry")) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def serving_registry(folder: Path, *settings: str) -> Iterator[str]:
+    """Serve a registry whose data are in the folder; ``settings`` are lines of its configuration."""
     if not shutil.which("docker-registry"):
         cannot_run("no docker-registry command: run ./bootstrap")
-    folder = tmp_path_factory.mktemp("registry")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    (folder / "config.yml").write_text(
-        "version: 0.1\nlog: { level: error }\n"
-        f"storage: {{ filesystem: {{ rootdirectory: {folder}/data }} }}\n"
-        f"http: {{ addr: '127.0.0.1:{port}' }}\n"
-    )
-    with (folder / "log").open("w") as log:
+    for _ in range(3):
+        process, port = _serve(folder, settings)
+        if process.poll() is None:
+            break  # otherwise somebody else took the port in between
+    else:
+        pytest.fail((folder / "registry.log").read_text(), pytrace=False)
+    try:
+        yield f"localhost:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _serve(folder: Path, settings: tuple[str, ...]) -> tuple[subprocess.Popen[bytes], int]:
+    port = free_port()
+    lines = [
+        "version: 0.1",
+        "log: { level: error }",
+        f"storage: {{ filesystem: {{ rootdirectory: {folder}/data }} }}",
+        f"http: {{ addr: '127.0.0.1:{port}' }}",
+        *settings,
+    ]
+    (folder / "registry.yml").write_text("\n".join(lines))
+    with (folder / "registry.log").open("w") as log:
         process = subprocess.Popen(
-            ["docker-registry", "serve", str(folder / "config.yml")], stdout=log, stderr=log
+            ["docker-registry", "serve", str(folder / "registry.yml")], stdout=log, stderr=log
         )
 
-    def answers() -> bool:
+    def settled() -> bool:
         with contextlib.suppress(OSError):
-            return bool(urllib.request.urlopen(f"http://localhost:{port}/v2/", timeout=1))
-        return False
+            try:
+                return bool(urllib.request.urlopen(f"http://localhost:{port}/v2/", timeout=1))
+            except urllib.error.HTTPError as error:
+                return error.code == 401
+        return process.poll() is not None
 
-    wait_for(answers, "no answer from the registry")
-    yield f"localhost:{port}"
-    process.terminate()
-    process.wait()
+    wait_for(settled, "no answer from the registry")
+    return process, port
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 @pytest.fixture
-def name() -> Iterator[str]:
+def name(engine: DockerClient) -> Iterator[str]:
     """A name of the test's own, for builders and images; what carries it is removed."""
     name = f"bt-{uuid4().hex[:8]}"
     yield name
-    docker("context", "rm", "--force", name, check=False)
-    docker("buildx", "rm", "--force", name, check=False)
-    listed = docker("image", "ls", "--format", "{{.Repository}} {{.Tag}} {{.ID}}").splitlines()
-    rows = [line.split() for line in listed if name in line]
-    # What was pulled by its digest has no tag.
-    if ours := [image if tag == "<none>" else f"{at}:{tag}" for at, tag, image in rows]:
-        docker("image", "rm", "--force", *ours)
+    # Looked for first: most tests leave none of it, and each command takes its time.
+    known = hashlib.sha256(name.encode()).hexdigest()
+    if (config_folder() / "contexts" / "meta" / known).exists():
+        docker("context", "rm", "--force", name, check=False)
+    if (buildx_folder() / "instances" / name).exists():
+        docker("buildx", "rm", "--force", name, check=False)
+    patterns = [f"{name}*", f"*/{name}*", f"*/{name}*/*"]
+    for image in engine.api.images(filters={"reference": patterns}):
+        # What was pulled by its digest has no tag.
+        for reference in image["RepoTags"] or image["RepoDigests"] or ():
+            if name in reference:
+                with contextlib.suppress(NotFound):
+                    engine.api.remove_image(reference, force=True)
 
 
 @pytest.fixture

@@ -8,7 +8,9 @@ place. Two selected targets with the same tag are refused.
 
 from __future__ import annotations
 
+import functools
 import json
+import shlex
 import socket
 import subprocess
 from pathlib import Path
@@ -16,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import tomli_w
-from invoke import Context
+from invoke import Context, Result
 
 from buildx_tasks import importing, loading
 from buildx_tasks.errors import ConfigError
 from buildx_tasks.plan import bake_definition, make_plan
+
+from .conftest import buildx
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,30 +40,48 @@ TWINS = [
 ENVIRONMENT = {"CORPUS_V": "from outside", "CORPUS_N": "7", "CORPUS_B": "true"}
 
 
-@pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+@functools.cache
+def answer(command: str) -> Result:
+    """Ask bake for real, but once: many tests ask the same of a file, and no file changes here."""
+    docker, plugin, *rest = shlex.split(command)
+    assert (docker, plugin) == ("docker", "buildx")
+    done = subprocess.run(
+        [buildx(), *rest], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    return Result(done.stdout, done.stderr, exited=done.returncode)
+
+
+class Asked(Context):
+    """Runs questions to bake, each of them once."""
+
+    def run(self, command: str, **_: Any) -> Result:
+        return answer(command)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What bake looks for even when it only prints: secret files and an SSH agent."""
-    monkeypatch.chdir(tmp_path)
-    Path("secret.txt").write_text("x")
-    Path("Dockerfile").write_text("FROM scratch\n")
-    for key, value in ENVIRONMENT.items():
-        monkeypatch.setenv(key, value)
-    with socket.socket(socket.AF_UNIX) as agent:
+    folder = tmp_path_factory.mktemp("twin")
+    with pytest.MonkeyPatch.context() as patch, socket.socket(socket.AF_UNIX) as agent:
+        patch.chdir(folder)
+        Path("secret.txt").write_text("x")
+        Path("Dockerfile").write_text("FROM scratch\n")
+        for key, value in ENVIRONMENT.items():
+            patch.setenv(key, value)
         agent.bind("agent.sock")
         agent.listen()
-        monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent.sock"))
+        patch.setenv("SSH_AUTH_SOCK", str(folder / "agent.sock"))
         yield
 
 
-def bake_print(path: Path, *targets: str) -> Any:
-    done = subprocess.run(
-        ["docker", "buildx", "bake", "--file", str(path), "--print", *targets],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+def bake(path: Path, *options: str) -> Any:
+    done = answer(shlex.join(["docker", "buildx", "bake", "--file", str(path), *options]))
+    assert done.ok, done.stderr
     return json.loads(done.stdout)
+
+
+def bake_print(path: Path, *targets: str) -> Any:
+    return bake(path, "--print", *targets)
 
 
 def ours(text: str, targets: Sequence[str] = ()) -> Any:
@@ -77,13 +99,7 @@ def comparable(definition: Any) -> Any:
 
 
 def names(path: Path) -> list[str]:
-    done = subprocess.run(
-        ["docker", "buildx", "bake", "--file", str(path), "--list", "type=targets,format=json"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return [entry["name"] for entry in json.loads(done.stdout)]
+    return [entry["name"] for entry in bake(path, "--list", "type=targets,format=json")]
 
 
 def selectable(path: Path, listed: list[str]) -> list[str]:
@@ -105,7 +121,7 @@ def test_the_corpus_is_large() -> None:
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.name)
 def test_import_expands_to_what_bake_prints(path: Path) -> None:
-    text = importing.convert(Context(), path)
+    text = importing.convert(Asked(), path)
     listed = names(path)
     if "default" in listed:
         assert comparable(ours(text)) == comparable(bake_print(path))
@@ -125,24 +141,24 @@ def test_the_same_declarations_in_toml_come_to_the_same(path: Path) -> None:
 
 @pytest.mark.parametrize("path", CORPUS[::4], ids=lambda path: path.name)
 def test_bake_takes_our_definition_and_returns_it_unchanged(path: Path) -> None:
-    definition = ours(importing.convert(Context(), path))
-    written = Path("ours.json")
+    definition = ours(importing.convert(Asked(), path))
+    written = Path(f"ours-{path.stem}.json")
     written.write_text(json.dumps(definition))
     assert comparable(bake_print(written)) == comparable(definition)
 
 
 def test_a_circle_of_inherits_is_an_error_where_bake_is_silent() -> None:
     targets = {"a": {"inherits": ["b"], "target": "a"}, "b": {"inherits": ["a"], "tags": ["b"]}}
-    Path("bake.json").write_text(json.dumps({"target": targets}))
-    assert bake_print(Path("bake.json"), "a")["target"]["a"]["tags"] == ["b"]
+    Path("circle.json").write_text(json.dumps({"target": targets}))
+    assert bake_print(Path("circle.json"), "a")["target"]["a"]["tags"] == ["b"]
     with pytest.raises(ConfigError, match="targets inherit from each other: a → b → a"):
         ours(tomli_w.dumps({"target": targets}))
 
 
 def test_a_context_that_is_a_target_is_an_error_where_bake_takes_a_path() -> None:
     targets = {"a": {"context": "target:b"}, "b": {"target": "b"}}
-    Path("bake.json").write_text(json.dumps({"target": targets}))
-    assert bake_print(Path("bake.json"), "a")["target"].keys() == {"a"}
+    Path("context.json").write_text(json.dumps({"target": targets}))
+    assert bake_print(Path("context.json"), "a")["target"].keys() == {"a"}
     with pytest.raises(ConfigError, match="a context cannot be another target"):
         ours(tomli_w.dumps({"target": targets}))
 

@@ -214,9 +214,11 @@ def test_a_builder_that_buildx_builder_names_must_be_there(project: Project, nam
 
 def test_a_builder_that_hangs_holds_up_no_build(project: Project, name: str) -> None:
     """Somebody's other builder takes connections and never answers: buildx ls waits 20 s for it."""
-    with socket.create_server(("127.0.0.1", 0)) as deaf:
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
         port = deaf.getsockname()[1]
         docker("buildx", "create", "--name", name, "--driver", "remote", f"tcp://127.0.0.1:{port}")
+        deaf.listen()  # only now: buildx create waits for it too
         bridge = GrpcBridge(engine_socket())
         other = f"{name}-other"
         try:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .conftest import SecondEngine, cannot_run, docker, engine_socket, second_engine, wait_for
+from .conftest import (
+    SecondEngine,
+    cannot_run,
+    docker,
+    engine_socket,
+    second_engine,
+    serving_registry,
+)
 from .grpc_bridge import GrpcBridge
 
 if TYPE_CHECKING:
@@ -133,36 +137,10 @@ def test_builder_missing_drifted_silent(project: Project, name: str) -> None:
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[str]:
     """The address of a registry that wants a log-in: user ann, password pw."""
-    if not shutil.which("docker-registry"):
-        cannot_run("no docker-registry command: run ./bootstrap")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     (tmp_path / "htpasswd").write_text(f"ann:{HASHED}\n")
-    (tmp_path / "registry.yml").write_text(
-        "version: 0.1\nlog: { level: error }\n"
-        f"storage: {{ filesystem: {{ rootdirectory: {tmp_path}/data }} }}\n"
-        f"auth: {{ htpasswd: {{ realm: test, path: {tmp_path}/htpasswd }} }}\n"
-        f"http: {{ addr: '127.0.0.1:{port}' }}\n"
-    )
-    with (tmp_path / "registry.log").open("w") as log:
-        process = subprocess.Popen(
-            ["docker-registry", "serve", str(tmp_path / "registry.yml")], stdout=log, stderr=log
-        )
-
-    def answers() -> bool:
-        try:
-            urllib.request.urlopen(f"http://localhost:{port}/v2/", timeout=1)
-        except urllib.error.HTTPError as error:
-            return error.code == 401
-        except OSError:
-            return False
-        return False
-
-    wait_for(answers, "no answer from the registry")
-    yield f"localhost:{port}"
-    process.terminate()
-    process.wait()
+    login = f"auth: {{ htpasswd: {{ realm: test, path: {tmp_path}/htpasswd }} }}"
+    with serving_registry(tmp_path, login) as address:
+        yield address
 
 
 def test_registry_silent_and_without_or_with_a_wrong_log_in(
@@ -218,6 +196,7 @@ def test_a_platform_that_nothing_here_runs(project: Project) -> None:
     assert broken(project, "platform windows/amd64")["found"] == "cannot run on linux/amd64"
 
 
+@pytest.mark.alone
 def test_platforms_of_a_builder_with_nodes_are_tried_in_a_build(
     project: Project, name: str
 ) -> None:

@@ -57,6 +57,7 @@ def within(seconds: float) -> Iterator[None]:
     assert time.monotonic() - started < seconds
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("disabled")
 def test_build_verify_and_run_name_the_platform_and_the_fix_at_once(
     project: Project, name: str, registry: str
@@ -80,6 +81,7 @@ def test_build_verify_and_run_name_the_platform_and_the_fix_at_once(
         ]
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("disabled")
 def test_setup_repairs_it_and_proves_it_by_running_something(project: Project) -> None:
     project.write('[target.a]\nplatforms = ["linux/s390x", "linux/amd64"]\n')
@@ -95,6 +97,7 @@ def test_setup_repairs_it_and_proves_it_by_running_something(project: Project) -
     assert docker("image", "ls", "--quiet", "buildx-tasks-probe") == before
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("disabled")
 def test_a_cell_that_runs_nothing_foreign_is_built_without_an_emulator(
     project: Project, name: str, registry: str
@@ -106,6 +109,7 @@ def test_a_cell_that_runs_nothing_foreign_is_built_without_an_emulator(
     assert "cannot run: there is no emulator for linux/s390x" in result.stderr
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("disabled")
 def test_doctor_finds_it_by_running_something(project: Project) -> None:
     project.write('[target.a]\nplatforms = ["linux/s390x", "linux/amd64", "linux/arm64"]\n')
@@ -132,6 +136,7 @@ def test_never_means_native_nodes_only(project: Project, name: str, registry: st
     assert f"{name}@linux/amd64" not in result.stderr
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("disabled")
 def test_never_says_that_nothing_brings_the_emulator(project: Project) -> None:
     project.write('[target.a]\nplatforms = ["linux/s390x"]\n[emulators]\nfrom = "never"\n')
@@ -141,6 +146,7 @@ def test_never_says_that_nothing_brings_the_emulator(project: Project) -> None:
     assert f"run and verify cannot run every platform here: {words}" in lines[-2]
 
 
+@pytest.mark.alone
 def test_the_sample_needs_its_emulators_only_where_something_runs(project: Project) -> None:
     """hello-cross and hello-files are built without any; the others are named."""
     if os.geteuid() != 0:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import random
 import re
 import subprocess
-import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 import pytest
+from invoke import Config, Context
 
-from buildx_tasks import dockerfile, platforms
+from buildx_tasks import builder, dockerfile, lint, loading, platforms
+from buildx_tasks.errors import BuildxTasksError
+from buildx_tasks.plan import make_plan
 
-from .conftest import ROOT, cannot_run, docker, wait_for
+from .conftest import ROOT, cannot_run, docker, free_port, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from buildx_tasks.platforms import Platform
 
@@ -209,26 +213,32 @@ def test_what_is_said_to_be_emulated_really_runs_emulated(
     assert {"4", "15"}.isdisjoint(line for line, _ in ran)
 
 
-# What a task does; invoke leaves pipes open, which a process of its own takes with it.
-SCRIPT = """
-import json, sys
-from pathlib import Path
-from invoke import Config, Context
-from buildx_tasks import builder, lint, loading, platforms
-from buildx_tasks.errors import BuildxTasksError
-from buildx_tasks.plan import make_plan
+class Ended(NamedTuple):
+    """How a lint ended: its findings, or what it said instead."""
 
-asked = json.loads(sys.argv[1])
-root = Path.cwd()
-plan = make_plan(loading.load(root / "buildx.toml"), asked["targets"], asked["wanted"])
-context = Context(Config(overrides={"run": {"dry": asked["dry"]}}))
-host = platforms.host_platform()
-try:
-    used = builder.meant(plan.config, root)
-    found = lint.lint(context, plan, root, used, lambda p: platforms.runs_natively(p, host))
-except BuildxTasksError as error:
-    sys.exit(f"{type(error).__name__}: {error}")
-if not asked["dry"]:
+    summary: dict[str, Any]
+    places: list[tuple[str, str, str]]  # code, cell and place of each finding
+    refused: str
+    out: str
+
+
+def start(folder: Path, *targets: str, wanted: tuple[str, ...] = (), dry: bool = False) -> Ended:
+    """Do what the task does, in the folder."""
+    here = Path.cwd()
+    printed = io.StringIO()
+    os.chdir(folder)
+    try:
+        plan = make_plan(loading.load(folder / "buildx.toml"), targets, wanted)
+        context = Context(Config(overrides={"run": {"dry": dry}}))
+        used = builder.meant(plan.config, folder)
+        with contextlib.redirect_stdout(printed):
+            found = lint.lint(context, plan, folder, used, native)
+    except BuildxTasksError as error:
+        return Ended({}, [], f"{type(error).__name__}: {error}", printed.getvalue())
+    finally:
+        os.chdir(here)
+    if dry:
+        return Ended({}, [], "", printed.getvalue())
     places = [
         (
             one.code,
@@ -238,43 +248,27 @@ if not asked["dry"]:
         )
         for one in found
     ]
-    print(json.dumps([lint.summary(found), places]))
-"""
-
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-def start(folder: Path, *targets: str, wanted: tuple[str, ...] = (), dry: bool = False) -> Ended:
-    asked = json.dumps({"targets": targets, "wanted": wanted, "dry": dry})
-    argv = [sys.executable, "-c", SCRIPT, asked]
-    done = subprocess.run(argv, cwd=folder, check=False, capture_output=True, text=True)
-    return Ended(done.returncode, done.stdout, done.stderr)
+    return Ended(lint.summary(found), places, "", printed.getvalue())
 
 
 def run_lint(folder: Path, *targets: str, wanted: tuple[str, ...] = ()) -> list[dict[str, Any]]:
     """Return the findings of a lint that ends well."""
     done = start(folder, *targets, wanted=wanted)
-    assert done.code == 0, done.err
-    found: list[dict[str, Any]] = json.loads(done.out)[0]["findings"]
+    assert done.refused == ""
+    found: list[dict[str, Any]] = done.summary["findings"]
     return found
 
 
 def said(folder: Path, *targets: str) -> list[tuple[str, str, str]]:
     """Return code, cell and place of each finding."""
     done = start(folder, *targets)
-    assert done.code == 0, done.err
-    return [(code, cell, place) for code, cell, place, *_ in json.loads(done.out)[1]]
+    assert done.refused == ""
+    return done.places
 
 
 def refused(folder: Path) -> str:
     """Return what a lint says that does not end well."""
-    done = start(folder)
-    assert done.code == 1, done.out
-    return done.err
+    return start(folder).refused
 
 
 @pytest.fixture
@@ -454,7 +448,7 @@ def test_a_remote_dockerfile_is_checked_by_both(write: Callable[..., Path], tmp_
     identity = ["-c", "user.name=x", "-c", "user.email=x@y"]
     for words in (["init", "-q", "-b", "main"], ["add", "."], [*identity, "commit", "-qm", "x"]):
         subprocess.run(["git", *words], cwd=repository, check=True)
-    port = 20000 + os.getpid() % 20000
+    port = free_port()
     options = [f"--base-path={tmp_path}", "--export-all", "--listen=127.0.0.1", f"--port={port}"]
     with subprocess.Popen(
         ["git", "daemon", "--reuseaddr", *options], stderr=subprocess.DEVNULL
@@ -471,13 +465,12 @@ def test_a_remote_dockerfile_is_checked_by_both(write: Callable[..., Path], tmp_
             )
             toml = f'[target.far]\ncontext = "{url}#main"\nplatforms = ["{FOREIGN}"]\n'
             done = start(write(toml))
-            if "could not be checked" in done.err:
-                cannot_run(f"the engine does not reach this machine's loopback: {done.err}")
-            found = said(tmp_path)
+            if "could not be checked" in done.refused:
+                cannot_run(f"the engine does not reach this machine's loopback: {done.refused}")
         finally:
             process.terminate()
     place = f"{url}#main Dockerfile"
-    assert found == [
+    assert done.places == [
         ("FromAsCasing", "far", f"{place}:1 (one)"),
         ("EmulatedCompile", f"far@{FOREIGN}", f"{place}:2 (one)"),
     ]

@@ -44,7 +44,7 @@ USER 1234
 CMD ["sh", "-c", "echo inline $FROM_INLINE $(id -u)"]
 '''
 
-[target.NAME.verify]
+[target.NAME.verify.run]
 args = []
 """
 PLAIN = """

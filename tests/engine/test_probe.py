@@ -84,6 +84,7 @@ def test_it_runs_as_a_container(platform: Platform, name: str) -> None:
     docker(*"run --rm --network none --platform".split(), str(platform), f"{name}:v1", "/probe")
 
 
+@pytest.mark.alone
 def test_without_the_emulator_it_does_not_run(without_s390x: Platform) -> None:
     assert not probe.runs_here(without_s390x)
 

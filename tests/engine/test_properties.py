@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from buildx_tasks import loading
 from buildx_tasks.plan import bake_definition, make_plan
 
+from .conftest import buildx
+
 if TYPE_CHECKING:
     import random
     from pathlib import Path
@@ -106,7 +108,7 @@ def test_bake_returns_every_definition_unchanged(
     definition = ours(folder, data)
     (folder / "bake.json").write_text(json.dumps(definition))
     done = subprocess.run(
-        ["docker", "buildx", "bake", "--file", "bake.json", "--print"],
+        [buildx(), "bake", "--file", "bake.json", "--print"],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -116,7 +118,7 @@ def test_bake_returns_every_definition_unchanged(
     assert json.loads(done.stdout) == definition
 
 
-@settings(max_examples=200, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(projects(), st.randoms(use_true_random=False))
 def test_the_order_of_tables_does_not_matter(
     tmp_path_factory: pytest.TempPathFactory, data: dict[str, Any], chance: random.Random

@@ -38,7 +38,8 @@ def test_a_signal_removes_even_a_container_that_ignores_it(
     built: Project, number: signal.Signals, code: int
 ) -> None:
     arguments = "sh -c \"trap '' INT TERM; while :; do sleep 1; done\""
-    listed = ["ps", "--quiet", "--filter", "label=dev.buildx-tasks.session"]
+    ours = f"label=dev.buildx-tasks.project={built.folder}"
+    listed = ["ps", "--quiet", "--filter", ours]
     with subprocess.Popen(
         built.command("run", "-p", "linux/arm64", "--args", arguments),
         cwd=built.folder,

@@ -102,6 +102,7 @@ def test_volumes_of_containers_go_with_them(tag: str, tmp_path: Path) -> None:
         assert mount["Name"] not in volumes()
 
 
+@pytest.mark.alone
 def test_what_another_machine_or_user_made_is_left_for_a_day(
     tag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
