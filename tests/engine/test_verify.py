@@ -176,7 +176,7 @@ run = {{ stdout = "else" }}
     rows = {line.split()[0]: line for line in result.stdout.splitlines()[1:]}
     assert "known: fails, as is known (issue 12)" in rows[f"{name}@linux/amd64"]
     assert "ends with 3: exit code: expected 4, got 3" in rows[f"{name}@linux/arm64"]
-    assert f"{name}@linux/arm64 ends with 3, stdout\nlinux/arm64\n" in result.stdout
+    assert f"{name}@linux/arm64 ends with 3, stdout\n| linux/arm64\n" in result.stdout
     assert f"{name}@linux/amd64: ok (" in result.stderr
     assert counted(project, "--last-failed") == (1, 0)
     hurried = project.invoke("verify", "--force", "--fail-fast", "--jobs", "1")

@@ -21,7 +21,7 @@ from buildx_tasks.checks.alike import differences
 from buildx_tasks.commands import json_text, locked, query, run, write_file
 from buildx_tasks.errors import EngineError
 from buildx_tasks.plan import REWRITTEN, build_definition, make_plan
-from buildx_tasks.tree import shown
+from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -109,7 +109,7 @@ def _epoch(
         if not seconds:
             return "", (
                 f"{image.reference} was built without SOURCE_DATE_EPOCH (created "
-                f"{shown(str(config.get('created')))}), so no other build is equal to it; "
+                f"{printable(str(config.get('created')))}), so no other build is equal to it; "
                 f"run invoke build -t {target.name}"
             )
     return seconds, ""
@@ -224,7 +224,7 @@ def _bake(
     said = result.stdout + result.stderr
     reach.explain_loss(c, builder, said)
     engine.explain_failure(c, (), builder.name if builder else None)
-    lines = [shown(line) for line in said.splitlines() if line.strip()]
+    lines = [printable(line) for line in said.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR: ")] or lines[-1:]
     why = "; ".join(line.partition("ERROR: ")[2] or line for line in errors)
     return Found((f"cannot be built again: {why}",), stderr="\n".join(lines[-_MOST_LINES:]))
@@ -268,7 +268,7 @@ def _advice(target: TargetPlan) -> str:
     rewrite = (
         f"leave out output in [target.{target.name}], and invoke build sets them"
         if target.spec.output
-        else f"run invoke build -t {target.name}, which sets those that are later"
+        else f"run invoke build -t {target.name} --no-cache, for times that a cache kept stay"
     )
     return (
         "nothing but modification times differs from what SOURCE_DATE_EPOCH should make it: "
