@@ -11,8 +11,9 @@ import json
 import tarfile
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
+from buildx_tasks import disk
 from buildx_tasks.errors import EngineError
-from buildx_tasks.platforms import Platform, parse
+from buildx_tasks.images import ATTESTATION, platform_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 
     import docker
 
+    from buildx_tasks.platforms import Platform
+
 REMOVED = "removal"  # what a layer says of a path that earlier ones had
 
-_ATTESTATION = "vnd.docker.reference.type"  # annotation of manifests that describe another one
 _WHITEOUT = ".wh."
 _CHUNK = 1 << 20  # bytes
 _KINDS = {
@@ -63,12 +65,10 @@ class Archive:
         found = {}
         while waiting:
             entry = waiting.pop(0)
-            if _ATTESTATION in (entry.get("annotations") or {}):
+            if ATTESTATION in (entry.get("annotations") or {}):
                 continue
-            platform = entry.get("platform")
-            if platform:
-                fields = (platform["os"], platform["architecture"], platform.get("variant"))
-                found[parse("/".join(field for field in fields if field))] = entry["digest"]
+            if entry.get("platform"):
+                found[platform_of(entry["platform"])] = entry["digest"]
             else:  # an index below the archive's own
                 waiting += self.json(entry["digest"]).get("manifests", [])
         return found
@@ -101,8 +101,18 @@ class Archive:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Archive]:
-    """Open an archive that is in a file."""
-    with tarfile.open(path) as tar:
+    """Open an archive that is in a file.
+
+    Raises:
+        EngineError: it is not whole, as on a full disk.
+
+    """
+    try:
+        tar = tarfile.open(path, "r:")  # noqa: SIM115 - closed below
+    except (OSError, tarfile.TarError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise EngineError(f"{path} cannot be read: {reason}; verify again") from None
+    with tar:
         yield Archive(tar)
 
 
@@ -124,14 +134,17 @@ def save(client: docker.DockerClient, reference: str, platform: Platform, path: 
     with response:
         if response.status_code != 200:
             raise EngineError(f"the engine does not save {reference}: {response.text.strip()}")
-        with path.open("wb") as stream:
+        with disk.writing(path):
+            stream = path.open("wb")
+        try:
             for chunk in response.iter_content(_CHUNK):
-                try:
+                with disk.writing(path):
                     stream.write(chunk)
-                except OSError as error:
-                    raise EngineError(
-                        f"{path} cannot be written: {error.strerror}; make room there"
-                    ) from None
+            with disk.writing(path):
+                stream.flush()
+        finally:
+            with contextlib.suppress(OSError):  # it tries to write what is left
+                stream.close()
 
 
 def _path(digest: str) -> str:

@@ -33,6 +33,8 @@ BAKE_FILE = f"{ledger.FOLDER}/bake.json"
 METADATA_FILE = f"{ledger.FOLDER}/metadata.json"
 NEEDS = {"policy": (0, 31), "resources": (0, 35)}  # attribute → the buildx that brought it
 
+# A name of its own: a person may export into the same folder.
+_ARCHIVE = ".image.tar"
 _REMOTE = re.compile(r"[a-z][a-z0-9+.-]*:|git@")
 
 
@@ -167,7 +169,7 @@ def _run_bake(
         options = [*options, "--allow", permission]
     files = ["--file", BAKE_FILE, "--metadata-file", METADATA_FILE]
     argv = [*builders.command(builder, "bake"), *files, *options]
-    with nullcontext() if is_dry(c) else no_archive_left(root / ledger.FOLDER):
+    with nullcontext() if is_dry(c) else no_archive_left(root / ledger.FOLDER, f"*{_ARCHIVE}"):
         result = run(c, argv, folder=root, tty=options[1] in ("auto", "tty"))
         if result.ok:
             _load(c, root, archives)
@@ -195,7 +197,7 @@ def _archives(c: Context, plan: Plan, staged: dict[str, str]) -> dict[str, str]:
     "rewrite-timestamp" conflicts with "unpack"`` (https://github.com/moby/buildkit/issues/4230).
     """
     found = {
-        target.name: f"{ledger.FOLDER}/{target.name}.tar"
+        target.name: f"{ledger.FOLDER}/{target.name}{_ARCHIVE}"
         for target in plan.targets
         if target.is_reproducible and target.is_image and not target.spec.output
         if target.name not in staged
@@ -207,17 +209,17 @@ def _archives(c: Context, plan: Plan, staged: dict[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def no_archive_left(folder: Path) -> Iterator[None]:
-    """Remove a folder's archives afterwards; before it too: whoever was killed left some."""
+def no_archive_left(folder: Path, names: str) -> Iterator[None]:
+    """Remove a folder's archives of such names afterwards; before it too: who was killed left some."""
     try:
-        _remove_archives(folder)
+        _remove_archives(folder, names)
         yield
     finally:
-        _remove_archives(folder)
+        _remove_archives(folder, names)
 
 
-def _remove_archives(folder: Path) -> None:
-    for path in folder.glob("*.tar"):
+def _remove_archives(folder: Path, names: str) -> None:
+    for path in folder.glob(names):
         path.unlink(missing_ok=True)
 
 

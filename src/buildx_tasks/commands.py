@@ -10,11 +10,14 @@ import fcntl
 import os
 import shlex
 import shutil
+import signal
+import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Callable
 
 import msgspec
 
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from invoke import Context, Result
+    from invoke.runners import Promise
+
+_PAUSE = 0.1  # seconds between two looks at what is waited for
+_ENDING_SECONDS = 5.0  # that a command has to end when it is told to
 
 
 def is_dry(c: Context) -> bool:
@@ -55,6 +62,61 @@ def run(
     return _piped(c, command, **options)
 
 
+def run_while(
+    c: Context, argv: Sequence[str], *, folder: Path, going_on: Callable[[], object]
+) -> Result:
+    """Run a command in ``folder``, hidden, for as long as ``going_on`` does not raise.
+
+    Where it does, the command and all that it started are ended first. Never raises on failure.
+    """
+    from invoke.runners import Promise
+
+    command = shlex.join(argv)
+    if folder != Path.cwd():
+        command = f"cd {shlex.quote(str(folder))} && {command}"
+    started = _own_group(c).run(command, asynchronous=True, **_options(hide=True))
+    if not isinstance(started, Promise):  # under --dry nothing is started
+        result: Result = started
+        return result
+    process: subprocess.Popen[bytes] = vars(started.runner)["process"]
+    try:
+        while process.poll() is None:
+            going_on()
+            time.sleep(_PAUSE)
+    except BaseException:
+        _end_group(process)
+        raise
+    finally:
+        ended = _joined(started)
+    return ended
+
+
+def _own_group(c: Context) -> Any:
+    """Return a runner of invoke's whose command leads a process group: docker starts buildx beside it."""
+    from invoke.runners import Local
+
+    class OwnGroup(Local):
+        def start(self, command: str, shell: str, env: dict[str, Any]) -> None:
+            self.process = subprocess.Popen(
+                [shell, "-c", command],
+                env=env,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+
+    return OwnGroup(c)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_ENDING_SECONDS)
+
+
 def query(c: Context, argv: Sequence[str]) -> Result:
     """Ask something that changes nothing; output is kept, not shown. Never raises on failure."""
     return _piped(c, shlex.join(argv), dry=False, **_options(hide=True))
@@ -79,6 +141,10 @@ def _piped(c: Context, command: str, **options: Any) -> Result:
     if not isinstance(started, Promise):  # under --dry nothing is started
         result: Result = started
         return result
+    return _joined(started)
+
+
+def _joined(started: Promise) -> Result:
     try:
         return started.join()
     finally:
@@ -121,8 +187,12 @@ def print_files(files: Mapping[str, str], root: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path, holder: str = "") -> Iterator[None]:
+def locked(
+    path: Path, holder: str = "", going_on: Callable[[], object] | None = None
+) -> Iterator[None]:
     """Hold a lock that other processes respect too; say once which holder it waits for.
+
+    It waits until ``going_on`` raises, where that is given.
 
     Raises:
         EngineError: its file cannot be written.
@@ -139,8 +209,22 @@ def locked(path: Path, holder: str = "") -> Iterator[None]:
         except BlockingIOError:
             if holder:
                 print(f"waiting for {holder}", file=sys.stderr, flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _wait_for(lock, going_on)
         yield
+
+
+def _wait_for(lock: IO[str], going_on: Callable[[], object] | None) -> None:
+    if going_on is None:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return
+    while True:
+        going_on()
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_PAUSE)
+        else:
+            return
 
 
 def json_text(data: Any) -> str:

@@ -14,11 +14,15 @@ import socket
 import threading
 import time
 import uuid
+from concurrent.futures import Future
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
-from buildx_tasks import ledger
+from buildx_tasks import disk, emulators, ledger
 from buildx_tasks.errors import EngineError
+from buildx_tasks.refusals import refusals
+from buildx_tasks.removal import TOGETHER, remove_containers, remove_network
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,16 +31,24 @@ if TYPE_CHECKING:
 
     from buildx_tasks.checks import Subject
 
+Answer = TypeVar("Answer")
+
 SESSION = "dev.buildx-tasks.session"  # everything of ours carries it, so that none stays behind
 PROJECT = "dev.buildx-tasks.project"
 CELL = "dev.buildx-tasks.cell"
+STOPPED = "verify was stopped; run it again"
 KEPT = "buildx-tasks-kept-"  # how the names of containers begin that a person wanted to keep
 
 _HOST = "dev.buildx-tasks.host"
 _LOCK = "dev.buildx-tasks.lock"
 _PROCESS = "dev.buildx-tasks.process"
+_IDLE = frozenset({"created", "exited"})  # states in which nothing runs
 _MOST_HOURS = 24  # a session that nothing can be known of is taken for dead after this time
-_GOING_SECONDS = 20.0  # how long the engine may take over what it is already doing
+_GOING_SECONDS = 20.0  # how long the engine may take over what it is creating
+_CREATE_SECONDS = 1800  # for one container: a big image is unpacked for it, on a busy disk
+_OF_HOST = frozenset(
+    "network_mode mounts log_config mem_limit memswap_limit nano_cpus port_bindings".split()
+)
 
 
 class Session:
@@ -54,14 +66,18 @@ class Session:
         self.host_ports = threading.Lock()
         self._closed = False
         self._creating = 0
-        self._changed = threading.Condition()  # guards the two above
+        self._done_with: list[Any] = []  # containers that nothing runs in, to be removed together
+        self._changed = threading.Condition()  # guards the three above
         self._network: Any = None
-        self._guard = threading.Lock()  # guards the network
+        self._asked: dict[object, Future[Any]] = {}
+        self._guard = threading.Lock()  # guards the two above
+        self._patient = _patient(client.api)
         ledger.prepare(root)
         folder = root / ledger.FOLDER / "sessions"
-        folder.mkdir(exist_ok=True)
         self._lock_path = folder / self.id
-        self._lock = self._lock_path.open("w")
+        with disk.writing(folder):
+            folder.mkdir(exist_ok=True)
+            self._lock = self._lock_path.open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     @property
@@ -75,6 +91,11 @@ class Session:
             _PROCESS: str(os.getpid()),
         }
 
+    @cached_property
+    def is_local(self) -> bool:
+        """Whether the engine runs on this machine's kernel."""
+        return emulators.is_local(self.client)
+
     @property
     def closed(self) -> bool:
         """Whether nothing more can be made."""
@@ -84,28 +105,49 @@ class Session:
     def created(
         self, subject: Subject, command: Sequence[str] | None, **settings: Any
     ) -> Iterator[Any]:
-        """Create a container of the subject's platform, not started; it is gone afterwards.
+        """Create a container of the subject's platform, not started; :func:`start` starts it.
 
-        ``settings`` are those of docker's ``containers.create``. A container that was kept stays.
+        ``settings`` are those of docker's ``create_container`` and ``create_host_config``. Of the
+        container's attributes nothing is known but id and state. Afterwards it is removed: at once
+        where something may run in it, else together with others, when the session is closed at
+        the latest. One that was kept stays.
 
         Raises:
             EngineError: the session is closed.
-            docker.errors.APIError: the engine refuses it.
+            RefusedError: the image, or what is set, is why it cannot be created.
+            docker.errors.APIError: the engine fails.
 
         """
-        with self._making():
-            container = self.client.containers.create(
+        host = {key: settings.pop(key) for key in _OF_HOST & settings.keys()}
+        api = self._patient
+        with self._making(), refusals():
+            made = api.create_container(
                 subject.image.runnable(subject.platform),
                 command,
                 platform=str(subject.platform),
                 labels={**self.labels, CELL: str(subject.cell)},
-                **{"network_mode": "none", **settings},
+                host_config=api.create_host_config(**{"network_mode": "none", **host}),
+                **settings,
             )
+        # Not asked for again: each question to the engine costs.
+        known = {"Id": made["Id"], "State": {"Status": "created"}}
+        container = self.client.containers.prepare_model(known)
+        if self._closed:  # meanwhile; it may not have been seen then
+            remove_containers([container])
+            raise EngineError(STOPPED)
         try:
             yield container
         finally:
             if not is_kept(container):
-                _remove_container(container)
+                self._discard(container)
+
+    def _discard(self, container: Any) -> None:
+        with self._changed:
+            self._done_with.append(container)
+            if container.status in _IDLE and len(self._done_with) < TOGETHER:
+                return
+            going, self._done_with = self._done_with, []
+        remove_containers(going)
 
     def network(self) -> Any:
         """Return the session's network; it is made when it is first asked for.
@@ -129,6 +171,29 @@ class Session:
                     )
             return self._network
 
+    def require_open(self) -> None:
+        """Do nothing while more can be made.
+
+        Raises:
+            EngineError: the session is closed.
+
+        """
+        if self._closed:
+            raise EngineError(STOPPED)
+
+    def once(self, key: object, ask: Callable[[], Answer]) -> Answer:
+        """Return what ``ask`` returns; under each key it is asked once, and others wait for that."""
+        with self._guard:
+            first = key not in self._asked
+            answer = self._asked.setdefault(key, Future())
+        if first:
+            try:
+                answer.set_result(ask())
+            except BaseException as error:  # noqa: BLE001 - raised below, and for all who wait
+                answer.set_exception(error)
+        found: Answer = answer.result()
+        return found
+
     def close(self) -> None:
         """Remove everything that the session made, but what was kept; it can be closed twice."""
         try:
@@ -144,8 +209,7 @@ class Session:
     @contextlib.contextmanager
     def _making(self) -> Iterator[None]:
         with self._changed:
-            if self._closed:
-                raise EngineError("verify was stopped; run it again")
+            self.require_open()
             self._creating += 1
         try:
             yield
@@ -155,6 +219,24 @@ class Session:
                 self._changed.notify_all()
 
 
+def start(container: Any) -> None:
+    """Start a container that a session created.
+
+    Raises:
+        RefusedError: the image, or what is set, is why it cannot be started.
+        docker.errors.APIError: the engine fails.
+
+    """
+    container.attrs["State"] = {"Status": "running"}
+    with refusals():
+        container.start()
+
+
+def ended(container: Any) -> None:
+    """Take note that a container has come to its end: nothing runs in it any more."""
+    container.attrs["State"] = {"Status": "exited"}
+
+
 def is_kept(container: Any) -> bool:
     """Say whether a person wanted to keep the container."""
     return str(container.name).startswith(KEPT)
@@ -162,6 +244,7 @@ def is_kept(container: Any) -> bool:
 
 def keep(container: Any) -> str:
     """Give a container the name under which nothing but :func:`remove_kept` removes it; return it."""
+    container.reload()
     cell = re.sub("[^a-zA-Z0-9]+", "-", container.labels[CELL])
     container.rename(f"{KEPT}{cell}-{container.short_id}")
     container.reload()
@@ -178,8 +261,7 @@ def remove_kept(client: docker.DockerClient, root: Path) -> list[str]:
     """Remove the project's kept containers, and images committed from them; return their names."""
     ours = {"label": f"{PROJECT}={root}"}
     containers = kept(client, root)
-    for container in containers:
-        _remove_container(container)
+    remove_containers(containers)
     for image in client.images.list(filters=ours):
         client.images.remove(image.id, force=True)
     sweep(client)  # their networks
@@ -246,39 +328,16 @@ def _remove(client: docker.DockerClient, session: str) -> bool:
     """Remove what a session made, but what was kept; say whether nothing is left."""
     ours = {"label": f"{SESSION}={session}"}
     containers = _containers(client, ours)
-    for container in containers:
-        if not is_kept(container):
-            _remove_container(container)
+    remove_containers([container for container in containers if not is_kept(container)])
     if any(map(is_kept, containers)):
         return False  # they may be on the network, and could not be started again without it
     for network in client.networks.list(filters=ours):
-        _remove_network(network)
+        remove_network(network)
     return True
 
 
-def _remove_container(container: Any) -> None:
-    from docker.errors import APIError
-
-    try:
-        container.remove(force=True, v=True)
-    except APIError as error:
-        if error.status_code not in (404, 409):  # gone, or going
-            raise
-
-
-def _remove_network(network: Any) -> None:
-    from docker.errors import APIError
-
-    end = time.monotonic() + _GOING_SECONDS
-    while True:
-        try:
-            network.remove()
-        except APIError as error:
-            if error.status_code == 404:
-                return
-            # In use by a container that is just going.
-            if error.status_code != 403 or time.monotonic() > end:
-                raise
-            time.sleep(0.1)
-        else:
-            return
+def _patient(api: Any) -> Any:
+    """Return a view of an API client, with the same connections, that waits long for an answer."""
+    view = object.__new__(type(api))
+    vars(view).update(vars(api), timeout=_CREATE_SECONDS)
+    return view

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from buildx_tasks import metadata, nodes, platforms, references
-from buildx_tasks.checks.declared import faults
+from buildx_tasks.checks.declared import faults, named_platforms, same_names
 from buildx_tasks.config import Builder, Emulators, Group
 from buildx_tasks.errors import listed, nearest
 from buildx_tasks.expectations import Verify
@@ -153,6 +153,7 @@ def expand(sources: Sources, variables: Variables, git: Git) -> Config:
     targets = {name: work.finish(name) for name in tables}
     work.check_links(targets)
     work.check_helpers(targets)
+    work.check_verify(targets)
     groups = _groups(data.get("group", {}), matrices, targets, sources)
     work.check_tags({name: targets[name] for name in members(groups, default(targets, groups))})
     builder = msgspec.convert(data["builder"], Builder) if "builder" in data else None
@@ -419,6 +420,8 @@ class _Expansion:
         if "lint" in whole.tables:
             self._check_codes(name, whole.tables["lint"].get("ignore", ()))
         verify = whole.tables.get("verify")
+        for steps, message in same_names(verify or _EMPTY):  # of several tables together
+            raise self._sources.fail(self._stands(name, "verify", *steps), message)
         return Target(
             normalise(attributes),
             msgspec.convert(verify, Verify) if verify is not None else None,
@@ -502,6 +505,34 @@ class _Expansion:
                         self._tables[helper].path,
                         f'"{helper}" is the name of a helper of target "{name}"; rename this one',
                     )
+
+    def check_verify(self, targets: dict[str, Target]) -> None:
+        """Refuse a platform that a verify table names, and that no target with the table has."""
+        having: dict[Path, list[list[str]]] = {}
+        for name, target in targets.items():
+            for path in self._lineage(name):
+                having.setdefault(path, []).append(target.platforms)
+        for name, table in self._tables.items():
+            declared: dict[Platform, str] | None = None
+            for steps, text in named_platforms(table.data.get("verify", _EMPTY)):
+                if not all(having[table.path]):  # this machine's own platform, whichever that is
+                    break
+                if declared is None:
+                    texts = itertools.chain.from_iterable(having[table.path])
+                    declared = {platforms.parse(one): one for one in texts}
+                if platforms.parse(text) not in declared:
+                    known = declared.values()
+                    hint = nearest(text, known) or f"; its platforms: {', '.join(known)}"
+                    raise self._sources.fail(
+                        (*table.path, "verify", *steps),
+                        f"[target.{name}] has no platform {text} to verify{hint}",
+                    )
+
+    def _lineage(self, name: str) -> set[Path]:
+        """Return where a target's own table stands, and those that it inherits."""
+        table = self._tables[name]
+        parents = table.data.get("inherits", ())
+        return {table.path}.union(*map(self._lineage, parents))
 
     def check_links(self, targets: dict[str, Target]) -> None:
         """Refuse links to unknown targets, circles, and platforms that the other does not have."""

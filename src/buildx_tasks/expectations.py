@@ -34,7 +34,8 @@ class Output(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     ] = None
     contains: Annotated[Texts, Meta(description="Texts that are in it")] = []
     matches: Annotated[
-        Optional[Text], Meta(description="Python regular expression found somewhere in it")
+        Optional[Text],
+        Meta(description="Python regular expression found in it; ^ and $ match at lines"),
     ] = None
     json: Annotated[Any, Meta(description="The whole is JSON, and equal to this")] = None
     json_at: Annotated[
@@ -199,7 +200,10 @@ class File(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     contains: Annotated[Texts, Meta(description="Texts that are in it")] = []
     matches: Annotated[
         Optional[Text],
-        Meta(description="Python regular expression found in it; a file of 16 MB at most"),
+        Meta(
+            description="Python regular expression found in it; ^ and $ match at lines; "
+            "a file of 16 MB at most"
+        ),
     ] = None
 
 

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Callable, Protocol, cast
 
 from buildx_tasks.checks import Found
+from buildx_tasks.refusals import RefusedError
 from buildx_tasks.tree import Entry, Kind, Tree
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def walk(subject: Subject, visitors: Sequence[Visitor]) -> list[Found]:
     dockerd makes them: they cannot be told from the image's own.
 
     Raises:
-        docker.errors.APIError: the engine refuses to create or export a container.
+        docker.errors.APIError: the engine fails to create or export a container.
         requests.exceptions.RequestException: the export broke off.
 
     """
@@ -96,8 +97,11 @@ def walk(subject: Subject, visitors: Sequence[Visitor]) -> list[Found]:
             f"{subject.platform}; leave it out with only or skip"
         )
         return [Found((problem,)) for _ in visitors]
-    with subject.session.created(subject, ["-"]) as container:
-        return look(lambda: container.export(chunk_size=_CHUNK), visitors)
+    try:
+        with subject.session.created(subject, ["-"]) as container:
+            return look(lambda: container.export(chunk_size=_CHUNK), visitors)
+    except RefusedError as refused:
+        return [Found((str(refused),)) for _ in visitors]
 
 
 def look(export: Callable[[], Iterator[bytes]], visitors: Sequence[Visitor]) -> list[Found]:

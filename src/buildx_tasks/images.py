@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 from urllib.parse import quote
 
 from buildx_tasks import blobs
-from buildx_tasks.commands import query
+from buildx_tasks.commands import query, query_within
 from buildx_tasks.errors import EngineError, UsageError
+from buildx_tasks.layers import layers_of
 from buildx_tasks.platforms import Platform, parse
 
 if TYPE_CHECKING:
@@ -21,12 +22,17 @@ if TYPE_CHECKING:
     import docker
     from invoke import Context
 
+    from buildx_tasks.layers import Layer
     from buildx_tasks.plan import TargetPlan
 
-_ATTESTATION = "vnd.docker.reference.type"  # annotation of manifests that describe another one
+ATTESTATION = "vnd.docker.reference.type"  # annotation of manifests that describe another one
 _ATTESTED = "vnd.docker.reference.digest"  # the digest of that one
 _PREDICATE = "in-toto.io/predicate-type"  # annotation of the layers of such a manifest
 _BEHIND_REPOSITORY = re.compile("(:[^:/@]+)?(@.*)?$")  # tag and digest
+
+
+class AbsentError(EngineError):
+    """The registry answers, and has no such image."""
 
 
 class Image(NamedTuple):
@@ -51,14 +57,6 @@ class Image(NamedTuple):
         if self.repository:
             return f"{self.repository}@{self.manifests[platform]}"
         return self.digest
-
-
-class Layer(NamedTuple):
-    """One layer: ``size`` is its compressed bytes, ``made_by`` the instruction, ``""`` if not known."""
-
-    digest: str
-    size: int
-    made_by: str = ""
 
 
 class Content(NamedTuple):
@@ -120,7 +118,7 @@ def stored(client: docker.DockerClient, reference: str) -> Image | None:
         return None
     entries = [entry for entry in _platform_entries(image) if entry["Available"]]
     if entries:
-        descriptors = {_platform(e["ImageData"]["Platform"]): e["Descriptor"] for e in entries}
+        descriptors = {platform_of(e["ImageData"]["Platform"]): e["Descriptor"] for e in entries}
         manifests = {platform: one["digest"] for platform, one in descriptors.items()}
         return Image(reference, image["Id"], manifests, annotations=_annotations(descriptors))
     # The classic store: one platform, and no index.
@@ -150,7 +148,7 @@ def _platform_entries(image: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _classic_platform(image: Mapping[str, Any]) -> Platform:
-    return _platform({key.lower(): value for key, value in image.items()})
+    return platform_of({key.lower(): value for key, value in image.items()})
 
 
 def _annotations(descriptors: Mapping[Platform, dict[str, Any]]) -> dict[Platform, dict[str, str]]:
@@ -171,19 +169,20 @@ def require(client: docker.DockerClient, target: TargetPlan) -> Image:
     return image
 
 
-def published(c: Context, reference: str) -> Image:
+def published(c: Context, reference: str, seconds: int | None = None) -> Image:
     """Return the image that the registry holds under ``reference``.
 
     Raises:
-        EngineError: the registry does not answer, or has no such image.
+        AbsentError: the registry has no such image.
+        EngineError: the registry does not answer (within ``seconds``), or refuses.
 
     """
-    text = _raw(c, reference)
+    text = _raw(c, reference, seconds)
     manifest = json.loads(text)
     descriptors = {
-        _platform(entry["platform"]): entry
+        platform_of(entry["platform"]): entry
         for entry in manifest.get("manifests", [])
-        if _ATTESTATION not in entry.get("annotations", {})
+        if ATTESTATION not in entry.get("annotations", {})
     }
     return Image(
         reference,
@@ -195,10 +194,16 @@ def published(c: Context, reference: str) -> Image:
     )
 
 
-def _raw(c: Context, reference: str) -> str:
-    result = query(c, ["docker", "buildx", "imagetools", "inspect", "--raw", reference])
+def _raw(c: Context, reference: str, seconds: int | None = None) -> str:
+    argv = ["docker", "buildx", "imagetools", "inspect", "--raw", reference]
+    result = query_within(c, argv, seconds) if seconds else query(c, argv)
+    what = f"{reference} cannot be read from its registry"
+    if result is None:
+        raise EngineError(f"{what}: no answer in {seconds} s")
     if not result.ok:
-        raise EngineError(f"{reference} cannot be read from its registry: {result.stderr.strip()}")
+        said = result.stderr.strip()
+        kind = AbsentError if said.endswith(f"{reference}: not found") else EngineError
+        raise kind(f"{what}: {said}")
     return result.stdout
 
 
@@ -210,23 +215,26 @@ def in_store(client: docker.DockerClient) -> Reader:
     return partial(blobs.read, client)
 
 
-def in_registry(c: Context, reference: str) -> Reader:
-    """Return what reads manifests of the repository that ``reference`` is in."""
+def in_registry(c: Context, reference: str, seconds: int | None = None) -> Reader:
+    """Return what reads manifests of the repository that ``reference`` is in, each ``seconds`` long."""
     repository = _BEHIND_REPOSITORY.sub("", reference)
-    return lambda digest: _raw(c, f"{repository}@{digest}")
+    return lambda digest: _raw(c, f"{repository}@{digest}", seconds)
 
 
 def compressed(image: Image, read: Reader) -> dict[Platform, int]:
     """Return the compressed bytes of each platform's layers, as its manifest says.
 
     Raises:
-        EngineError: a manifest cannot be read.
+        EngineError: a manifest cannot be read, or is none.
 
     """
-    return {
-        platform: sum(layer["size"] for layer in json.loads(read(digest))["layers"])
-        for platform, digest in image.manifests.items()
-    }
+    found = {}
+    for platform, digest in image.manifests.items():
+        try:
+            found[platform] = sum(layer["size"] for layer in json.loads(read(digest))["layers"])
+        except (KeyError, TypeError, ValueError):
+            raise EngineError(f"{digest} of {image.reference} is no manifest of an image") from None
+    return found
 
 
 def content(client: docker.DockerClient, image: Image, platform: Platform) -> Content:
@@ -242,17 +250,8 @@ def content(client: docker.DockerClient, image: Image, platform: Platform) -> Co
         return Content(facts.get("Config") or {}, {}, None)
     manifest = json.loads(blobs.read(client, digest))
     config = json.loads(blobs.read(client, manifest["config"]["digest"]))
-    made_by = [
-        step.get("created_by", "")
-        for step in config.get("history") or []
-        if not step.get("empty_layer")
-    ]
-    layers = manifest["layers"]
-    if len(made_by) != len(layers):  # history may be left out
-        made_by = [""] * len(layers)
     annotations = {**(manifest.get("annotations") or {}), **image.annotations.get(platform, {})}
-    found = (Layer(one["digest"], one["size"], how) for one, how in zip(layers, made_by))
-    return Content(config.get("config") or {}, annotations, tuple(found))
+    return Content(config.get("config") or {}, annotations, layers_of(manifest, config))
 
 
 def unpacked(client: docker.DockerClient, image: Image, platform: Platform) -> int:
@@ -303,8 +302,8 @@ def entries(c: Context, client: docker.DockerClient, image: Image) -> tuple[Entr
     predicates: dict[str, list[str]] = {}
     for descriptor, available in listed:
         mark = descriptor.get("annotations") or {}
-        if _ATTESTATION not in mark:
-            platform = _platform(descriptor.get("platform") or {})
+        if ATTESTATION not in mark:
+            platform = platform_of(descriptor.get("platform") or {})
             found.append(Entry(platform, descriptor["digest"], available))
         elif available:
             attested = predicates.setdefault(mark[_ATTESTED], [])
@@ -326,7 +325,8 @@ def _predicates(manifest: Mapping[str, Any]) -> list[str]:
     return [mark[_PREDICATE] for mark in marks if _PREDICATE in mark]
 
 
-def _platform(data: dict[str, Any]) -> Platform:
+def platform_of(data: Mapping[str, Any]) -> Platform:
+    """Return the platform that a descriptor or config names, whichever it is."""
     fields = [data.get("os") or "", data.get("architecture") or "", data.get("variant") or ""]
     try:
         return parse("/".join(field for field in fields if field))

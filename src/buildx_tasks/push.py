@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from buildx_tasks.platforms import Platform
 
 
+_MOST_SECONDS = 30  # for what a registry says of one platform
+
+
 class Pushed(NamedTuple):
     """One tag that the registry was read back from; ``image`` is what it holds there."""
 
@@ -128,17 +131,22 @@ def _read_back(c: Context, target: TargetPlan, tag: str, local: Image) -> Pushed
 
 
 def _sizes(c: Context, item: Pushed, *, stored: bool) -> dict[Platform, int]:
-    """Return what later images are compared with (see checks.size)."""
+    """Return what later images are compared with (see checks.size), of the platforms that can be read.
+
+    The push has happened: one that cannot be read is no fault of it.
+    """
     from requests.exceptions import RequestException
 
     if stored:
         # A registry is asked by one command for each platform; this takes milliseconds.
         with suppress(EngineError, RequestException):
             return images.compressed(item.image, images.in_store(engine.connect()))
-    try:
-        return images.compressed(item.image, images.in_registry(c, item.tag))
-    except EngineError as error:
-        raise PushError(f"{item.tag} was pushed, but {error}") from None
+    read = images.in_registry(c, item.tag, _MOST_SECONDS)
+    found: dict[Platform, int] = {}
+    for platform, digest in item.image.manifests.items():
+        with suppress(EngineError):
+            found.update(images.compressed(item.image._replace(manifests={platform: digest}), read))
+    return found
 
 
 def _entry(item: Pushed, sizes: dict[Platform, int]) -> dict[str, object]:

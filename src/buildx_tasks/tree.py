@@ -7,6 +7,8 @@ import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from buildx_tasks.text import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -127,15 +129,15 @@ class Tree:
             if entry.path.startswith(start) and "/" not in entry.path[len(start) :]
         }
         if close := get_close_matches(below, beside, n=1, cutoff=0.6):
-            return f"; did you mean {shown(beside[close[0]])}?"
+            return f"; did you mean {printable(beside[close[0]])}?"
         last = f"/{pattern.rpartition('/')[2]}"
         elsewhere = [entry.path for entry in self if entry.path.endswith(last)][:_MOST_COMPARED]
         if close := get_close_matches(pattern, elsewhere, n=1, cutoff=0):
-            return f"; did you mean {shown(close[0])}?"
+            return f"; did you mean {printable(close[0])}?"
         if above.kind != "directory":
-            return f"; {shown(above.path)} is there, and is a {above.kind}"
-        held = ", ".join(sorted(map(shown, beside))[:8]) + (", …" if len(beside) > 8 else "")
-        return f"; {shown(above.path)} is there and holds {held or 'nothing'}"
+            return f"; {printable(above.path)} is there, and is a {above.kind}"
+        held = ", ".join(sorted(map(printable, beside))[:8]) + (", …" if len(beside) > 8 else "")
+        return f"; {printable(above.path)} is there and holds {held or 'nothing'}"
 
 
 def absolute(pattern: str) -> str:
@@ -155,11 +157,6 @@ def matches(pattern: str, path: str) -> bool:
     ``**`` crosses folders, and ``**/`` stands for no folder too. A name's leading dot is no mark.
     """
     return _compiled(pattern).fullmatch(path) is not None
-
-
-def shown(text: str) -> str:
-    """Return foreign text in one line, without what would act on a terminal."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from buildx_tasks import report as printing
+from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,9 +140,4 @@ def _output(result: CellResult, check: CheckResult) -> Iterator[str]:
 
 def _tame(line: str) -> str:
     # The older form of the runner's commands counts anywhere in a line.
-    return printable(line).replace("##[", "# #[")
-
-
-def printable(line: str) -> str:
-    """Return a line without what would act on the terminal that it is read on."""
-    return "".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in line)
+    return printable(line, kept="\t").replace("##[", "# #[")

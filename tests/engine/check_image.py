@@ -43,12 +43,16 @@ CMD ["echo", "the image's own"]
 FROM scratch AS bare
 COPY --from=whole /bin/busybox /echo
 CMD ["/echo", "nothing else is here"]
+
+FROM bare AS covered
+VOLUME /echo
+USER someone
 """
 
 
 @contextmanager
 def built(stage: str, *platforms: str) -> Iterator[str]:
-    """Build a stage of the image, ``whole`` or ``bare``; give its tag."""
+    """Build a stage of the image, ``whole``, ``bare`` or ``covered``; give its tag."""
     tag = f"bt-checks-{stage}-{uuid4().hex[:8]}"
     argv = ["docker", "buildx", "build", "--builder", "default", "--quiet", "--load", "--tag", tag]
     argv += ["--target", stage, "--provenance=false", "--platform", ",".join(platforms), "-"]

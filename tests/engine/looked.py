@@ -45,6 +45,7 @@ def looked(project: Project) -> Iterator[Look]:
             return walk(subject, visitors)
 
         yield look
+        session.close()
         ours = docker("ps", "--all", "--quiet", "--filter", f"label={SESSION}={session.id}")
     tags = [tag for target in plan.targets for tag in target.spec.tags]
     docker("image", "rm", "--force", *tags)

@@ -90,8 +90,8 @@ REASONS: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "/app/app.conf",
-        {"matches": "^port"},
-        '/app/app.conf has no match of "^port"; it begins "level = info"',
+        {"matches": "^ort"},
+        '/app/app.conf has no match of "^ort"; it begins "level = info"',
     ),
 ]
 

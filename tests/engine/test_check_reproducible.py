@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
@@ -187,7 +188,7 @@ def test_a_build_without_source_date_epoch(project: Project, name: str) -> None:
     project.write(text)
     dry = project.ok("--dry", "build")
     assert '"SOURCE_DATE_EPOCH": "0"' in dry, "there is no commit"
-    assert dry.splitlines()[-1] == "docker load --quiet --input .buildx/content.tar"
+    assert dry.splitlines()[-1] == "docker load --quiet --input .buildx/content.image.tar"
     found = check(project.folder, "content")
     (line,) = found["linux/amd64"]["problems"]
     assert line.startswith(f"{name}-content:v1 was built without SOURCE_DATE_EPOCH (created 2")
@@ -209,6 +210,28 @@ def test_killed_it_leaves_nothing_that_stays(built: Callable[..., Project], name
     assert [one["problems"] for one in check(project.folder, "slow").values()] == [[]]
     assert not list(project.folder.glob(".buildx/**/*.tar"))
     assert in_store(name) == before
+
+
+def test_closed_it_ends_at_once(built: Callable[..., Project], name: str) -> None:
+    project = built("slow")
+    text = (project.folder / "buildx.toml").read_text()
+    project.write(text.replace("sleep 1", f"sleep 60 # {name}"))
+    closing = CHECK.replace("found =", "threading.Timer(4, session.close).start(); found =")
+    argv = [sys.executable, "-c", f"import threading{closing}", str(project.folder), "slow"]
+    began = time.monotonic()
+    with subprocess.Popen(argv, cwd=project.folder, stderr=subprocess.PIPE, text=True) as first:
+        wait_for((project.folder / ".buildx/again/slow.tar").exists, "no second build")
+        # Another one waits for it.
+        second = subprocess.run(
+            argv, cwd=project.folder, capture_output=True, text=True, check=False
+        )
+        _, said = first.communicate()
+    for stderr in (said, second.stderr):
+        assert stderr.endswith("EngineError: verify was stopped; run it again\n"), stderr
+    assert time.monotonic() - began < 30
+    processes = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    assert "again/slow.json" not in processes.stdout, "it goes on"
+    assert not list(project.folder.glob(".buildx/**/*.tar"))
 
 
 def test_several_nodes_build_again_into_the_registry(

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from buildx_tasks import containers
+from buildx_tasks import containers, emulators
 from buildx_tasks.checks import run
 from buildx_tasks.expectations import Mount, Output, Run
 
 from .check_image import built, subject
-from .conftest import docker
+from .conftest import docker, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +56,9 @@ def together(subject: Subject, *cases: tuple[Run, list[str]]) -> list[Found]:
             else:
                 assert said == expected, spec
         assert one.enter == ""
-    assert docker("ps", "-aq", "--filter", f"label={containers.PROJECT}={subject.root}") == ""
+    # What has ended is removed with others, later.
+    running = ("ps", "-q", "--filter", f"label={containers.PROJECT}={subject.root}")
+    wait_for(lambda: docker(*running) == "", "it runs on", 5)
     return found
 
 
@@ -186,6 +188,20 @@ def test_mounts(native: Subject) -> None:
         ),
     )
     assert (root / "a, b" / "too").read_text() == "x\n"
+
+
+def test_an_engine_of_another_machine_mounts_nothing(
+    native: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(emulators, "is_local", lambda _client: False)
+    together(
+        native,
+        (
+            Run(mounts=[Mount(".", "/mnt")]),
+            ['mount "." is not on the engine\'s machine, which is another one; run verify there…'],
+        ),
+        (Run(), []),
+    )
 
 
 def test_network(native: Subject) -> None:

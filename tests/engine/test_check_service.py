@@ -53,11 +53,12 @@ def passes(subject: Subject, spec: Service) -> Found:
 
 
 def fails(subject: Subject, spec: Service) -> list[str]:
-    """The problems of a check, and that its container is gone."""
+    """The problems of a check, and that its container does not run any more."""
     found = service.check(subject, spec)
     assert found.problems
     assert found.enter == ""
-    assert docker("ps", "-aq", "--filter", f"label={containers.PROJECT}={subject.root}") == ""
+    running = ("ps", "-q", "--filter", f"label={containers.PROJECT}={subject.root}")
+    wait_for(lambda: docker(*running) == "", "it runs on", 5)
     return list(found.problems)
 
 
@@ -109,7 +110,8 @@ def test_what_does_not_answer_as_expected(native: Subject) -> None:
     for one, spec, (_, problem) in zip(found, specs, UNREADY):
         (said,) = one.problems
         assert said.startswith(f"not ready within {spec.ready_within:g} s: {problem}")
-    assert docker("ps", "-aq", "--filter", f"label={containers.PROJECT}={native.root}") == ""
+    running = ("ps", "-q", "--filter", f"label={containers.PROJECT}={native.root}")
+    wait_for(lambda: docker(*running) == "", "it runs on", 5)
 
 
 def test_how_it_ends(native: Subject) -> None:
@@ -182,7 +184,7 @@ def test_services_do_not_reach_each_other(native: Subject) -> None:
     with native.session.created(
         native, ["httpd", "-f", "-p", "80"], network_mode=native.session.network().name
     ) as other:
-        other.start()
+        containers.start(other)
         other.reload()
         ((network),) = other.attrs["NetworkSettings"]["Networks"].values()
         script = f"nc -w 1 {network['IPAddress']} 80 </dev/null 2>&1; {SERVE}{WAIT}"

@@ -4,13 +4,16 @@ import gc
 import json
 import random
 import re
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from invoke import Context
 
-from buildx_tasks import blobs, engine, expectations, images, ledger, loading, sizes
+from buildx_tasks import blobs, commands, engine, expectations, images, ledger, loading, push, sizes
 from buildx_tasks.checks import Found, Subject, size
 from buildx_tasks.containers import Session
 from buildx_tasks.plan import make_plan
@@ -36,10 +39,11 @@ def test_each_limit_passes_and_fails_for_its_own_reason(
 ) -> None:
     _write(project, name, registry, 300_000)
     project.ok("build", "--progress", "quiet")
-    with closing(engine.connect()) as client, closing(Session(client, project.folder)) as session:
+    with closing(engine.connect()) as client:
 
         def found(platform: str, **expected: Any) -> Found:
-            return _check(client, session, project, platform, expected)
+            with closing(Session(client, project.folder)) as session:
+                return _check(client, session, project, platform, expected)
 
         # Far larger than what HTTP/2 sends before it is told to go on.
         stored = images.stored(client, f"{registry}/{name}:v1")
@@ -84,6 +88,57 @@ def test_each_limit_passes_and_fails_for_its_own_reason(
         # What was pushed last counts, not what was pushed first.
         project.ok("push")
         assert "+0.0 % since the last push" in found("linux/arm64", growth=0).facts[0]
+
+
+def test_a_registry_that_does_not_say_is_asked_once_and_a_problem(
+    project: Project, name: str, registry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write(project, name, registry, 100)
+    project.ok("build", "--progress", "quiet")
+    asked: list[list[str]] = []
+
+    def counted(c: Context, argv: list[str], seconds: int) -> Any:
+        asked.append(argv)
+        return commands.query_within(c, argv, seconds)
+
+    monkeypatch.setattr("buildx_tasks.images.query_within", counted)
+    monkeypatch.setattr(size, "_MOST_SECONDS", 2)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        closing(engine.connect()) as client,
+        closing(Session(client, project.folder)) as session,
+    ):
+        (target,) = make_plan(loading.load(project.folder / "buildx.toml")).targets
+        image = images.require(client, target)
+
+        def found(tag: str) -> list[Found]:
+            of = target._replace(spec=target.spec._replace(attributes={"tags": [tag]}))
+            subjects = [Subject(session, project.folder, of, image, p) for p in target.platforms]
+            with ThreadPoolExecutor() as pool:
+                return list(
+                    pool.map(lambda s: size.check(s, expectations.Size(growth=5)), subjects)
+                )
+
+        for tag, reason in {
+            f"localhost:{silent.getsockname()[1]}/{name}:v1": "no answer in 2 s",
+            f"localhost:1/{name}:v1": ".*: connection refused",
+        }.items():
+            asked.clear()
+            for one in found(tag):
+                (problem,) = one.problems
+                assert re.match(
+                    rf"growth: the last push is not known \({tag} cannot be read from its registry: "
+                    rf"{reason}\); see to it that the registry answers",
+                    problem,
+                )
+            assert len(asked) == 1
+        # Of what was pushed, what cannot be read has no size, and the push stays.
+        project.ok("push")
+        tag = f"{registry}/{name}:v1"
+        held = images.published(Context(), tag)
+        lost = held._replace(manifests={**held.manifests, parse("386"): f"sha256:{'0' * 64}"})
+        read = push._sizes(Context(), push.Pushed("app", tag, lost), stored=False)
+        assert read == images.compressed(image, images.in_store(client))
 
 
 def _write(project: Project, name: str, registry: str, size: int) -> None:

@@ -36,6 +36,10 @@ platforms = ["linux/s390x"]
 tags = ["{registry}/{name}:v1"]
 verify.run.exit-code = 0
 '''
+CANNOT_RUN = (
+    "error: {cell} cannot run: there is no emulator for linux/s390x; run invoke setup, "
+    "or select other platforms with -p"
+)
 
 
 @pytest.fixture
@@ -59,7 +63,7 @@ def within(seconds: float) -> Iterator[None]:
 
 @pytest.mark.alone
 @pytest.mark.usefixtures("disabled")
-def test_build_verify_and_run_name_the_platform_and_the_fix_at_once(
+def test_build_and_run_name_the_platform_and_the_fix_at_once(
     project: Project, name: str, registry: str
 ) -> None:
     project.write(IMAGE.format(name=name, registry=registry)).write("", "f")
@@ -71,14 +75,10 @@ def test_build_verify_and_run_name_the_platform_and_the_fix_at_once(
         f"error: {cell} cannot be built: [target.{name}] dockerfile-inline:4 runs there, and there is "
         "no emulator for linux/s390x; run invoke setup, or pin the stage to $BUILDPLATFORM (invoke lint)"
     ]
-    for task in ("verify", "run"):
-        with within(2):
-            result = project.invoke(task)
-        assert result.returncode == 1
-        assert result.stderr.splitlines() == [
-            f"error: {cell} cannot run: there is no emulator for linux/s390x; run invoke setup, "
-            "or select other platforms with -p"
-        ]
+    with within(2):
+        result = project.invoke("run")
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == [CANNOT_RUN.format(cell=cell)]
 
 
 @pytest.mark.alone
@@ -99,14 +99,16 @@ def test_setup_repairs_it_and_proves_it_by_running_something(project: Project) -
 
 @pytest.mark.alone
 @pytest.mark.usefixtures("disabled")
-def test_a_cell_that_runs_nothing_foreign_is_built_without_an_emulator(
+def test_a_cell_that_runs_nothing_foreign_is_built_without_an_emulator_and_not_verified(
     project: Project, name: str, registry: str
 ) -> None:
     text = IMAGE.format(name=name, registry=registry).replace('RUN ["/f"]\n', "")
     project.write(text).write("", "f")
     project.ok("build", "--progress", "plain")
-    result = project.invoke("verify")
-    assert "cannot run: there is no emulator for linux/s390x" in result.stderr
+    with within(2):
+        result = project.invoke("verify")
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == [CANNOT_RUN.format(cell=f"{name}@linux/s390x")]
 
 
 @pytest.mark.alone

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,17 +19,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+# What others verify meanwhile sweeps too.
+pytestmark = pytest.mark.alone
+
 # Two containers (one runs, one was only created) and a network; then it waits to be killed.
 SESSION = """
 import sys, time
 from pathlib import Path
+from buildx_tasks.containers import start
 from tests.engine.check_image import subject
 
 with subject(sys.argv[1], Path(sys.argv[2])) as made:
     network = made.session.network().name
     with made.session.created(made, ["sleep", "99"], network_mode=network) as one:
         with made.session.created(made, None):
-            one.start()
+            start(one)
             print("made", flush=True)
             time.sleep(99)
 """
@@ -95,14 +99,15 @@ def test_what_a_killed_session_left_goes_and_a_live_one_stays(tag: str, tmp_path
 def test_volumes_of_containers_go_with_them(tag: str, tmp_path: Path) -> None:
     with subject(tag, tmp_path) as made:
         with made.session.created(made, ["true"]) as one:
-            one.start()
+            containers.start(one)
             one.wait()
-            (mount,) = one.attrs["Mounts"] or one.client.containers.get(one.id).attrs["Mounts"]
+            one.reload()
+            (mount,) = one.attrs["Mounts"]
+            containers.start(one)  # so that it goes at once
             assert mount["Name"] in volumes()
         assert mount["Name"] not in volumes()
 
 
-@pytest.mark.alone
 def test_what_another_machine_or_user_made_is_left_for_a_day(
     tag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,7 +152,7 @@ def test_what_threads_make_while_it_is_closed_does_not_stay(tag: str, tmp_path: 
                 try:
                     with made.session.created(made, ["sleep", "9"], network_mode=network) as one:
                         begun.set()
-                        one.start()
+                        containers.start(one)
                 except Exception:  # noqa: BLE001 - it is taken away from under its hands
                     if made.session.closed:
                         return
@@ -161,4 +166,48 @@ def test_what_threads_make_while_it_is_closed_does_not_stay(tag: str, tmp_path: 
         wait_for(lambda: there(tmp_path) == (0, 0), "something stays", 5)
         for thread in threads:
             thread.join()
+        assert there(tmp_path) == (0, 0)
+
+
+def test_what_has_ended_is_removed_together_and_what_runs_at_once(
+    tag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "TOGETHER", 4)
+
+    def made_by(number: int, *, started: bool) -> None:
+        for _ in range(number):
+            with made.session.created(made, ["sleep", "9"]) as one:
+                if started:
+                    containers.start(one)
+
+    with subject(tag, tmp_path) as made:
+        made_by(3, started=False)
+        assert there(tmp_path) == (3, 0)
+        made_by(1, started=True)
+        assert there(tmp_path) == (0, 0)
+        made_by(4, started=False)
+        assert there(tmp_path) == (0, 0)
+        made_by(2, started=False)
+        made.session.close()
+        assert there(tmp_path) == (0, 0)
+
+
+def test_what_took_too_long_to_create_while_it_was_closed_does_not_stay(
+    tag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "_GOING_SECONDS", 0)
+    with subject(tag, tmp_path) as made:
+        api = made.session._patient
+        create = api.create_container
+
+        def late(*args: Any, **settings: Any) -> Any:
+            made.session.close()
+            return create(*args, **settings)
+
+        api.create_container = late
+        with (
+            pytest.raises(EngineError, match="verify was stopped; run it again"),
+            made.session.created(made, None),
+        ):
+            pytest.fail("it was created")
         assert there(tmp_path) == (0, 0)

@@ -514,6 +514,28 @@ BAD = [
         '4:8: "pull" must be true or false, not "x"; give the variable type = "bool"',
     ),
     (
+        BASE + 'verify.check = [{ name = "x: size", run = {} }, { name = "x", run = {}, size = '
+        "{ unpacked = 1 } }]\n",
+        '3:51: there is another check "x: size", which is what the size of "x" is called; give each a name of its own',
+    ),
+    (
+        BASE + '[[target.a.verify.check]]\nname = "run"\nrun = {}\n[defaults.verify.run]\n',
+        '4:1: there is another check "run"; give each a name of its own',
+    ),
+    (
+        BASE + 'verify = { run = {}, only = ["arm64", "linux/arm/v7"] }\n',
+        '3:39: [target.a] has no platform linux/arm/v7 to verify; did you mean "linux/arm64"?',
+    ),
+    (
+        BASE + '[[target.a.verify.check]]\nname = "x"\nrun = {}\nskip = { "windows/386" = "no" }\n',
+        "6:10: [target.a] has no platform windows/386 to verify; its platforms: linux/arm64",
+    ),
+    (
+        BASE + 'inherits = ["b"]\n[target.b.verify]\nrun = {}\nxfail = { amd64 = "no" }\n'
+        '[target.b]\nplatforms = ["linux/s390x"]\n',
+        '6:11: [target.b] has no platform amd64 to verify; did you mean "linux/arm64"?',
+    ),
+    (
         BASE + '[target.a.files]\n"linux/arm64" = "x"\n[target.a--files]\n',
         '5:9: "a--files" is the name of a helper of target "a"; rename this one',
     ),
@@ -528,6 +550,25 @@ def test_bad_input_is_one_clear_line(tmp_path: Path, text: str, message: str) ->
         loading.load(path, environment={})
     assert str(caught.value) == f"buildx.toml:{message}"
     assert caught.value.code == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[defaults]\nverify = { run = {}, skip = { "linux/s390x" = "no" } }\n' + BASE,
+        # What an inherited table names is what one of those who have it is for.
+        BASE + 'inherits = ["_b"]\n[target._b]\nplatforms = ["linux/386"]\n'
+        'verify = { run = {}, only = ["linux/arm64"] }\n',
+        '[target.m]\nmatrix = { p = ["linux/386", "linux/arm64"] }\nplatforms = ["${p}"]\n'
+        'verify = { run = {}, only = ["linux/386"] }\n',
+        # This machine's own platform, whichever that is.
+        '[target.a]\nverify = { run = {}, only = ["linux/386"] }\n',
+    ],
+)
+def test_platforms_that_not_all_targets_have_may_be_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "buildx.toml"
+    path.write_text(text)
+    loading.load(path, environment={})
 
 
 def test_there_are_many() -> None:

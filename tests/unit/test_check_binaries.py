@@ -13,6 +13,7 @@ from elftools.elf.enums import ENUM_E_MACHINE
 
 from buildx_tasks import elf as elf_module
 from buildx_tasks.checks.binaries import BinariesVisitor
+from buildx_tasks.errors import EngineError
 from buildx_tasks.expectations import Binaries
 from buildx_tasks.filesystem import look
 from buildx_tasks.platforms import ARCHITECTURES, parse
@@ -351,3 +352,14 @@ def test_pyelftools_reads_the_same_in_real_files() -> None:
     assert read
     for content in read:
         assert elf_module.read(io.BytesIO(content))[:4] == by_pyelftools(content)
+
+
+def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = lambda _: Path("/dev/full").open("wb")  # noqa: E731, SIM115
+    monkeypatch.setattr("tempfile.SpooledTemporaryFile", full)
+    with pytest.raises(EngineError) as caught:
+        problems({"hello": STATIC + bytes(100_000)})
+    assert str(caught.value) == (
+        "the folder for temporary files (TMPDIR) cannot be written: No space left on device; "
+        "make room, and verify again"
+    )

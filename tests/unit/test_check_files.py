@@ -233,3 +233,15 @@ def test_regular_expressions_are_not_searched_in_huge_files() -> None:
     assert problems("/x", image, matches="end") == [
         "/x has 17.0 MB, and matches searches files of 16.0 MB at most; use contains or sha256"
     ]
+
+
+def test_marks_of_lines_and_expressions_that_a_placeholder_spoiled() -> None:
+    # As in output: ^ and $ match at lines.
+    assert problems("/etc/os-release", matches="^VERSION=1.2$") == []
+    spec = {"/etc/*": File(matches="linux/[("), "/app": File(mode="0700")}
+    assert found_in(spec).problems[0] == (
+        '/etc/*: "linux/[(" is no regular expression: unterminated character set at position 6; '
+        "correct it"
+    )
+    assert sum("regular" in problem for problem in found_in(spec).problems) == 1
+    assert not any("no match" in problem for problem in found_in(spec).problems)

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from buildx_tasks.checks import Found, container, run, service
+from buildx_tasks.checks import Found, Subject, container, run, service
 from buildx_tasks.expectations import Mount, Run, Service
 from buildx_tasks.platforms import parse
+from buildx_tasks.refusals import RefusedError
 
 ARM = parse("linux/arm/v7")
 ROOT = Path("/project")
@@ -64,3 +67,61 @@ def test_a_foreign_program_gets_a_hint() -> None:
 def test_the_last_lines_are_told() -> None:
     assert container.last_lines("", "\n\n") == ""
     assert container.last_lines("a\nb\nc\nd\n", "e\x1b\n") == '; it printed "b", "c", "d", "e\\x1b"'
+
+
+def test_a_mount_is_below_the_project(tmp_path: Path) -> None:
+    inside = tmp_path / "project"
+    (inside / "data").mkdir(parents=True)
+    (inside / "data/file").touch()
+    (inside / "link").symlink_to("data")
+    (inside / "circle").symlink_to("circle/x")
+    (inside / "outside").symlink_to(tmp_path)
+    (inside / "nowhere").symlink_to("gone")
+    assert container.source(inside, Mount("link/file", "/x")) == inside / "data/file"
+    assert container.source(inside, Mount(".", "/x")) == inside
+    missing = f'is not in the project\'s folder "{inside}"; make it, or correct the path'
+    for name, problem in {
+        "outside": f'leads out of the project\'s folder, to "{tmp_path}"; copy what it needs into',
+        "../gone": f'leads out of the project\'s folder, to "{tmp_path}/gone"; copy what it needs',
+        "nowhere": missing,
+        "data/file/x": missing,
+        "circle": "cannot be read: Too many levels of symbolic links; correct it",
+        "x" * 300: "cannot be read: File name too long; correct it",
+    }.items():
+        with pytest.raises(RefusedError) as caught:
+            container.source(inside, Mount(name, "/x"))
+        assert problem in str(caught.value)
+        assert str(caught.value).startswith(f'mount "{name}" ')
+
+
+def without_engine(base_url: str, **facts: Any) -> Any:
+    """A subject of which nothing is known but how docker reaches the engine."""
+    api = SimpleNamespace(base_url=base_url)
+    client = SimpleNamespace(api=api, info=lambda: {"OperatingSystem": "Debian"})
+    session = SimpleNamespace(client=client, is_local=False, keep=True)
+    return Subject(session, ROOT, None, None, ARM, **facts)  # type: ignore[arg-type]
+
+
+def test_over_ssh_nothing_is_run() -> None:
+    subject = without_engine("http+docker://ssh")
+    for found in (run.check(subject, Run()), service.check(subject, Service(port=80))):
+        assert found.problems == (
+            "verify cannot keep time-outs over ssh://; forward the socket: "
+            "ssh -NL /tmp/docker.sock:/var/run/docker.sock HOST, "
+            "and set DOCKER_HOST=unix:///tmp/docker.sock",
+        )
+
+
+@pytest.mark.parametrize("url", ["http://remote:2375", "https://remote:2376"])
+def test_an_engine_elsewhere_has_no_files_of_the_project(url: str) -> None:
+    found = run.check(without_engine(url), Run(mounts=[Mount("a", "/b")]))
+    assert found.problems == (
+        'mount "a" is not on the engine\'s machine, which is another one; '
+        "run verify there, or leave out what mounts with only or skip",
+    )
+
+
+def test_a_container_that_fails_as_is_known_is_not_kept() -> None:
+    found = Found(("no",))
+    subject = without_engine("http+docker://localhost", keep=False)
+    assert container.kept(subject, None, found) is found

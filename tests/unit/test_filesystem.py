@@ -20,7 +20,8 @@ from buildx_tasks.expectations import Binaries, File
 from buildx_tasks.filesystem import look, walk
 from buildx_tasks.platforms import Platform, parse
 from buildx_tasks.probe import binary
-from buildx_tasks.tree import Entry, Tree, matches, shown
+from buildx_tasks.text import printable
+from buildx_tasks.tree import Entry, Tree, matches
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -350,7 +351,7 @@ def test_what_is_near(pattern: str, hint: str) -> None:
 
 
 def test_foreign_names_do_not_act_on_the_terminal() -> None:
-    assert shown("a\x1b[31m\n\udcff ü") == "a\\x1b[31m\\n\\udcff ü"
+    assert printable("a\x1b[31m\n\udcff ü") == "a\\x1b[31m\\n\\udcff ü"
 
 
 def gigabyte() -> Iterator[bytes]:

@@ -42,13 +42,18 @@ class Check(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """One platform of a target's image, as the checks look at it."""
+    """One platform of a target's image, as the checks look at it.
+
+    ``keep`` says whether its container is of interest where a check fails; the session, whether a
+    person wants to keep such.
+    """
 
     session: Session
     root: Path
     target: TargetPlan
     image: Image
     platform: Platform
+    keep: bool = True
 
     @property
     def cell(self) -> Cell:
@@ -84,14 +89,14 @@ def of_cell(verify: Verify, cell: Cell, tag: str) -> tuple[Check, ...]:
         kinds = [kind for kind in _declared(table) if kind not in OF_THE_WHOLE]
         for kind in kinds:
             spec = fill_in(getattr(table, kind), values)
-            found.append(Check(_name(prefix, kind, len(kinds)), kind, spec, skip, xfail))
+            found.append(Check(name_of(prefix, kind, len(kinds)), kind, spec, skip, xfail))
     return tuple(found)
 
 
 def of_whole(verify: Verify) -> tuple[Check, ...]:
     """Return the checks of the whole image."""
     return tuple(
-        Check(_name(prefix, kind, 1), kind, getattr(table, kind))
+        Check(name_of(prefix, kind, 1), kind, getattr(table, kind))
         for prefix, table in _tables(verify)
         for kind in _declared(table)
         if kind in OF_THE_WHOLE
@@ -138,7 +143,11 @@ def _declared(table: Kinds) -> list[str]:
     return [kind for kind in KINDS if getattr(table, kind) not in (None, False)]
 
 
-def _name(prefix: str, kind: str, kinds: int) -> str:
+def name_of(prefix: str, kind: str, kinds: int) -> str:
+    """Return what the result of a check is called, one of so many ``kinds`` in a table.
+
+    ``prefix`` is the table's own name, ``""`` for the target's ``verify`` itself.
+    """
     if not prefix:
         return kind
     return prefix if kinds == 1 else f"{prefix}: {kind}"

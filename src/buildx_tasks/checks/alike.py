@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import re
 import tarfile
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks.archives import REMOVED
-from buildx_tasks.tree import shown
+from buildx_tasks.layers import instruction, layers_of
+from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from buildx_tasks.archives import Archive, File
+    from buildx_tasks.layers import Layer
 
 TIME = "modification time"
 
 _MOST_FILES = 10
-_MOST_TEXT = 80  # characters of a value or an instruction
-# What BuildKit writes around the command of a RUN: build arguments and the shell.
-_SHELL = re.compile(r"RUN (?:\|\d+ .*?)?/bin/sh -c (.*)", re.DOTALL)
+_MOST_TEXT = 80  # characters of a value
 
 
 class Differences(NamedTuple):
@@ -39,14 +38,6 @@ class Made(NamedTuple):
     by: str = ""
 
 
-class _Layer(NamedTuple):
-    """A layer: the digests of it compressed and not, and the instruction that made it."""
-
-    digest: str
-    content: str
-    made_by: str
-
-
 def differences(before: Archive, first: str, now: Archive, second: str) -> Differences:
     """Compare the images of two manifests; only layers that differ are read.
 
@@ -60,7 +51,7 @@ def differences(before: Archive, first: str, now: Archive, second: str) -> Diffe
     )
     layers = [_layers(manifest, config) for manifest, config in zip(manifests, configs)]
     said = [*of_configs(*configs), *of_tables("annotation", *_annotations(*manifests))]
-    changed: tuple[list[_Layer], list[_Layer]] = ([], [])
+    changed: tuple[list[Layer], list[Layer]] = ([], [])
     for one, other in zip_longest(*layers):
         if one and other and one.content == other.content:
             if one.digest != other.digest:
@@ -72,13 +63,25 @@ def differences(before: Archive, first: str, now: Archive, second: str) -> Diffe
     try:
         files = of_files(_files(before, changed[0]), _files(now, changed[1]))
         if any(changed) and not files:
-            said += [
-                f"the layer of {x.made_by}: the same files, in another order" for x in changed[1]
-            ]
+            said += _same_files(*changed)
     except tarfile.ReadError:
-        said += [f"the layer of {x.made_by}: other files; it cannot be read" for x in changed[1]]
+        said += [
+            f"the layer of {layer.made_by}: other files; it cannot be read"
+            for layer in changed[1] or changed[0]
+        ]
     only_times = bool(files) and not said and all(map(_is_time, files))
     return Differences((*_lines(files), *said), only_times)
+
+
+def _same_files(before: Sequence[Layer], now: Sequence[Layer]) -> Iterator[str]:
+    """Say how layers differ that come to the same files."""
+    if len(before) == len(now):
+        for layer in now:
+            yield f"the layer of {layer.made_by}: the same files, in another order"
+        return
+    numbers = [len(layers) or "none" for layers in (now, before)]
+    names = ", ".join(layer.made_by for layer in now or before)
+    yield f"other layers, which come to the same files: {numbers[0]}, before {numbers[1]} ({names})"
 
 
 def of_files(
@@ -129,7 +132,7 @@ def _is_time(found: tuple[str, list[str], str]) -> bool:
 def _lines(files: Sequence[tuple[str, list[str], str]]) -> Iterator[str]:
     for path, words, made_by in files[:_MOST_FILES]:
         by = f"; made by {made_by}" if made_by else ""
-        yield f"{shown(path)}: {shown(', '.join(words))}{by}"
+        yield f"{printable(path)}: {printable(', '.join(words))}{by}"
     if len(files) > _MOST_FILES:
         yield f"… and {len(files) - _MOST_FILES} more files"
 
@@ -160,7 +163,7 @@ def of_tables(what: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> I
     for key in sorted({*before, *now}):
         one, other = before.get(key), now.get(key)
         if one != other:
-            yield f"{what} {shown(key)}: {_text(_own(other, one))}, before {_text(_own(one, other))}"
+            yield f"{what} {printable(key)}: {_text(_own(other, one))}, before {_text(_own(one, other))}"
 
 
 def _own(value: Any, other: Any) -> Any:
@@ -179,34 +182,22 @@ def _text(value: Any) -> str:
 
 
 def _cut(text: str) -> str:
-    return shown(text if len(text) <= _MOST_TEXT else f"{text[: _MOST_TEXT - 1]}…")
-
-
-def instruction(created_by: str) -> str:
-    """Return a step of an image's history as it stands in the Dockerfile, in one line."""
-    text = created_by.partition(" # buildkit")[0]
-    command = _SHELL.fullmatch(text)
-    return _cut(" ".join((f"RUN {command[1]}" if command else text).split()))
+    return printable(text if len(text) <= _MOST_TEXT else f"{text[: _MOST_TEXT - 1]}…")
 
 
 def _annotations(*manifests: dict[str, Any]) -> list[dict[str, str]]:
     return [manifest.get("annotations") or {} for manifest in manifests]
 
 
-def _layers(manifest: dict[str, Any], config: dict[str, Any]) -> list[_Layer]:
-    steps = [step for step in config.get("history") or [] if not step.get("empty_layer")]
-    made_by = [instruction(step.get("created_by") or "") for step in steps]
-    layers = manifest["layers"]
-    if len(made_by) != len(layers):  # history may be left out
-        made_by = [f"number {number}" for number in range(1, len(layers) + 1)]
-    contents = config["rootfs"]["diff_ids"]
+def _layers(manifest: dict[str, Any], config: dict[str, Any]) -> list[Layer]:
+    """Return an image's layers, each made by the instruction as a person knows it, or by a number."""
     return [
-        _Layer(layer["digest"], content, by)
-        for layer, content, by in zip(layers, contents, made_by)
+        layer._replace(made_by=instruction(layer.made_by) or f"number {number}")
+        for number, layer in enumerate(layers_of(manifest, config), start=1)
     ]
 
 
-def _files(archive: Archive, layers: Sequence[_Layer]) -> dict[str, Made]:
+def _files(archive: Archive, layers: Sequence[Layer]) -> dict[str, Made]:
     """Return what these layers come to: the last one decides."""
     found: dict[str, Made] = {}
     for layer in layers:

@@ -6,11 +6,15 @@ Nothing is run, so no emulator is needed.
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from buildx_tasks import elf, probe
 from buildx_tasks.checks import Found
-from buildx_tasks.tree import absolute, is_glob, matches, shown
+from buildx_tasks.disk import writing
+from buildx_tasks.errors import EngineError
+from buildx_tasks.text import printable
+from buildx_tasks.tree import absolute, is_glob, matches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from buildx_tasks.tree import Entry, Tree
 
 _IN_MEMORY = 1_000_000  # bytes of an ELF file; larger ones are read from a file
+_SPOOLED = "the folder for temporary files (TMPDIR)"
 _MOST_NAMED = 10  # wrong files; the rest is counted
 _MOST_LIBRARIES = 5  # that are named as facts
 
@@ -99,7 +104,7 @@ class BinariesVisitor:
     def _nothing(self, pattern: str, selected: int, tree: Tree) -> str:
         if not self._spec.paths:
             return "the image has no ELF file; leave binaries out where it is meant to have none"
-        name = shown(absolute(pattern))
+        name = printable(absolute(pattern))
         if is_glob(pattern) and selected:
             return f"none of the {selected} files that {name} means is an ELF file"
         there = tree.find(pattern)
@@ -111,20 +116,21 @@ class BinariesVisitor:
         return f"{name} is no ELF file"
 
     def _wrong(self, path: str, found: elf.Elf | elf.DamagedError, tree: Tree) -> str:
-        path = shown(path)
+        path = printable(path)
         if isinstance(found, elf.DamagedError):
-            return f"{path} is damaged ({shown(str(found))}); build or copy it again"
+            return f"{path} is damaged ({printable(str(found))}); build or copy it again"
         if mismatch := _mismatch(found, self._platform, self._spec):
             return f"{path} {mismatch}"
         if self._spec.static and (found.interpreter or found.needed):
             needs = ", ".join(filter(None, (found.interpreter, *found.needed)))
             return (
-                f"{path} is not static, it needs {shown(needs)}; "
+                f"{path} is not static, it needs {printable(needs)}; "
                 f"link it statically (CGO_ENABLED=0 for Go, -static for C)"
             )
         if found.interpreter and tree.find(found.interpreter) is None:
+            name = printable(found.interpreter)
             return (
-                f"{path} needs the interpreter {shown(found.interpreter)}, which is not in the image; "
+                f"{path} needs the interpreter {name}, which is not in the image; "
                 f"use a base image that has it, or link it statically (CGO_ENABLED=0, -static)"
             )
         return ""
@@ -150,13 +156,19 @@ class _ElfReader:
             if not chunk.startswith(elf.MAGIC):
                 return False
             self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 end() closes it
-        self._file.write(chunk)
+        try:
+            with writing(_SPOOLED):
+                self._file.write(chunk)
+        except EngineError:
+            with suppress(OSError):  # it tries to write what is left
+                self._file.close()
+            raise
         return True
 
     def end(self) -> None:
         if self._file is None:
             return
-        with self._file as file:
+        with writing(_SPOOLED), self._file as file:
             try:
                 self._results[self._first] = elf.read(file)
             except elf.DamagedError as error:
@@ -220,4 +232,4 @@ def _libraries_not_there(good: Sequence[tuple[str, elf.Elf]], tree: Tree) -> Ite
         for entry in tree:
             needed.pop(entry.path.rpartition("/")[2], None)
     for name in sorted(needed)[:_MOST_LIBRARIES]:
-        yield f"{shown(name)}, which {shown(needed[name])} needs, is not in the image"
+        yield f"{printable(name)}, which {printable(needed[name])} needs, is not in the image"

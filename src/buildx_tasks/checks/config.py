@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from buildx_tasks import images
 from buildx_tasks.checks import Found
 from buildx_tasks.commands import json_line
-from buildx_tasks.tree import shown
+from buildx_tasks.refusals import RefusedError
+from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,7 +34,7 @@ def check(subject: Subject, spec: expectations.Config) -> Found:
 
     Raises:
         EngineError: the image is gone from the engine.
-        docker.errors.APIError: the engine refuses.
+        docker.errors.APIError: the engine fails.
 
     """
     content = images.content(subject.session.client, subject.image, subject.platform)
@@ -41,14 +42,19 @@ def check(subject: Subject, spec: expectations.Config) -> Found:
     user = user_of(content.config)
     if not spec.nonroot or problem_of_root(user) or user.isdecimal():
         return Found(tuple(problems))
-    uid = _uid(_read(subject, _PASSWD), user)
+    try:
+        uid = _uid(_read(subject, _PASSWD), user)
+    except RefusedError as refused:
+        return Found((*problems, f"nonroot: {refused}"))
     if uid is None:
-        problem = f'nonroot: the image\'s {_PASSWD} has no user "{shown(user)}", so it cannot start'
+        problem = (
+            f'nonroot: the image\'s {_PASSWD} has no user "{printable(user)}", so it cannot start'
+        )
         return Found((*problems, f"{problem}; add it, or set USER to a number"))
     if uid == 0:
-        problem = f'nonroot: the user "{shown(user)}" is root: uid 0 in the image\'s {_PASSWD}'
+        problem = f'nonroot: the user "{printable(user)}" is root: uid 0 in the image\'s {_PASSWD}'
         return Found((*problems, f"{problem}; give it another uid"))
-    return Found(tuple(problems), (f"user {shown(user)} is uid {uid}",))
+    return Found(tuple(problems), (f"user {printable(user)} is uid {uid}",))
 
 
 def compare(
@@ -132,7 +138,7 @@ def _missing(
 
 
 def _differs(name: str, expected: str, actual: str, where: str) -> str:
-    return f"{shown(name)}: expected {expected}, got {shown(actual)}; set {where}"
+    return f"{printable(name)}: expected {expected}, got {printable(actual)}; set {where}"
 
 
 def _value(value: Any, empty: str = "none") -> str:
@@ -148,7 +154,12 @@ def _uid(passwd: str, user: str) -> int | None:
 
 
 def _read(subject: Subject, path: str) -> str:
-    """Return a text of the image; ``""`` where there is none."""
+    """Return a text of the image; ``""`` where there is none.
+
+    Raises:
+        RefusedError: the image is why no container of it can be created.
+
+    """
     from docker.errors import NotFound
 
     # Never started, so that any command will do.

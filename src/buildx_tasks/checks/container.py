@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import io
-import re
+import os
 import signal
 import socket
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Callable
 
 from buildx_tasks import containers, sizes
-from buildx_tasks.checks.output import quoted, safe
+from buildx_tasks.checks.output import quoted
+from buildx_tasks.refusals import RefusedError
+from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,56 +30,37 @@ if TYPE_CHECKING:
 MOST_OUTPUT = 1_000_000  # bytes kept of each stream; a flood must not fill the memory
 
 _FOREIGN = "exec format error"
-# The engine answers 400 to most of what is the image's fault; these come as 500 and 404.
-_IMAGES_FAULT = re.compile(
-    "unable to find (user|group) |uids and gids must be |Cannot mkdir: |No such image: "
-    "|does not provide the specified platform"
-)
-_WHERE_IT_FAILED = re.compile(
-    '.*(unable to start container process|OCI runtime create failed|config for type "bind"): ',
-    re.DOTALL,
-)
 _LAST_LINES = 3
+_OVER_SSH = (
+    "verify cannot keep time-outs over ssh://; forward the socket: "
+    "ssh -NL /tmp/docker.sock:/var/run/docker.sock HOST, "
+    "and set DOCKER_HOST=unix:///tmp/docker.sock"
+)
 
 
-class RefusedError(Exception):
-    """The container cannot be started, and the image or what is declared is why; says what is wrong."""
-
-
-@contextlib.contextmanager
-def refusals() -> Iterator[None]:
-    """Tell the engine's refusal of an image or of what is declared from the engine's own faults.
+def require_timeouts(subject: Subject) -> None:
+    """Refuse a connection that knows no time-outs, so that what hangs would hang for ever.
 
     Raises:
-        RefusedError: the engine refuses it.
+        RefusedError: it is docker's own one through ssh.
 
     """
-    from docker.errors import APIError
-
-    try:
-        yield
-    except APIError as error:
-        text = str(error.explanation or error)
-        if error.status_code != 400 and not _IMAGES_FAULT.search(text):
-            raise
-        raise RefusedError(f"cannot be started: {safe(_WHERE_IT_FAILED.sub('', text))}") from None
+    if _base_url(subject) == "http+docker://ssh":  # docker's own name for any of them
+        raise RefusedError(_OVER_SSH)
 
 
 @contextlib.contextmanager
 def created(subject: Subject, spec: Container, **more: Any) -> Iterator[Any]:
     """Create a container as ``spec`` declares, not started; it is gone afterwards unless it is kept.
 
-    ``more`` are settings of docker's ``containers.create`` that count more.
+    ``more`` are settings of the session's ``created`` that count more.
 
     Raises:
         RefusedError: the engine refuses it, or what it is to mount is not there.
 
     """
-    with contextlib.ExitStack() as stack:
-        settings = {**_settings(subject, spec), **more}
-        with refusals():
-            making = subject.session.created(subject, spec.args or None, **settings)
-            container = stack.enter_context(making)
+    settings = {**_settings(subject, spec), **more}
+    with subject.session.created(subject, spec.args or None, **settings) as container:
         yield container
 
 
@@ -89,7 +74,7 @@ def _settings(subject: Subject, spec: Container) -> dict[str, Any]:
         "working_dir": spec.workdir,
         "network_mode": spec.network,
         "mounts": [
-            Mount(m.target, str(_source(subject.root, m)), type="bind", read_only=m.readonly)
+            Mount(m.target, str(_seen(subject, m)), type="bind", read_only=m.readonly)
             for m in spec.mounts
         ],
         # Output is read as it comes; a log on disk could grow without bound.
@@ -108,19 +93,58 @@ def _entrypoint(spec: Container) -> list[str] | None:
     return (spec.entrypoint or [""]) if spec.entrypoint is not None else None
 
 
-def _source(root: Path, mount: Mount) -> Path:
+def _seen(subject: Subject, mount: Mount) -> Path:
+    if not _sees_project(subject):
+        raise RefusedError(
+            f"mount {quoted(mount.source)} is not on the engine's machine, which is another one; "
+            "run verify there, or leave out what mounts with only or skip"
+        )
+    return source(subject.root, mount)
+
+
+def _sees_project(subject: Subject) -> bool:
+    """Say whether the engine can mount this machine's files: it is here, or shares them."""
+    if not _base_url(subject).startswith("http+docker://"):
+        return False
+    # A socket may lead to another machine, or to Docker Desktop's, which has the files of this one.
+    session = subject.session
+    return (
+        sys.platform != "linux"
+        or session.is_local
+        or session.client.info().get("OperatingSystem") == "Docker Desktop"
+    )
+
+
+def _base_url(subject: Subject) -> str:
+    return str(subject.session.client.api.base_url)
+
+
+def source(root: Path, mount: Mount) -> Path:
+    """Return the file or folder that is mounted: links followed, and below the project's folder.
+
+    Raises:
+        RefusedError: it is not there, cannot be reached, or is elsewhere.
+
+    """
     base = root.resolve()
-    path = (base / mount.source).resolve()
-    if path != base and base not in path.parents:
+    what = f"mount {quoted(mount.source)}"
+    try:
+        path = (base / mount.source).resolve()
+        if path != base and base not in path.parents:
+            raise RefusedError(
+                f"{what} leads out of the project's folder, "
+                f"to {quoted(str(path))}; copy what it needs into the project"
+            )
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
         raise RefusedError(
-            f"mount {quoted(mount.source)} leads out of the project's folder, "
-            f"to {quoted(str(path))}; copy what it needs into the project"
-        )
-    if not path.exists():
-        raise RefusedError(
-            f"mount {quoted(mount.source)} is not in the project's folder {quoted(str(base))}; "
+            f"{what} is not in the project's folder {quoted(str(base))}; "
             "make it, or correct the path"
-        )
+        ) from None
+    except (OSError, RuntimeError) as error:
+        # Links in a circle are a RuntimeError before Python 3.13.
+        reason = getattr(error, "strerror", None) or os.strerror(errno.ELOOP)
+        raise RefusedError(f"{what} cannot be read: {reason}; correct it") from None
     return path
 
 
@@ -281,12 +305,14 @@ def exit_code_of(container: Any, began: float, seconds: float) -> int | None:
 
     end = began + seconds
     try:
-        return int(container.wait(timeout=max(0.001, end - time.monotonic()))["StatusCode"])
+        code = int(container.wait(timeout=max(0.001, end - time.monotonic()))["StatusCode"])
     except (Timeout, Unfinished):
         # requests tells a read time-out in either way; before the time it is the engine's fault.
         if time.monotonic() < end - 0.05:
             raise
         return None
+    containers.ended(container)
+    return code
 
 
 def why(container: Any, exit_code: int, spec: Container, *streams: str) -> str:
@@ -305,7 +331,7 @@ def why(container: Any, exit_code: int, spec: Container, *streams: str) -> str:
     printed = next((lines for text in streams if (lines := text.strip().splitlines())), [])
     if printed:
         last = printed[-1].strip()
-        reasons.append(safe(last) if len(last) <= 300 else quoted(last))
+        reasons.append(printable(last) if len(last) <= 300 else quoted(last))
     return f" ({'; '.join(reasons)})" if reasons else ""
 
 
@@ -331,7 +357,7 @@ def with_hint(platform: Platform, found: Found) -> Found:
 
 def kept(subject: Subject, container: Any, found: Found) -> Found:
     """Return what was found; where it failed and the session keeps such containers, it stays."""
-    if not found.problems or not subject.session.keep:
+    if not (found.problems and subject.session.keep and subject.keep):
         return found
     name = containers.keep(container)
     has_shell = _has(container, "/bin/sh")

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from buildx_tasks import platforms
-from buildx_tasks.checks import KINDS, OF_THE_WHOLE
+from buildx_tasks.checks import KINDS, OF_THE_WHOLE, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,18 +24,15 @@ _SAYS_NOTHING = {
 
 def faults(table: dict[str, Any]) -> Iterator[tuple[Path, str]]:
     """Give what is wrong in a verify table as it is written, each with where in it."""
-    names: dict[str, Path] = {kind: () for kind in KINDS if kind in table}
+    yield from same_names(table)
     for path, message in _of_table(table):
         yield path, message
     for number, check in enumerate(table.get("check", ())):
         where = ("check", number)
-        kinds = [kind for kind in KINDS if check.get(kind) not in (None, False)]
+        kinds = _kinds(check)
         name = check["name"]
         if not kinds:
             yield where, f'check "{name}" checks nothing; add one of: {", ".join(KINDS)}'
-        if name in names:
-            yield (*where, "name"), f'there is another check "{name}"; give each a name of its own'
-        names[name] = where
         for path, message in _of_table(check):
             yield (*where, *path), message
         if set(kinds) <= OF_THE_WHOLE:
@@ -45,6 +42,35 @@ def faults(table: dict[str, Any]) -> Iterator[tuple[Path, str]]:
                         (*where, key),
                         f'check "{name}" is about the whole image, not one platform; remove {key}',
                     )
+
+
+def same_names(table: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Give the checks of a verify table whose results would have the name of another one's."""
+    names = set(_kinds(table))
+    for number, check in enumerate(table.get("check", ())):
+        where, name = ("check", number, "name"), check["name"]
+        if name in names:
+            yield where, f'there is another check "{name}"; give each a name of its own'
+        kinds = [kind for kind in _kinds(check) if kind not in OF_THE_WHOLE]
+        parts = {name_of(name, kind, len(kinds)): kind for kind in kinds}
+        for part in names & parts.keys() - {name}:
+            what = f'which is what the {parts[part]} of "{name}" is called'
+            yield where, f'there is another check "{part}", {what}; give each a name of its own'
+        names |= {name, *parts}
+
+
+def named_platforms(table: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Give the platforms that a verify table names, each with where in it."""
+    for key in _FOR_PLATFORMS:
+        for step, text in _steps(table.get(key, ())):
+            yield (key, step), text
+    for number, check in enumerate(table.get("check", ())):
+        for path, text in named_platforms(check):
+            yield ("check", number, *path), text
+
+
+def _kinds(table: dict[str, Any]) -> list[str]:
+    return [kind for kind in KINDS if table.get(kind) not in (None, False)]
 
 
 def _of_table(table: dict[str, Any]) -> Iterator[tuple[Path, str]]:

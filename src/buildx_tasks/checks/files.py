@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from buildx_tasks import sizes
 from buildx_tasks.checks import Found
 from buildx_tasks.filesystem import ENGINE_PATHS
-from buildx_tasks.tree import absolute, is_glob, matches, shown
+from buildx_tasks.text import printable
+from buildx_tasks.tree import absolute, is_glob, matches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -80,6 +81,8 @@ class FilesVisitor:
         problems: list[str] = []
         seen = 0
         for pattern, file in self._spec.items():
+            if reason := _no_expression(file.matches):
+                problems.append(f"{printable(pattern)}: {reason}")
             selected = tree.select(pattern)
             seen += max(len(selected), 1)
             wrong = list(
@@ -87,7 +90,9 @@ class FilesVisitor:
             )
             if len(wrong) > _MOST_NAMED:
                 more = f"{len(wrong) - _MOST_NAMED} more problems"
-                wrong[_MOST_NAMED:] = [f"{more} in the {len(selected)} paths of {shown(pattern)}"]
+                wrong[_MOST_NAMED:] = [
+                    f"{more} in the {len(selected)} paths of {printable(pattern)}"
+                ]
             problems += wrong
         facts = () if problems else (f"{seen} path{'' if seen == 1 else 's'} as expected",)
         return Found(tuple(problems), facts)
@@ -98,12 +103,12 @@ class FilesVisitor:
             yield _told_by_engine(pattern)
         elif not selected and file.exists:
             nothing = "nothing matches" if is_glob(pattern) else "nothing is at"
-            yield f"{nothing} {shown(absolute(pattern))}{look.tree.near(pattern)}"
+            yield f"{nothing} {printable(absolute(pattern))}{look.tree.near(pattern)}"
         for entry in selected:
             if file.exists:
                 yield from look.problems(entry, pattern)
             else:
-                yield f"{shown(entry.path)} is there ({entry.kind}), expected nothing"
+                yield f"{printable(entry.path)} is there ({entry.kind}), expected nothing"
 
     def _names(self, path: str, tree: Tree) -> dict[str, int]:
         """Return the image's users (groups) by name."""
@@ -138,20 +143,20 @@ class _Look:
         ``type`` and ``link`` are about the path itself; the others are about what it leads to.
         """
         file = self._file
-        path = shown(entry.path if is_glob(pattern) else absolute(pattern))
+        path = printable(entry.path if is_glob(pattern) else absolute(pattern))
         is_link = entry.kind == "symlink"
         if file.type not in (None, entry.kind):
             yield f"{path} is a {_described(entry)}, expected a {file.type}"
         if file.link is not None and not is_link:
-            yield f"{path} is a {entry.kind}, expected a symbolic link to {shown(file.link)}"
+            yield f"{path} is a {entry.kind}, expected a symbolic link to {printable(file.link)}"
         elif file.link is not None and file.link != entry.link:
-            yield f"{path} links to {shown(entry.link)}, expected {shown(file.link)}"
+            yield f"{path} links to {printable(entry.link)}, expected {printable(file.link)}"
         target = self.tree.find(entry.path)
         if target is None:
             if not (file.type == "symlink" or file.link is not None) or self._asks_for_target():
-                yield f"{path} links to {shown(entry.link)}, which is not in the image"
+                yield f"{path} links to {printable(entry.link)}, which is not in the image"
             return
-        where = f"{path} (a link to {shown(target.path)})" if is_link else path
+        where = f"{path} (a link to {printable(target.path)})" if is_link else path
         yield from self._attributes(target, where)
         if _is_about_content(file):
             yield from self._inside(target, where)
@@ -191,9 +196,9 @@ class _Look:
             what = "user" if source == _NAMES[0] else "group"
             wanted = int(name) if _is_number(name) else known.get(name)
             if wanted is None:
-                there = ", ".join(map(shown, sorted(known))) or "none"
+                there = ", ".join(map(printable, sorted(known))) or "none"
                 yield (
-                    f"{where}: expected {what} {shown(name)}, which is not in the image's {source} "
+                    f"{where}: expected {what} {printable(name)}, which is not in the image's {source} "
                     f"({there}); write its number"
                 )
             elif wanted != number:
@@ -219,7 +224,7 @@ class _Look:
                 f"{where} has {sizes.text(target.size)}, and matches searches files of "
                 f"{sizes.text(_MOST_SEARCHED)} at most; use contains or sha256"
             )
-        elif file.matches not in content.matching:
+        elif file.matches not in content.matching and not _no_expression(file.matches):
             yield f"{where} has no match of {_quoted(file.matches)}; {content.start()}"
 
 
@@ -271,7 +276,11 @@ class _Content:
         if self._holds:
             text = b"".join(self._held).decode("utf-8", "replace")
             self._held = []
-            self.matching = {pattern for pattern in self._patterns if re.search(pattern, text)}
+            self.matching = {
+                pattern
+                for pattern in self._patterns
+                if not _no_expression(pattern) and re.search(pattern, text, re.MULTILINE)
+            }
             self.text = text if self._keep else ""
 
     def start(self) -> str:
@@ -284,6 +293,15 @@ def _is_about_content(file: File) -> bool:
     return bool(file.exists and (file.sha256 or file.contains or file.matches))
 
 
+def _no_expression(pattern: str | None) -> str:
+    """Return why this is no regular expression, ``""`` if it is one; a placeholder can spoil it."""
+    try:
+        re.compile(pattern or "", re.MULTILINE)
+    except re.error as error:
+        return f"{_quoted(pattern or '')} is no regular expression: {error}; correct it"
+    return ""
+
+
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit()
 
@@ -294,19 +312,23 @@ def _has_names(owner: str | None) -> bool:
 
 def _told_by_engine(pattern: str) -> str:
     return (
-        f"{shown(absolute(pattern))} cannot be checked: the engine makes it in every container, "
+        f"{printable(absolute(pattern))} cannot be checked: the engine makes it in every container, "
         f"so the image's own is not to be seen; remove it from files, or look at it in a run"
     )
 
 
 def _described(entry: Entry) -> str:
-    return f"symlink to {shown(entry.link)}" if entry.kind == "symlink" else entry.kind
+    return f"symlink to {printable(entry.link)}" if entry.kind == "symlink" else entry.kind
 
 
 def _with_name(number: int, known: Mapping[str, int]) -> str:
     name = next((name for name, at in known.items() if at == number), "")
-    return f"{shown(name)} ({number})" if name else str(number)
+    return f"{printable(name)} ({number})" if name else str(number)
 
 
 def _quoted(text: str) -> str:
-    return f'"{shown(text)}"' if len(text) <= _MOST_SHOWN else f'"{shown(text[:_MOST_SHOWN])}…"'
+    return (
+        f'"{printable(text)}"'
+        if len(text) <= _MOST_SHOWN
+        else f'"{printable(text[:_MOST_SHOWN])}…"'
+    )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from buildx_tasks.text import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -32,17 +34,12 @@ def problems(stream: str, expected: str | Output | None, text: str) -> list[str]
     return [f"{stream}: {problem}" for problem in _all(expected, text)]
 
 
-def safe(text: str) -> str:
-    """Return text for a terminal, in one line: control characters as Python escapes them."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
 def quoted(text: str, start: int = 0) -> str:
-    """Return text in quotes, safe, and no more than can be read at once, from ``start`` on."""
+    """Return text in quotes, printable, and no more than can be read at once, from ``start`` on."""
     end = start + _MOST
     before = "…" if start else ""
     after = f"… ({len(text):,} characters)" if len(text) > end else ""
-    return f'"{before}{safe(text[start:end])}{after}"'
+    return f'"{before}{printable(text[start:end])}{after}"'
 
 
 def _all(expected: Output, text: str) -> Iterator[str]:
@@ -94,7 +91,7 @@ def _of_json(expected: Output, text: str) -> Iterator[str]:
     try:
         whole = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
-        yield f"expected JSON, got {quoted(text)} ({safe(str(error))})"
+        yield f"expected JSON, got {quoted(text)} ({printable(str(error))})"
         return
     found: list[str] = []
     if expected.json is not None:
@@ -102,7 +99,7 @@ def _of_json(expected: Output, text: str) -> Iterator[str]:
     for pointer, value in expected.json_at.items():
         there, missing = _at(whole, pointer)
         if missing:
-            found.append(f"at {safe(pointer)} expected {_shown(_plain(value))}, but {missing}")
+            found.append(f"at {printable(pointer)} expected {_shown(_plain(value))}, but {missing}")
         else:
             found += _differences(pointer, _plain(value), there)
     yield from found[:_MOST_DIFFERENCES]
@@ -118,7 +115,7 @@ def _at(whole: Any, pointer: str) -> tuple[Any, str]:
     at, value = "", whole
     for token in pointer.split("/")[1:]:
         key = token.replace("~1", "/").replace("~0", "~")
-        where = safe(at) or "the whole"
+        where = printable(at) or "the whole"
         if isinstance(value, dict):
             if key not in value:
                 return None, f"{where} has no {quoted(key)}"
@@ -145,7 +142,7 @@ def _differences(pointer: str, expected: Any, got: Any) -> Iterator[str]:
             yield from _differences(f"{pointer}/{number}", want, have)
     elif expected != got or isinstance(expected, bool) != isinstance(got, bool):
         # To Python, True is 1.
-        where = f"at {safe(pointer)} " if pointer else ""
+        where = f"at {printable(pointer)} " if pointer else ""
         yield f"{where}expected {_shown(expected)}, got {_shown(got)}"
 
 
@@ -157,5 +154,5 @@ def _plain(value: Any) -> Any:
 def _shown(value: Any) -> str:
     if value is _NOTHING:
         return "nothing"
-    text = safe(msgspec.json.encode(value).decode())
+    text = printable(msgspec.json.encode(value).decode())
     return text if len(text) <= _MOST else f"{text[:_MOST]}… ({len(text):,} characters)"

@@ -13,12 +13,12 @@ import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from buildx_tasks import archives, blobs, engine, images, ledger, reach, staging
+from buildx_tasks import archives, blobs, disk, engine, images, ledger, reach, staging
 from buildx_tasks import builder as builders
 from buildx_tasks.build import no_archive_left, permissions
 from buildx_tasks.checks import Found
 from buildx_tasks.checks.alike import differences
-from buildx_tasks.commands import json_text, locked, query, run, write_file
+from buildx_tasks.commands import json_text, locked, query, run_while, write_file
 from buildx_tasks.errors import EngineError
 from buildx_tasks.plan import REWRITTEN, build_definition, make_plan
 from buildx_tasks.text import printable
@@ -67,7 +67,8 @@ def check_target(
     target of a project at a time: others wait.
 
     Raises:
-        EngineError: the engine or the builder is the reason why it cannot be built again.
+        EngineError: the engine or the builder is the reason why it cannot be built again, or the
+            session was closed meanwhile.
         docker.errors.APIError, requests.exceptions.RequestException: the engine fails.
 
     """
@@ -81,10 +82,11 @@ def check_target(
     again = make_plan(plan.config, [target.name], [str(platform) for platform in there])
     ledger.prepare(root)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(locked(root / ledger.FOLDER / "again.lock"))
-        stack.enter_context(no_archive_left(root / FOLDER))
+        lock = root / ledger.FOLDER / "again.lock"
+        stack.enter_context(locked(lock, going_on=session.require_open))
+        stack.enter_context(no_archive_left(root / FOLDER, "*.tar"))
         builder = stack.enter_context(reach.required(c, again, root))
-        built = stack.enter_context(_built(c, client, again, root, builder, epoch))
+        built = stack.enter_context(_built(c, session, again, root, builder, epoch))
         if isinstance(built, Found):
             return {**found, **dict.fromkeys(there, built)}
         for platform in there:
@@ -150,7 +152,7 @@ def definition_of(
 @contextlib.contextmanager
 def _built(
     c: Context,
-    client: docker.DockerClient,
+    session: Session,
     again: Plan,
     root: Path,
     builder: Builder | None,
@@ -159,12 +161,12 @@ def _built(
     """Yield what was built again, or what is found instead; it is gone afterwards."""
     target = again.targets[0]
     if builder and len(builder.node) > 1:
-        with _in_registry(c, client, again, root, builder, epoch) as built:
+        with _in_registry(c, session, again, root, builder, epoch) as built:
             yield built
         return
     file = f"{FOLDER}/{target.name}.tar"
     output = {"type": "oci", "dest": file}
-    if failed := _bake(c, again, root, builder, definition_of(again, epoch, output)):
+    if failed := _bake(c, session, again, root, builder, definition_of(again, epoch, output)):
         yield failed
         return
     with archives.opened(root / file) as archive:
@@ -174,19 +176,19 @@ def _built(
 @contextlib.contextmanager
 def _in_registry(
     c: Context,
-    client: docker.DockerClient,
+    session: Session,
     again: Plan,
     root: Path,
     builder: Builder,
     epoch: str,
 ) -> Iterator[_Again | Found]:
     """Yield what several nodes built again, beside the first result in its registry."""
-    target = again.targets[0]
+    client, target = session.client, again.targets[0]
     repository, _, tag = staging.tag_of(target).rpartition(":")
     again_tag = f"{repository}:{tag[:122]}-again"
     output = {"type": "registry", **REWRITTEN}
     definition = definition_of(again, epoch, output, [again_tag])
-    if failed := _bake(c, again, root, builder, definition):
+    if failed := _bake(c, session, again, root, builder, definition):
         yield failed
         return
     manifests = images.published(c, again_tag).manifests
@@ -209,16 +211,25 @@ def _in_registry(
 
 
 def _bake(
-    c: Context, again: Plan, root: Path, builder: Builder | None, definition: dict[str, Any]
+    c: Context,
+    session: Session,
+    again: Plan,
+    root: Path,
+    builder: Builder | None,
+    definition: dict[str, Any],
 ) -> Found | None:
-    """Build; nothing is shown. Return what is found where that fails."""
+    """Build, for as long as the session is open; nothing is shown.
+
+    Return what is found where that fails.
+    """
     target = again.targets[0]
     file = f"{FOLDER}/{target.name}.json"
-    write_file(root / file, json_text(definition))
+    with disk.writing(root / file):
+        write_file(root / file, json_text(definition))
     argv = [*builders.command(builder, "bake"), "--file", file, "--progress", "plain", "--no-cache"]
     for permission in permissions(definition["target"], root):
         argv += ["--allow", permission]
-    result = run(c, argv, folder=root, hide=True)
+    result = run_while(c, argv, folder=root, going_on=session.require_open)
     if result.ok:
         return None
     said = result.stdout + result.stderr
@@ -252,14 +263,14 @@ def _compared(
     other = built.manifests.get(platform)
     if other is None:
         return Found((f"built again, there is no {platform}",))
-    same = Found(facts=(f"built again: the same {digest}",))
     if other == digest:
-        return same
+        return Found(facts=(f"built again: the same {digest}",))
     first = _saved(client, root, image.runnable(platform), platform, f"{target.name}.first.tar")
     with first as before, built.archive(platform) as now:
         found = differences(before, digest, now, other)
     if not found.problems:
-        return same
+        form = f"built again: the same, but for the form of the manifest ({other}, before {digest})"
+        return Found(facts=(form,))
     advice = (_advice(target),) if found.only_times else ()
     return Found((*found.problems, *advice))
 

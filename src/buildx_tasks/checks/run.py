@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from buildx_tasks import containers
 from buildx_tasks.checks import Found, container, output
+from buildx_tasks.refusals import RefusedError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,11 +26,12 @@ def check(subject: Subject, spec: Run) -> Found:
 
     """
     try:
+        container.require_timeouts(subject)
         more = {"stdin_open": True} if spec.stdin is not None else {}
         with container.created(subject, spec, **more) as box:
             found = container.with_hint(subject.platform, _run(box, spec))
             return container.kept(subject, box, found)
-    except container.RefusedError as refused:
+    except RefusedError as refused:
         return container.with_hint(subject.platform, Found((str(refused),)))
 
 
@@ -44,8 +47,7 @@ def _run(box: Any, spec: Run) -> Found:
     read = container.Output(box, flood=lambda: container.kill(box))
     fed = container.Input(box, spec.stdin) if spec.stdin is not None else None
     try:
-        with container.refusals():
-            box.start()
+        containers.start(box)
         began = time.monotonic()
         if fed:
             fed.start()
@@ -53,7 +55,7 @@ def _run(box: Any, spec: Run) -> Found:
         if exit_code is None:
             container.kill(box)
         return _compared(box, spec, exit_code, read)
-    except container.RefusedError as refused:
+    except RefusedError as refused:
         return Found((str(refused),))
     finally:
         if fed:

@@ -15,8 +15,10 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from buildx_tasks import emulators
+from buildx_tasks import containers
 from buildx_tasks.checks import Found, container, output
+from buildx_tasks.refusals import RefusedError
+from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,12 +54,13 @@ def check(subject: Subject, spec: Service) -> Found:
 
     """
     try:
+        container.require_timeouts(subject)
         with _way(subject, spec) as way:
             more = {**way.settings, "stop_signal": spec.stop_signal}
             with container.created(subject, spec, **more) as box:
                 found = container.with_hint(subject.platform, _serve(box, spec, way))
                 return container.kept(subject, box, found)
-    except container.RefusedError as refused:
+    except RefusedError as refused:
         return container.with_hint(subject.platform, Found((str(refused),)))
 
 
@@ -76,15 +79,12 @@ def command(image: str, platform: Platform, root: Path, spec: Service) -> list[s
 
 @contextlib.contextmanager
 def _way(subject: Subject, spec: Service) -> Iterator[_Way]:
-    client = subject.session.client
-    base = str(client.api.base_url)
-    over_ssh = base == "http+docker://ssh"  # docker's own name for any of them
-    is_here = not over_ssh and emulators.is_local(client)
+    is_here = subject.session.is_local
     if is_here and spec.network == "host":
         # Services that share the machine's ports take turns.
         with subject.session.host_ports:
             if _connection("127.0.0.1", spec.port, 1) == "":
-                raise container.RefusedError(
+                raise RefusedError(
                     f"something else listens on port {spec.port} of this machine, "
                     'which network = "host" shares; stop it, or leave network out'
                 )
@@ -93,29 +93,27 @@ def _way(subject: Subject, spec: Service) -> Iterator[_Way]:
         yield _Way({"network_mode": subject.session.network().name})
     elif is_here:
         yield _Way({})
-    elif over_ssh or spec.network != "default":
-        way_out = (
-            "reach the engine over tcp, or run verify on its machine"
-            if over_ssh
-            else 'write network = "default", or run verify on its machine'
-        )
-        raise container.RefusedError(
+    elif spec.network != "default":
+        raise RefusedError(
             f'cannot be asked: the engine is not on this machine, and network is "{spec.network}"; '
-            + way_out
+            'write network = "default", or run verify on its machine'
         )
     else:
         # A socket is Docker Desktop's, which publishes on this machine; tcp names the engine's.
+        base = str(subject.session.client.api.base_url)
         host = urlsplit(base).hostname if base.startswith(("http:", "https:")) else None
         bound = "" if host else "127.0.0.1"
-        ports = {f"{spec.port}/tcp": (bound, None)}
-        yield _Way({"ports": ports}, host or "127.0.0.1", through_proxy=True)
+        settings = {
+            "ports": [(spec.port, "tcp")],
+            "port_bindings": {f"{spec.port}/tcp": (bound, None)},
+        }
+        yield _Way(settings, host or "127.0.0.1", through_proxy=True)
 
 
 def _serve(box: Any, spec: Service, way: _Way) -> Found:
     read = container.Output(box)
     try:
-        with container.refusals():
-            box.start()
+        containers.start(box)
         began = time.monotonic()
         late = _asked(box, spec, way, read, began)
         if late is None:
@@ -125,7 +123,7 @@ def _serve(box: Any, spec: Service, way: _Way) -> Found:
         answered = f"answered after {time.monotonic() - began:.1f} s"
         found = _stopped(box, spec, read)
         return found._replace(facts=(answered, *found.facts))
-    except container.RefusedError as refused:
+    except RefusedError as refused:
         return Found((str(refused),))
     finally:
         read.close(0)
@@ -226,7 +224,7 @@ def _connection(host: str, port: int, seconds: float, *, through_proxy: bool = F
 
 def _http(host: str, port: int, wanted: Http, seconds: float) -> list[str]:
     connection = http.client.HTTPConnection(host, port, timeout=seconds)
-    what = f"GET {output.safe(wanted.path)}"
+    what = f"GET {printable(wanted.path)}"
     # The time-out is of each piece only: a body that trickles in is cut off.
     timer = threading.Timer(seconds, _cut, args=(connection,))
     timer.daemon = True
@@ -258,5 +256,5 @@ def _in_words(error: Exception) -> str:
     if isinstance(error, ConnectionRefusedError):
         return "nothing listens there (127.0.0.1 inside the container is not enough)"
     if isinstance(error, http.client.HTTPException) and not isinstance(error, OSError):
-        return f"no HTTP answer: {type(error).__name__} {output.safe(str(error))}".rstrip()
-    return output.safe(getattr(error, "strerror", None) or str(error)).lower()
+        return f"no HTTP answer: {type(error).__name__} {printable(str(error))}".rstrip()
+    return printable(getattr(error, "strerror", None) or str(error)).lower()

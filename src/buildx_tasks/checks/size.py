@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Callable, NamedTuple, TypeVar
 
 from buildx_tasks import images, ledger, sizes
 from buildx_tasks.checks import Found
 from buildx_tasks.errors import EngineError
-from buildx_tasks.tree import shown
+from buildx_tasks.layers import instruction
+from buildx_tasks.refusals import RefusedError
+from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from buildx_tasks import expectations
     from buildx_tasks.checks import Subject
-    from buildx_tasks.images import Layer
+    from buildx_tasks.layers import Layer
 
+Said = TypeVar("Said")
+
+_MOST_SECONDS = 30  # for an answer of the registry
 _BIGGEST = 3  # layers that a problem names
-_WIDTH = 60  # characters of an instruction that it shows
 _CLASSIC = (
     "not known: the classic image store compresses layers only when they are pushed; "
     "use the containerd image store, or expect unpacked"
 )
-# What the builders put around an instruction, as in `RUN |1 A=b /bin/sh -c make # buildkit`.
-_WRAPPED = re.compile(r"^(?:RUN )?(?:\|\d+ .*?)?/bin/sh -c (#\(nop\)\s*)?")
 
 
 class Last(NamedTuple):
-    """The compressed bytes of the last push; ``unknown`` says why they are not known (then 0)."""
+    """The compressed bytes of the last push, 0 where there was none, or where it is not known.
+
+    ``fault`` says why it is not known though there may have been one.
+    """
 
     size: int
-    unknown: str = ""
+    unknown: bool = False
+    fault: str = ""
+
+
+_NOTHING = Last(0, unknown=True)
 
 
 def check(subject: Subject, spec: expectations.Size) -> Found:
@@ -41,7 +49,7 @@ def check(subject: Subject, spec: expectations.Size) -> Found:
     engine counts for its files: whole blocks of the disc in the containerd store, where a container
     is created (and not started) if the platform is not unpacked yet. ``growth`` compares with the
     ledger's last push of the target; where it has none, with what the registry holds under the
-    target's first tag.
+    target's first tag. A registry without the image is no problem, one that does not say is one.
 
     Raises:
         EngineError: the image is gone from the engine.
@@ -50,9 +58,13 @@ def check(subject: Subject, spec: expectations.Size) -> Found:
     """
     layers = images.content(subject.session.client, subject.image, subject.platform).layers
     compressed = None if layers is None else sum(layer.size for layer in layers)
-    unpacked = _unpacked(subject, needed=spec.unpacked is not None)
+    problems, unpacked = [], 0
+    try:
+        unpacked = _unpacked(subject, needed=spec.unpacked is not None)
+    except RefusedError as refused:
+        problems.append(f"unpacked: {refused}")
     last = _last(subject, asked=spec.growth is not None)
-    problems = list(compare(spec, compressed, unpacked, last, biggest(layers or ())))
+    problems += compare(spec, compressed, unpacked, last, biggest(layers or ()))
     return Found(tuple(problems), tuple(_facts(spec, compressed, unpacked, last)))
 
 
@@ -73,7 +85,12 @@ def compare(
         yield f"unpacked: {_beside(unpacked, most)} allowed{layers}"
     if compressed is None or spec.growth is None or last.unknown:
         return
-    if compressed > last.size * (1 + spec.growth / 100):
+    if last.fault:
+        yield (
+            f"growth: the last push is not known ({last.fault}); see to it that the registry "
+            "answers (docker login, where it wants that), and verify again"
+        )
+    elif compressed > last.size * (1 + spec.growth / 100):
         yield (
             f"growth: {_percent(compressed, last)} since the last push ({sizes.text(last.size)}, now "
             f"{sizes.text(compressed)} compressed), at most {spec.growth:g} % allowed{layers}"
@@ -85,16 +102,6 @@ def biggest(layers: Sequence[Layer]) -> str:
     listed = sorted(layers, key=lambda layer: -layer.size)[:_BIGGEST]
     texts = [f"{sizes.text(layer.size)} {instruction(layer.made_by)}".strip() for layer in listed]
     return f"; biggest layers: {', '.join(texts)}" if texts else ""
-
-
-def instruction(made_by: str) -> str:
-    """Return a history entry's ``created_by`` as it was written, shortened to one short line."""
-    text = made_by.partition(" # buildkit")[0]
-    wrapped = _WRAPPED.match(text)
-    if wrapped:
-        text = ("" if wrapped[1] else "RUN ") + text[wrapped.end() :]
-    text = shown(" ".join(text.split()))
-    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
 
 
 def _beside(actual: int, most: int) -> str:
@@ -117,12 +124,12 @@ def _facts(
         parts.append(f"{sizes.text(compressed)} compressed")
     if unpacked:
         parts.append(f"{sizes.text(unpacked)} unpacked")
-    if compressed is not None and not last.unknown:
+    if compressed is not None and not (last.unknown or last.fault):
         parts.append(f"{_percent(compressed, last)} since the last push")
     if parts:
         yield ", ".join(parts)
     if compressed is not None and spec.growth is not None and last.unknown:
-        yield f"{last.unknown}: growth is not known"
+        yield "nothing pushed yet: growth is not known"
 
 
 def _unpacked(subject: Subject, *, needed: bool) -> int:
@@ -148,24 +155,34 @@ def _last(subject: Subject, *, asked: bool) -> Last:
     if str(platform) in recorded:
         return Last(int(recorded[str(platform)]))
     if not asked or not subject.target.spec.tags:
-        return Last(0, "nothing pushed yet")
+        return _NOTHING
     return _published(subject)
 
 
 def _published(subject: Subject) -> Last:
+    """Return what the registry says: asked once for each target, and once for each platform."""
     from invoke import Context
 
     c, tag, platform = Context(), subject.target.spec.tags[0], subject.platform
+    once = subject.session.once
+    held = once(tag, lambda: _said(lambda: images.published(c, tag, _MOST_SECONDS)))
+    if isinstance(held, Last):
+        return held
+    if held.config and subject.target.declared == (platform,):
+        # No index: it is that platform's.
+        held = held._replace(manifests={platform: held.digest})
+    if platform not in held.manifests:
+        return _NOTHING
+    only = held._replace(manifests={platform: held.manifests[platform]})
+    read = images.in_registry(c, tag, _MOST_SECONDS)
+    found = once((tag, platform), lambda: _said(lambda: images.compressed(only, read)))
+    return found if isinstance(found, Last) else Last(found[platform])
+
+
+def _said(ask: Callable[[], Said]) -> Said | Last:
     try:
-        held = images.published(c, tag)
-        if held.config and subject.target.declared == (
-            platform,
-        ):  # no index: it is that platform's
-            held = held._replace(manifests={platform: held.digest})
-        manifests = {p: digest for p, digest in held.manifests.items() if p == platform}
-        found = images.compressed(held._replace(manifests=manifests), images.in_registry(c, tag))
+        return ask()
+    except images.AbsentError:
+        return _NOTHING
     except EngineError as error:
-        # Nothing pushed yet is no failure, and neither is a registry that is not there yet.
-        missing = str(error).rstrip().endswith("not found")
-        return Last(0, "nothing pushed yet" if missing else shown(str(error)))
-    return Last(found[platform]) if platform in found else Last(0, "nothing pushed yet")
+        return Last(0, fault=printable(str(error)))

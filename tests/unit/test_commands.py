@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from invoke import Context
+
+from buildx_tasks.commands import locked, run_while
+from buildx_tasks.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def stopping_at(there: Path) -> Callable[[], None]:
+    def going_on() -> None:
+        if there.exists():
+            raise EngineError("stopped")
+
+    return going_on
+
+
+def is_running(process: int) -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def test_a_command_that_goes_on_gives_its_result(tmp_path: Path) -> None:
+    script = "pwd; echo no >&2; exit 3"
+    result = run_while(
+        Context(), ["sh", "-c", script], folder=tmp_path, going_on=stopping_at(tmp_path / "x")
+    )
+    assert (result.exited, result.stdout, result.stderr) == (3, f"{tmp_path}\n", "no\n")
+
+
+@pytest.mark.parametrize("deaf", ["", "trap '' TERM; "])
+def test_a_command_is_ended_with_all_that_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deaf: str
+) -> None:
+    monkeypatch.setattr("buildx_tasks.commands._ENDING_SECONDS", 0.5)
+    # As docker starts buildx: beside it, with the same pipes.
+    script = f"{deaf}sleep 60 & echo $! > child; echo $$ > parent; touch there; wait; sleep 60"
+    began = time.monotonic()
+    with pytest.raises(EngineError, match="stopped"):
+        run_while(
+            Context(),
+            ["sh", "-c", script],
+            folder=tmp_path,
+            going_on=stopping_at(tmp_path / "there"),
+        )
+    assert time.monotonic() - began < 10
+    for name in ("child", "parent"):
+        assert not is_running(int((tmp_path / name).read_text()))
+
+
+def test_who_waits_for_a_lock_can_be_stopped(tmp_path: Path) -> None:
+    stop, lock = tmp_path / "stop", tmp_path / "lock"
+    threading.Timer(0.3, stop.touch).start()
+    with (
+        locked(lock),
+        pytest.raises(EngineError, match="stopped"),
+        locked(lock, going_on=stopping_at(stop)),
+    ):
+        pytest.fail("two hold it")
+    stop.unlink()
+    with locked(lock, going_on=stopping_at(stop)):
+        assert lock.exists()

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import docker
+import pytest
+import requests
+
+from buildx_tasks.checks import Subject
+from buildx_tasks.containers import Session
+from buildx_tasks.errors import EngineError
+from buildx_tasks.expansion import Target
+from buildx_tasks.images import Image
+from buildx_tasks.plan import TargetPlan
+from buildx_tasks.platforms import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ARM = parse("linux/arm64")
+
+
+class SlowEngine(BaseHTTPRequestHandler):
+    """An engine that unpacks an image for a second before it creates the container."""
+
+    def do_POST(self) -> None:
+        time.sleep(1)
+        self._say(201, {"Id": "c" * 64})
+
+    def do_GET(self) -> None:
+        self._say(200, [])
+
+    def do_DELETE(self) -> None:
+        self._say(204, None)
+
+    def _say(self, status: int, body: Any) -> None:
+        text = b"" if body is None else json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@contextmanager
+def slow_engine() -> Iterator[docker.DockerClient]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), SlowEngine)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    url = f"tcp://127.0.0.1:{server.server_port}"
+    client = docker.DockerClient(base_url=url, version="1.48", timeout=0.3)
+    try:
+        yield client
+    finally:
+        client.close()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_an_engine_may_take_long_to_create_a_container(tmp_path: Path) -> None:
+    with slow_engine() as client:
+        session = Session(client, tmp_path)
+        target = TargetPlan("app", Target({}), (ARM,), (ARM,))
+        subject = Subject(session, tmp_path, target, Image("app:v1", "d", {ARM: "m"}), ARM)
+        with session.created(subject, ["-"]) as container:
+            assert container.id == "c" * 64
+            # All else is as it was: an engine that does not answer is found out.
+            with pytest.raises(requests.exceptions.Timeout):
+                container.start()
+        session.close()
+
+
+def test_a_session_that_cannot_be_written_down(tmp_path: Path) -> None:
+    (tmp_path / ".buildx").mkdir()
+    (tmp_path / ".buildx/sessions").touch()
+    with pytest.raises(EngineError) as caught:
+        Session(docker.DockerClient(version="1.48"), tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}/.buildx/sessions cannot be written: File exists; "
+        "move away what is there, and verify again"
+    )
+
+
+def test_what_is_asked_once_is_asked_once(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def ask() -> str:
+        asked.append("x")
+        time.sleep(0.2)
+        return "answer"
+
+    def fail() -> str:
+        asked.append("y")
+        raise EngineError("no")
+
+    session = Session(docker.DockerClient(version="1.48"), tmp_path)
+    with ThreadPoolExecutor(3) as pool:
+        assert set(pool.map(lambda _: session.once("key", ask), "abc")) == {"answer"}
+    for _ in "ab":
+        with pytest.raises(EngineError, match="no"):
+            session.once("other", fail)
+    assert asked == ["x", "y"]
+    session._lock.close()

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from buildx_tasks.layers import Layer, instruction, layers_of
+
+
+@pytest.mark.parametrize(
+    ("made_by", "shown"),
+    [
+        ("", ""),
+        ("COPY . /app # buildkit", "COPY . /app"),
+        ("RUN /bin/sh -c make all # buildkit", "RUN make all"),
+        ("RUN |2 A=1 B=x y /bin/sh -c make   \t all # buildkit", "RUN make all"),
+        ("RUN |2 A=1\nx B=2 /bin/sh -c a &&\n  b # buildkit", "RUN a && b"),
+        ("RUN /bin/busybox --install # buildkit", "RUN /bin/busybox --install"),
+        ("/bin/sh -c #(nop) ADD file:1 in / ", "ADD file:1 in /"),
+        ("/bin/sh -c apt-get update", "RUN apt-get update"),
+        ("|1 A=1 /bin/sh -c make", "RUN make"),
+        ("RUN " + "x" * 100, "RUN " + "x" * 75 + "…"),
+        ("ADD \x1b[2J", "ADD \\x1b[2J"),
+    ],
+)
+def test_instructions_are_shown_as_they_were_written(made_by: str, shown: str) -> None:
+    assert instruction(made_by) == shown
+
+
+def test_layers_have_what_history_and_config_say_of_them() -> None:
+    manifest = {"layers": [{"digest": "a", "size": 1}, {"digest": "b", "size": 2}]}
+    history: list[dict[str, Any]] = [
+        {"created_by": "COPY a /"},
+        {"created_by": "ENV A=b", "empty_layer": True},
+        {},
+    ]
+    config: dict[str, Any] = {"history": history, "rootfs": {"diff_ids": ["x", "y"]}}
+    assert layers_of(manifest, config) == (Layer("a", 1, "COPY a /", "x"), Layer("b", 2, "", "y"))
+    # Either may be left out.
+    assert layers_of(manifest, {}) == (Layer("a", 1, "", "a"), Layer("b", 2, "", "b"))
+    del history[0]
+    assert [layer.made_by for layer in layers_of(manifest, config)] == ["", ""]
