@@ -88,8 +88,7 @@ class Archive:
         with tarfile.open(
             fileobj=self._open(_path(digest)), mode="r|*", errors="surrogateescape"
         ) as archive:
-            while (info := archive.next()) is not None:
-                archive.members = []  # it would keep all of them
+            for info in members(archive):
                 yield _file(archive, info)
 
     def _open(self, path: str) -> IO[bytes]:
@@ -97,6 +96,14 @@ class Archive:
         if opened is None:
             raise tarfile.ReadError(f"{path} is no file")
         return opened
+
+
+def members(archive: Any) -> Iterator[tarfile.TarInfo]:
+    """Give the members of a tar that is a stream, one by one; none is kept."""
+    # Its own loop, not next(): that one seeks back in an empty stream on Python 3.9.
+    for info in archive:
+        archive.members = []
+        yield info
 
 
 @contextlib.contextmanager

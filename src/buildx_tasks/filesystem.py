@@ -11,6 +11,7 @@ import tarfile
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Callable, Protocol, cast
 
+from buildx_tasks import archives
 from buildx_tasks.checks import Found
 from buildx_tasks.refusals import RefusedError
 from buildx_tasks.tree import Entry, Kind, Tree
@@ -134,8 +135,7 @@ def _members(chunks: Iterator[bytes]) -> Iterator[tuple[Entry, _Content]]:
             encoding="utf-8",
             errors="surrogateescape",
         )
-        while (info := archive.next()) is not None:
-            archive.members = []  # it would keep all of them
+        for info in archives.members(archive):
             yield _entry(info), _Content(archive, info)
         while stream.read(_CHUNK):
             pass

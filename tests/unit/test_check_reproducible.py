@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from buildx_tasks import archives, loading
+from buildx_tasks.checks import Found, reproducible
 from buildx_tasks.checks.alike import differences, of_configs
 from buildx_tasks.checks.reproducible import definition_of, epoch_of
 from buildx_tasks.errors import EngineError, UsageError
+from buildx_tasks.expansion import Target
 from buildx_tasks.git import source_date_epoch
-from buildx_tasks.plan import bake_definition, build_definition, make_plan
+from buildx_tasks.images import Image
+from buildx_tasks.plan import TargetPlan, bake_definition, build_definition, make_plan
+from buildx_tasks.platforms import parse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +68,9 @@ def layer(*files: tuple[str, str, dict[str, Any]]) -> bytes:
     return written.getvalue()
 
 
-def image(path: Path, layers: dict[str, bytes], level: int = 9, **config: Any) -> str:
+def image(
+    path: Path, layers: dict[str, bytes], level: int = 9, form: str = "oci", **config: Any
+) -> str:
     """Write an image's archive; return its manifest's digest. ``layers``: instruction → content."""
     blobs: dict[str, bytes] = {}
 
@@ -78,6 +84,7 @@ def image(path: Path, layers: dict[str, bytes], level: int = 9, **config: Any) -
     written = {"rootfs": {"diff_ids": diff_ids}, "history": history, **config}
     packed = [put(gzip.compress(data, level, mtime=0)) for data in layers.values()]
     manifest = {
+        "mediaType": form,
         "config": {"digest": put(json.dumps(written).encode())},
         "layers": [{"digest": digest, "size": 1} for digest in packed],
     }
@@ -191,6 +198,26 @@ def test_same_files_packed_otherwise(compare: Any) -> None:
     found = compare({"COPY x": layer(*two)}, {"COPY x": layer(*two)}, level=0)
     assert found.problems == ("the layer of COPY x: other compression, the same files",)
     assert compare({"COPY x": layer(*two)}, {"COPY x": layer(*two)}).problems == ()
+
+
+def test_another_form_of_the_manifest_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = parse("linux/arm64")
+    layers = {"COPY x": layer(("a", "1", {}))}
+    paths = tmp_path / "before.tar", tmp_path / "now.tar"
+    first, second = image(paths[0], layers), image(paths[1], layers, form="docker")
+    monkeypatch.setattr(reproducible, "_saved", lambda *_: archives.opened(paths[0]))
+    target = TargetPlan("app", Target({}), (platform,), (platform,))
+    stored = Image("app:v1", "index", {platform: first})
+    for digest, fact in {
+        first: f"built again: the same {first}",
+        second: "built again: the same, but for the form of the manifest "
+        f"({second}, before {first})",
+    }.items():
+        built = reproducible._Again({platform: digest}, lambda _: archives.opened(paths[1]))
+        found = reproducible._compared(None, tmp_path, target, stored, platform, built)
+        assert found == Found(facts=(fact,))
 
 
 def test_other_numbers_of_layers_that_come_to_the_same_files(compare: Any) -> None:
