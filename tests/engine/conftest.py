@@ -201,8 +201,8 @@ def name(engine: DockerClient) -> Iterator[str]:
         docker("buildx", "rm", "--force", name, check=False)
     patterns = [f"{name}*", f"*/{name}*", f"*/{name}*/*"]
     for image in engine.api.images(filters={"reference": patterns}):
-        # What was pulled by its digest has no tag.
-        for reference in image["RepoTags"] or image["RepoDigests"] or ():
+        # What was pulled by its digest has no tag; the engine names its repository in place of one.
+        for reference in (*(image["RepoTags"] or ()), *(image["RepoDigests"] or ())):
             if name in reference:
                 with contextlib.suppress(NotFound):
                     engine.api.remove_image(reference, force=True)

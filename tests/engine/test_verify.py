@@ -213,6 +213,7 @@ def ours(project: Project, host: str = "") -> list[str]:
     return "\n".join(listed).split()
 
 
+@pytest.mark.alone
 def test_killed_it_leaves_what_the_next_run_removes(
     project: Project, name: str, registry: str
 ) -> None:
