@@ -298,7 +298,7 @@ def _no_expression(pattern: str | None) -> str:
     try:
         re.compile(pattern or "", re.MULTILINE)
     except re.error as error:
-        return f"{_quoted(pattern or '')} is no regular expression: {error}; correct it"
+        return f"{_quoted(pattern or '')} is no regular expression: {printable(str(error))}; correct it"
     return ""
 
 
