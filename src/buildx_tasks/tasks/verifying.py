@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     iterable=ITERABLE,
     help={
         **SELECTION,
-        "jobs": "How many cells at once; default: two for each CPU",
+        "jobs": "How many cells at once; default: four for each CPU, 16 at most",
         "force": "Run again what was verified before and did not change since",
         "fail-fast": "Stop at the first cell that fails",
         "last-failed": "Only the cells that failed the last time",
