@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from contextlib import contextmanager, nullcontext
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks import builder as builders
@@ -18,11 +19,11 @@ from buildx_tasks.git import source_date_epoch
 from buildx_tasks.plan import batches, build_definition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from invoke import Context
+    from invoke import Context, Result
 
     from buildx_tasks.config import Builder
     from buildx_tasks.merging import Attributes
@@ -43,7 +44,8 @@ class Built(NamedTuple):
 
     ``digest`` is the image index's (the manifest's where there is one platform and no attestation),
     ``""`` for exported files; ``seconds`` is how long buildx worked on the target; ``staged`` is the
-    reference that holds it in a registry, ``""`` where the engine has it.
+    reference that holds it in a registry, ``""`` where the engine has it. ``parts`` are the ids of
+    its platforms, where a classic store has them one by one; there is no index, and no digest, then.
     """
 
     target: str
@@ -51,6 +53,7 @@ class Built(NamedTuple):
     digest: str
     seconds: float | None
     staged: str = ""
+    parts: Mapping[Platform, str] = MappingProxyType({})
 
 
 def build(
@@ -153,7 +156,75 @@ def require_new_enough(c: Context, plan: Plan) -> None:
 def _run_bake(
     c: Context, plan: Plan, root: Path, builder: Builder | None, options: list[str]
 ) -> list[Built]:
+    divisible = not is_dry(c) and staging.divisible(builder, plan)
+    # Where it was so the last time, it is asked before; other builds do not pay for the question.
+    before = divisible and any(staging.parts(root, target) for target in plan.targets)
+    if before and _has_classic_store():
+        return _run_divided(c, plan, root, builder, options)
     staged = {t.name: staging.tag_of(t) for t in plan.targets if staging.needed(builder, t)}
+    result, facts = _bake(c, plan, root, builder, options, staged)
+    if is_dry(c):
+        return []
+    if not result.ok:
+        reach.explain_loss(c, builder, result.stdout + result.stderr)
+        if divisible and not before and _has_classic_store():
+            return _run_divided(c, plan, root, builder, options)
+        raise _failure(c, plan, builder)
+    built = _read_results(c, plan, builder, staged, facts)
+    ledger.record(root, "built", [_entry(plan, item) for item in built])
+    return built
+
+
+def _has_classic_store() -> bool:
+    try:
+        with engine.faults():
+            return not engine.has_containerd_store(engine.connect().info())
+    except EngineError:
+        return False  # whoever asks next says so
+
+
+def _run_divided(
+    c: Context, plan: Plan, root: Path, builder: Builder | None, options: list[str]
+) -> list[Built]:
+    print(
+        "the engine's image store is the classic one: built platform by platform",
+        file=sys.stderr,
+        flush=True,
+    )
+    whole, parts = staging.divided(plan)
+    facts: dict[str, Any] = {}
+    for some in batches(whole):
+        result, found = _bake(c, some, root, builder, options, {})
+        if not result.ok:
+            reach.explain_loss(c, builder, result.stdout + result.stderr)
+            raise _failure(c, some, builder)
+        facts.update(found)
+    made = {item.target: item for item in _read_results(c, whole, builder, {}, facts)}
+    built = []
+    for target in plan.targets:
+        if target.name not in parts:
+            built.append(made[target.name])
+            continue
+        ids = {
+            platform: facts[name]["containerimage.config.digest"]
+            for platform, name in parts[target.name].items()
+        }
+        times = [made[name].seconds or 0 for name in parts[target.name].values()]
+        seconds = max(times) if any(times) else None
+        built.append(Built(target.name, target.platforms, "", seconds, parts=ids))
+    ledger.record(root, "built", [_entry(plan, item) for item in built])
+    return built
+
+
+def _bake(
+    c: Context,
+    plan: Plan,
+    root: Path,
+    builder: Builder | None,
+    options: list[str],
+    staged: dict[str, str],
+) -> tuple[Result, dict[str, Any]]:
+    """Write the bake file and run bake; return what it said of each target, too."""
     archives = _archives(c, plan, staged)
     reproducible = any(target.is_reproducible for target in plan.targets)
     epoch = source_date_epoch(root) if reproducible else ""
@@ -173,21 +244,22 @@ def _run_bake(
         result = run(c, argv, folder=root, tty=options[1] in ("auto", "tty"))
         if result.ok:
             _load(c, root, archives)
-    if is_dry(c):
-        return []
-    if not result.ok:
-        widest = max((target.platforms for target in plan.targets), key=len)
-        reach.explain_loss(c, builder, result.stdout + result.stderr)
-        needs_engine = builder is None or builder.driver in builders.ENGINES
-        engine.explain_failure(
-            c, widest if needs_engine else None, builder.name if builder else None
-        )
-        raise BuildError("the build failed; buildx says why above")
     # bake writes no metadata where targets were only checked (call).
-    facts = json.loads(metadata.read_text(encoding="utf-8")) if metadata.exists() else {}
-    built = _read_results(c, plan, builder, staged, facts)
-    ledger.record(root, "built", [_entry(plan, item) for item in built])
-    return built
+    known = not is_dry(c) and result.ok and metadata.exists()
+    return result, json.loads(metadata.read_text(encoding="utf-8")) if known else {}
+
+
+def _failure(c: Context, plan: Plan, builder: Builder | None) -> BuildError:
+    """Return the error of a failed bake.
+
+    Raises:
+        EngineError: engine, buildx, builder or store explain it.
+
+    """
+    widest = max((target.platforms for target in plan.targets), key=len)
+    needs_engine = builder is None or builder.driver in builders.ENGINES
+    engine.explain_failure(c, widest if needs_engine else None, builder.name if builder else None)
+    return BuildError("the build failed; buildx says why above")
 
 
 def _archives(c: Context, plan: Plan, staged: dict[str, str]) -> dict[str, str]:
@@ -328,4 +400,5 @@ def _entry(plan: Plan, item: Built) -> dict[str, Any]:
         "digest": item.digest,
         "tags": tags,
         **({"staged": item.staged} if item.staged else {}),
+        **({"parts": {str(p): one for p, one in item.parts.items()}} if item.parts else {}),
     }

@@ -128,12 +128,13 @@ def _remove_created(c: Context, root: Path) -> list[str]:
 
 def _remove_images(c: Context, root: Path) -> list[str]:
     entries = ledger.read(root)
-    built = [entry for entry in entries if entry["event"] == "built" and entry.get("digest")]
+    built = [e for e in entries if e["event"] == "built" and (e.get("digest") or e.get("parts"))]
     pulled = [entry["reference"] for entry in entries if entry["event"] == "pulled"]
     if not built:
         return []
     client = engine.connect()
-    ours = {entry["digest"] for entry in built}
+    ours = {entry["digest"] for entry in built if entry["digest"]}
+    ours |= {one for entry in built for one in entry.get("parts", {}).values()}
     references = [one for one in dict.fromkeys(pulled) if images.stored(client, one)]
     for tag in dict.fromkeys(tag for entry in built for tag in entry["tags"]):
         image = images.stored(client, tag)

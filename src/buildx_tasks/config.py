@@ -113,6 +113,18 @@ class Metadata(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     ] = None
 
 
+class Push(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """What ``invoke push`` and ``invoke promote`` keep to."""
+
+    immutable: Annotated[
+        Union[bool, Texts],
+        Meta(
+            description="Tags that never move to another digest, as globs of the part after the colon "
+            'as in ["v*"]; true: all'
+        ),
+    ] = False
+
+
 class Overrides(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """What describes a build: what one platform can have of its own."""
 
@@ -179,6 +191,7 @@ class Defaults(Overrides, frozen=True, forbid_unknown_fields=True, rename="kebab
         Optional[Annotated[Texts, Meta(min_length=1)]],
         Meta(description="Platforms, as in linux/arm64; default: this machine's own"),
     ] = None
+    push: Annotated[Optional[Push], Meta(description="What invoke push keeps to")] = None
     tags: Annotated[Texts, Meta(description="Image references, as in localhost:5000/app:v1")] = []
     verify: Annotated[
         Optional[Verify], Meta(description="What the image must do on each platform")

@@ -48,7 +48,8 @@ class Target(NamedTuple):
 
     ``attributes`` are bake's, in the form of ``bake --print``; ``overrides`` holds, for each platform
     that has some, all attributes of that platform's build; ``files`` maps each platform to the files
-    offered to it: name → path from the project's folder; ``lint_ignore`` holds codes not reported.
+    offered to it: name → path from the project's folder; ``lint_ignore`` holds codes not reported,
+    ``immutable`` globs of tags that never move.
     """
 
     attributes: Attributes
@@ -56,6 +57,7 @@ class Target(NamedTuple):
     files: dict[Platform, dict[str, str]] = {}  # noqa: RUF012 - never written to
     overrides: dict[Platform, Attributes] = {}  # noqa: RUF012 - never written to
     lint_ignore: tuple[str, ...] = ()
+    immutable: tuple[str, ...] = ()
 
     @property
     def tags(self) -> list[str]:
@@ -246,7 +248,11 @@ class _Own(NamedTuple):
     platform: dict[Platform, Attributes]
 
 
-_OURS = ("files", "lint", "metadata", "verify")
+_OURS = ("files", "lint", "metadata", "push", "verify")
+
+
+def _patterns(immutable: bool | list[str]) -> tuple[str, ...]:
+    return tuple(immutable) if isinstance(immutable, list) else ("*",) * immutable
 
 
 class _Expansion:
@@ -431,6 +437,7 @@ class _Expansion:
                 for platform, override in whole.platform.items()
             },
             tuple(whole.tables.get("lint", _EMPTY).get("ignore", ())),
+            _patterns(whole.tables.get("push", _EMPTY).get("immutable", False)),
         )
 
     def _check_codes(self, name: str, ignored: Iterable[str]) -> None:

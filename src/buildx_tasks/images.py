@@ -42,7 +42,8 @@ class Image(NamedTuple):
     platform to the digest of its manifest; attestations are left out. ``config`` is the digest of
     the image's config where a registry holds a bare manifest, without index. ``repository`` is set
     where each platform was pulled by its own digest. ``annotations`` are those of each platform's
-    descriptor in the index.
+    descriptor in the index. ``parts`` maps each platform to the tag of its own where the classic
+    store has them one by one: ``manifests`` holds their ids then, and ``digest`` is of these ids.
     """
 
     reference: str
@@ -51,9 +52,12 @@ class Image(NamedTuple):
     config: str = ""
     repository: str = ""
     annotations: Mapping[Platform, Mapping[str, str]] = MappingProxyType({})
+    parts: Mapping[Platform, str] = MappingProxyType({})
 
     def runnable(self, platform: Platform) -> str:
         """Return what the engine runs the platform from: an exact reference."""
+        if self.parts:
+            return self.manifests[platform]
         if self.repository:
             return f"{self.repository}@{self.manifests[platform]}"
         return self.digest
@@ -125,6 +129,17 @@ def stored(client: docker.DockerClient, reference: str) -> Image | None:
     return Image(reference, image["Id"], {_classic_platform(image): image["Id"]})
 
 
+def of_parts(reference: str, ids: Mapping[Platform, str], tags: Mapping[Platform, str]) -> Image:
+    """Return the image that a classic store has platform by platform, each with its id and tag.
+
+    Its digest stands for these platforms with these ids: ``parts:`` and a SHA-256, which no store
+    and no registry knows.
+    """
+    listed = sorted(f"{platform}={one}" for platform, one in ids.items())
+    digest = f"parts:{hashlib.sha256(' '.join(listed).encode()).hexdigest()}"
+    return Image(reference, digest, dict(ids), parts=dict(tags))
+
+
 def _inspected(client: docker.DockerClient, reference: str) -> dict[str, Any] | None:
     """Return what the engine says of an image, its manifests too; None where there is none.
 
@@ -165,8 +180,13 @@ def require(client: docker.DockerClient, target: TargetPlan) -> Image:
     reference = reference_of(target)
     image = stored(client, reference)
     if image is None:
-        raise EngineError(f"{reference} is not built; run invoke build -t {target.name}")
+        raise not_built(target)
     return image
+
+
+def not_built(target: TargetPlan) -> EngineError:
+    """Return the error about a target without its image."""
+    return EngineError(f"{reference_of(target)} is not built; run invoke build -t {target.name}")
 
 
 def published(c: Context, reference: str, seconds: int | None = None) -> Image:
@@ -287,6 +307,10 @@ def entries(c: Context, client: docker.DockerClient, image: Image) -> tuple[Entr
         EngineError: it is gone, or cannot be read.
 
     """
+    if image.parts:
+        # The classic store keeps no attestations.
+        listed_parts = image.manifests.items()
+        return tuple(Entry(p, one, bool(_inspected(client, one))) for p, one in listed_parts)
     if image.repository:
         read = in_registry(c, image.reference)
         listed = [(one, True) for one in json.loads(read(image.digest))["manifests"]]

@@ -6,9 +6,12 @@ Each entry is an object with ``event``, ``at`` (UTC, ISO 8601) and what the even
 from __future__ import annotations
 
 import datetime as dt
-import json
+import itertools
+import os
 import sys
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from buildx_tasks.commands import json_text, locked, write_file
 from buildx_tasks.errors import EngineError
@@ -21,6 +24,18 @@ if TYPE_CHECKING:
 
 FOLDER = ".buildx"
 _FILE = "ledger.json"
+_LOCK = "ledger.lock"
+
+# What the readers of each event rely on; an entry without it (typed by hand, say) tells them nothing.
+_NEEDED: dict[str, dict[str, type]] = {
+    "created": {"builder": str, "driver": str},
+    "removed": {"builder": str},
+    "built": {"target": str, "tags": list},
+    "pulled": {"reference": str},
+    "verified": {"cell": str, "digest": str},
+    "failed": {"cell": str, "digest": str},
+    "pushed": {"target": str, "digest": str},
+}
 
 
 def prepare(root: Path) -> None:
@@ -41,22 +56,25 @@ def prepare(root: Path) -> None:
 
 
 def read(root: Path) -> list[dict[str, Any]]:
-    """Return all entries; none where there is no ledger.
+    """Return the entries that say all that their event is read for; none where there is no ledger.
 
-    A damaged ledger is set aside as ``ledger.json.damaged``, not lost and not trusted.
+    A damaged ledger is set aside (``ledger.json.damaged``, ``-2``, ...), not lost and not trusted.
+
+    Raises:
+        EngineError: it cannot be read, or not be set aside.
+
     """
+    return [entry for entry in whole(root) if _is_complete(entry)]
+
+
+def whole(root: Path) -> list[dict[str, Any]]:
+    """Return all entries, whatever they lack but the texts ``event`` and ``at``. Else as :func:`read`."""
     path = root / FOLDER / _FILE
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return []
-    except ValueError:
-        entries = None
-    if not isinstance(entries, list):
-        aside = path.with_suffix(".json.damaged")
-        path.replace(aside)
-        print(f"warning: {path} is damaged; set aside as {aside.name}", file=sys.stderr)
-        return []
+    entries = _load(path)
+    if entries is None:
+        # Only under the lock is it certain that this one is set aside, and not a new one.
+        with locked(root / FOLDER / _LOCK):
+            entries = _load_or_set_aside(path)
     return entries
 
 
@@ -71,13 +89,61 @@ def record(root: Path, event: str, entries: list[dict[str, Any]]) -> None:
     at = dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds")
     path = root / FOLDER / _FILE
     try:
-        with locked(root / FOLDER / "ledger.lock"):
-            whole = [*read(root), *({"event": event, "at": at, **entry} for entry in entries)]
-            write_file(path, json_text(whole))
+        with locked(root / FOLDER / _LOCK):
+            for left in path.parent.glob(f".{_FILE}.*"):  # by a writer that was killed
+                left.unlink(missing_ok=True)
+            before = _load_or_set_aside(path)
+            added = [{"event": event, "at": at, **entry} for entry in entries]
+            write_file(path, json_text([*before, *added]))
     except OSError as error:
         raise EngineError(
             f"{path} cannot be written: {error.strerror}; make room or allow it, and run this again"
         ) from None
+
+
+def _load(path: Path) -> list[dict[str, Any]] | None:
+    """Return all entries; None where the file is damaged: torn, empty, or not of this shape."""
+    try:
+        entries = msgspec.json.decode(path.read_bytes(), type=list[dict[str, Any]])
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise EngineError(f"{path} cannot be read: {error.strerror}; allow it") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    sound = all(isinstance(entry.get(key), str) for entry in entries for key in ("event", "at"))
+    return entries if sound else None
+
+
+def _load_or_set_aside(path: Path) -> list[dict[str, Any]]:
+    """Return all entries; a damaged file gets a name that no earlier one has. The lock is held."""
+    entries = _load(path)
+    if entries is not None:
+        return entries
+    names = itertools.chain(
+        [f"{_FILE}.damaged"], (f"{_FILE}.damaged-{n}" for n in itertools.count(2))
+    )
+    aside = next(
+        path.with_name(name) for name in names if not os.path.lexists(path.with_name(name))
+    )
+    try:
+        path.replace(aside)
+    except FileNotFoundError:  # clean takes no lock
+        return []
+    except OSError as error:
+        raise EngineError(
+            f"{path} is damaged and cannot be set aside: {error.strerror}; move it away"
+        ) from None
+    print(
+        f"warning: {path} is damaged; set aside as {aside}; what was verified will be verified again",
+        file=sys.stderr,
+    )
+    return []
+
+
+def _is_complete(entry: dict[str, Any]) -> bool:
+    needed = _NEEDED.get(entry["event"], {})
+    return all(isinstance(entry.get(key), kind) for key, kind in needed.items())
 
 
 class Verified:
@@ -91,12 +157,15 @@ class Verified:
         self.passed: dict[tuple[str, str], str] = {}
         self.failed: set[str] = set()
         for entry in entries:
-            if entry["event"] == "verified" and "checks" in entry:
-                self.passed[entry["digest"], entry["checks"]] = entry["at"]
-                self.failed.discard(entry["cell"])
-            elif entry["event"] == "failed":
-                self.passed.pop((entry["digest"], entry["checks"]), None)
+            if entry["event"] not in ("verified", "failed") or not _is_complete(entry):
+                continue
+            key = (entry["digest"], str(entry.get("checks", "")))
+            if entry["event"] == "failed":
+                self.passed.pop(key, None)
                 self.failed.add(entry["cell"])
+            elif "checks" in entry:
+                self.passed[key] = entry["at"]
+                self.failed.discard(entry["cell"])
 
 
 def record_verified(root: Path, results: Iterable[CellResult], hashes: Mapping[str, str]) -> None:
@@ -124,4 +193,5 @@ def record_verified(root: Path, results: Iterable[CellResult], hashes: Mapping[s
 
 def last_pushed(entries: list[dict[str, Any]]) -> dict[str, str]:
     """Return the digest that was pushed last, by target."""
-    return {e["target"]: e["digest"] for e in entries if e["event"] == "pushed"}
+    pushed = [entry for entry in entries if entry["event"] == "pushed" and _is_complete(entry)]
+    return {entry["target"]: entry["digest"] for entry in pushed}

@@ -378,8 +378,11 @@ def _escape(value: Any) -> Any:
     return value
 
 
-def summary(plan: Plan) -> dict[str, Any]:
-    """Return the plan as JSON data: builder, targets, and the cells by name."""
+def summary(plan: Plan, ways: Mapping[str, str]) -> dict[str, Any]:
+    """Return the plan as JSON data: builder, targets, and the cells by name.
+
+    ``ways`` maps each target that can be pushed to the way it takes.
+    """
     builder = plan.config.builder
     return {
         "builder": builder and {"name": builder.name, "driver": builder.driver},
@@ -391,6 +394,7 @@ def summary(plan: Plan) -> dict[str, Any]:
                 "labels": target.spec.attributes.get("labels", {}),
                 "image": target.is_image,
                 "output": target.spec.output,
+                "push": ways.get(target.name),
                 "description": target.spec.description,
                 "helpers": helpers.described(target.spec, target.name, _selected(target)),
             }
@@ -401,19 +405,18 @@ def summary(plan: Plan) -> dict[str, Any]:
     }
 
 
-def rows(plan: Plan) -> list[tuple[str, ...]]:
-    """Return the plan as rows for people: each cell's name, tags, exports and what it is built on."""
+def rows(plan: Plan, ways: Mapping[str, str]) -> list[tuple[str, ...]]:
+    """Return the plan as rows for people: each cell's name, tags, exports, way to be pushed, bases."""
     found: list[tuple[str, ...]] = []
     for target in plan.targets:
         helping = helpers.described(target.spec, target.name, _selected(target))
         exports = "; ".join(as_csv("output", e) or e["type"] for e in target.spec.output)
-        fleet = plan.config.builder is not None and len(plan.config.builder.node) > 1
-        staged = fleet and target.is_image and len(target.platforms) > 1
-        store = "registry, staged" if staged else "image store"
+        push = ways.get(target.name, "-")
+        store = "registry, staged" if push == "staged" else "image store"
         base = ", ".join(dict.fromkeys(links(target.spec).values()))
         tags = ", ".join(target.spec.tags) or "-"
-        found += [(str(cell), tags, exports or store, base) for cell in target.cells]
-        found += [(f"  {name}", "-", "helper", words) for name, words in helping.items()]
+        found += [(str(cell), tags, exports or store, push, base) for cell in target.cells]
+        found += [(f"  {name}", "-", "helper", "-", words) for name, words in helping.items()]
     return found
 
 

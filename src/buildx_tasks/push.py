@@ -1,158 +1,332 @@
-"""Publish the stored images unchanged, and read back what the registry then holds."""
+"""Publish what was verified, digest for digest: first upload, then move tags, then read back.
+
+Nothing that a tag points at changes before everything is uploaded, read back by digest, and every
+tag of every target is known to be writable.
+"""
 
 from __future__ import annotations
 
-import sys
-from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+import contextlib
+import os
+from fnmatch import fnmatchcase
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
-from buildx_tasks import engine, images, ledger, staging
-from buildx_tasks.commands import is_dry, run
-from buildx_tasks.errors import EngineError, PushError
+from buildx_tasks import __version__, engine, images, ledger, references, staging
+from buildx_tasks.commands import locked
+from buildx_tasks.errors import EngineError, PushError, UsageError
+from buildx_tasks.registry import copying, endpoints
+from buildx_tasks.registry.client import Registry
+from buildx_tasks.registry.faults import RegistryError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
-    from invoke import Context
+    import docker
 
+    from buildx_tasks.expansion import Config
     from buildx_tasks.images import Image
     from buildx_tasks.plan import TargetPlan
     from buildx_tasks.platforms import Platform
+    from buildx_tasks.references import Reference
+    from buildx_tasks.registry.client import Manifest, Repository
+    from buildx_tasks.registry.copying import Source, Tree, Watcher
 
 
-_MOST_SECONDS = 30  # for what a registry says of one platform
+class Published(NamedTuple):
+    """One tag that was read back; ``was`` is the digest that it had before, ``""`` if none."""
+
+    tag: str
+    digest: str
+    manifests: dict[Platform, str]
+    was: str
 
 
-class Pushed(NamedTuple):
-    """One tag that the registry was read back from; ``image`` is what it holds there."""
+class Release(NamedTuple):
+    """One image on its way: under which tags, and which of these never move (``immutable``).
+
+    ``manifests`` are the platforms' digests in the registry; ``entry`` is what the ledger notes of it
+    besides; ``target`` is for messages.
+    """
 
     target: str
-    tag: str
-    image: Image
+    source: Source
+    tree: Tree
+    manifests: dict[Platform, str]
+    tags: tuple[Reference, ...]
+    immutable: tuple[str, ...]
+    entry: dict[str, Any]
 
 
-def push(
-    c: Context, targets: Sequence[TargetPlan], root: Path, done: Callable[[Pushed], None]
-) -> list[Pushed]:
-    """Push all tags of the targets, then compare each with what the engine holds.
+class Registries:
+    """The registries of one task, each with its log-in and its connections."""
 
-    Every image is looked at before the first tag moves; ``done`` is called for each tag.
+    def __init__(self, config: Config | None, info: dict[str, Any], root: Path) -> None:
+        self._arguments = (config, info, root)
+        self._known: dict[str, Registry] = {}
+
+    def repository(self, reference: Reference) -> Repository:
+        """Return the repository that a reference is in."""
+        name = reference.registry
+        if name not in self._known:
+            self._known[name] = Registry(endpoints.of(name, *self._arguments))
+        return self._known[name].repository(reference.repository)
+
+
+def tags_of(target: TargetPlan, wanted: Sequence[str]) -> tuple[Reference, ...]:
+    """Return the tags to push: the declared ones, or the ``wanted`` in place of them.
+
+    A wanted one is a bare tag, for every repository of the target, or a whole reference.
 
     Raises:
-        EngineError: an image is not built, or lacks a declared platform.
-        PushError: a push failed, or the registry holds something else.
+        UsageError: it is no tag, or the target has none of its own.
 
     """
-    tags = [(target, tag) for target in targets for tag in _tags(target)]
-    waiting = {target.name: staging.reference(root, target) for target in targets}
-    if is_dry(c):
-        for target, tag in tags:
-            run(c, _command(tag, waiting[target.name], watched=True), folder=root)
-        return []
-    local = _local_images([pair for pair in tags if not waiting[pair[0].name]])
-    for target, tag in tags:
-        if waiting[target.name]:
-            local[tag] = _whole(target, images.published(c, waiting[target.name]))
-    pushed: list[Pushed] = []
-    sizes: dict[str, dict[Platform, int]] = {}  # by digest
-    for target, tag in tags:
-        # A terminal shows docker's progress; a log gets what the registry answered, and no more.
-        watched = sys.stdout.isatty() and sys.stdin.isatty()
-        argv = _command(tag, waiting[target.name], watched=watched)
-        result = run(c, argv, folder=root, tty=watched, hide=not watched)
-        if not result.ok:
-            reason = "docker says why above" if watched else result.stderr.strip()
-            raise PushError(
-                f"{tag} could not be pushed: {reason}; "
-                f"pushed before it: {', '.join(item.tag for item in pushed) or 'nothing'}"
-            )
-        pushed.append(_read_back(c, target, tag, local[tag]))
-        digest = pushed[-1].image.digest
-        if digest not in sizes:
-            stored = digest == local[tag].digest and not waiting[target.name]
-            sizes[digest] = _sizes(c, pushed[-1], stored=stored)
-        ledger.record(root, "pushed", [_entry(pushed[-1], sizes[digest])])
-        done(pushed[-1])
-    return pushed
+    images.reference_of(target)
+    declared = [references.parse(tag) for tag in target.spec.tags]
+    if not wanted:
+        return tuple(dict.fromkeys(declared))
+    return tuple(dict.fromkeys(one for text in wanted for one in resolved(text, declared)))
 
 
-def _command(tag: str, waiting: str, *, watched: bool) -> list[str]:
-    """Return the command that gives the tag to what was built: pushed, or copied in the registry."""
-    if waiting:
-        # Without the option, an image of one platform would get an index, and another digest.
-        copy = ["docker", "buildx", "imagetools", "create", "--prefer-index=false"]
-        return [*copy, "--tag", tag, waiting]
-    return ["docker", "push", *([] if watched else ["--quiet"]), tag]
+def resolved(text: str, beside: Sequence[Reference]) -> Iterator[Reference]:
+    """Give what a tag means: itself if it is a whole reference, else in each repository of ``beside``.
+
+    Raises:
+        UsageError: it is no tag.
+
+    """
+    try:
+        if "/" in text or ":" in text:
+            yield references.parse(text)
+            return
+        references.parse(f"x:{text}")
+    except ValueError:
+        raise UsageError(
+            f'"{text}" is no tag; write it as in v1.2, or whole as in localhost:5000/app:v1.2'
+        ) from None
+    for one in beside:
+        yield one._replace(tag=text)
 
 
-def _whole(target: TargetPlan, image: Image) -> Image:
-    missing = [str(p) for p in target.declared if p not in image.manifests]
-    if missing:
+def refuse_shared(releases: Sequence[tuple[str, Sequence[Reference]]]) -> None:
+    """Refuse two targets under one tag.
+
+    Raises:
+        UsageError: with the tag.
+
+    """
+    owners: dict[Reference, str] = {}
+    for name, tags in releases:
+        for tag in tags:
+            if owners.setdefault(tag, name) != name:
+                raise UsageError(
+                    f'targets "{owners[tag]}" and "{name}" would both be {tag}; select one with -t'
+                )
+
+
+def require_whole(target: TargetPlan, image: Image) -> None:
+    """Refuse an image that lacks a declared platform.
+
+    Raises:
+        EngineError: with the platforms.
+
+    """
+    lacking = [str(p) for p in target.declared if p not in image.manifests]
+    if lacking:
         raise EngineError(
-            f"{image.reference} lacks {', '.join(missing)} (built with -p?), and would replace a "
+            f"{image.reference} lacks {', '.join(lacking)} (built with -p?), and would replace a "
             f"whole image by a part; run invoke build -t {target.name}"
         )
-    return image
 
 
-def _tags(target: TargetPlan) -> list[str]:
-    images.reference_of(target)
-    return target.spec.tags
+def release(
+    client: docker.DockerClient,
+    registries: Registries,
+    target: TargetPlan,
+    image: Image,
+    way: str,
+    tags: tuple[Reference, ...],
+    verified: str,
+    watcher: Watcher,
+) -> Release:
+    """Return a target's image as it goes out, with all its manifests read.
 
+    Of the classic store, the platforms are pushed here, and the index is composed.
 
-def _local_images(tags: Sequence[tuple[TargetPlan, str]]) -> dict[str, Image]:
-    client = engine.connect()
-    if any(len(target.declared) > 1 for target, _ in tags):
-        engine.require_containerd_store(client.info(), "push several platforms under one tag")
-    found = {}
-    for target, tag in tags:
-        image = images.stored(client, tag)
-        if image is None:
-            raise EngineError(f"{tag} is not built; run invoke build -t {target.name}")
-        found[tag] = _whole(target, image)
-    return found
+    Raises:
+        EngineError: it is not built whole.
+        PushError: the engine cannot push a platform, or another image arrived than was verified.
+        RegistryError: the registry does not give what waits there.
 
-
-def _read_back(c: Context, target: TargetPlan, tag: str, local: Image) -> Pushed:
-    try:
-        remote = images.published(c, tag)
-    except EngineError as error:
-        raise PushError(f"{tag} was pushed, but {error}") from None
-    # The classic store knows an image by its config's digest.
-    if local.digest not in (remote.digest, remote.config):
-        raise PushError(
-            f"{tag}: the registry holds {remote.digest}, pushed was {local.digest}; "
-            "somebody else pushed this tag meanwhile, or the registry rewrites images; push again"
-        )
-    if not remote.manifests:
-        remote = remote._replace(manifests=dict.fromkeys(local.manifests, remote.digest))
-    return Pushed(target.name, tag, remote)
-
-
-def _sizes(c: Context, item: Pushed, *, stored: bool) -> dict[Platform, int]:
-    """Return what later images are compared with (see checks.size), of the platforms that can be read.
-
-    The push has happened: one that cannot be read is no fault of it.
     """
-    from requests.exceptions import RequestException
+    require_whole(target, image)
+    source: Source
+    if way == staging.STAGED:
+        waiting = references.parse(image.reference.partition("@")[0])
+        source = copying.OtherRepository(registries.repository(waiting))
+        tree = copying.tree_of(source, image.digest)
+    elif way == staging.BY_PLATFORM:
+        from buildx_tasks import composing
 
-    if stored:
-        # A registry is asked by one command for each platform; this takes milliseconds.
-        with suppress(EngineError, RequestException):
-            return images.compressed(item.image, images.in_store(engine.connect()))
-    read = images.in_registry(c, item.tag, _MOST_SECONDS)
-    found: dict[Platform, int] = {}
-    for platform, digest in item.image.manifests.items():
-        with suppress(EngineError):
-            found.update(images.compressed(item.image._replace(manifests={platform: digest}), read))
-    return found
+        source, tree = composing.pushed(client, registries, target, image, watcher)
+    else:
+        source = copying.EngineStore(client)
+        tree = copying.tree_of(source, image.digest)
+    versions = {"buildx-tasks": __version__, "Docker Engine": client.version()["Version"]}
+    entry = {"target": target.name, "verified": verified, "way": way, "versions": versions}
+    # An image without index says its platform in its config only.
+    manifests = platforms_of(tree) or {target.declared[0]: tree.root.digest}
+    return Release(target.name, source, tree, manifests, tags, target.spec.immutable, entry)
 
 
-def _entry(item: Pushed, sizes: dict[Platform, int]) -> dict[str, object]:
+def publish(
+    root: Path,
+    registries: Registries,
+    releases: Sequence[Release],
+    watcher: Watcher,
+    done: Callable[[Published], None],
+    event: str = "pushed",
+) -> list[Published]:
+    """Upload all releases, then move their tags, each read back; ``done`` is told of each tag.
+
+    Raises:
+        PushError: some tags moved and others did not; it says which.
+        RegistryError: nothing moved.
+
+    """
+    listed = [(one, tag, registries.repository(tag)) for one in releases for tag in one.tags]
+    places = {(repository.registry, repository.name): repository for _, _, repository in listed}
+    for repository in places.values():
+        repository.require_writable()
+    for one, tag, repository in listed:
+        _require_free(one, tag, repository.find(tag.tag))
+    for one in releases:
+        _upload(one, [repository for other, _, repository in listed if other is one], watcher)
+    moved: list[Published] = []
+    with _alone(sorted({str(repository) for repository in places.values()})):
+        for number, (one, tag, repository) in enumerate(listed):
+            try:
+                moved.append(_move(one, tag, repository))
+            except (RegistryError, PushError) as error:
+                rest = [str(other) for _, other, _ in listed[number + 1 :]]
+                raise PushError(_told(error, tag, repository, one, moved, rest)) from None
+            ledger.record(root, event, [_entry(one, moved[-1])])
+            done(moved[-1])
+    return moved
+
+
+def _upload(one: Release, repositories: Sequence[Repository], watcher: Watcher) -> None:
+    source, done = one.source, set()
+    for repository in repositories:
+        if str(repository) in done:
+            continue
+        done.add(str(repository))
+        copying.upload(source, one.tree, repository, watcher)
+        copying.confirm(one.tree, repository)
+        source = copying.Mounting(one.source, repository)
+
+
+def _require_free(one: Release, tag: Reference, there: Manifest | None) -> None:
+    if there is None or there.digest == one.tree.root.digest:
+        return
+    if any(fnmatchcase(tag.tag, pattern) for pattern in one.immutable):
+        raise PushError(
+            f"{tag} is immutable and holds {there.digest}; what would be pushed is "
+            f"{one.tree.root.digest}: give it a tag of its own, or change [target.{one.target}.push]"
+        )
+
+
+def _move(one: Release, tag: Reference, repository: Repository) -> Published:
+    before = repository.find(tag.tag)
+    _require_free(one, tag, before)
+    digest = one.tree.root.digest
+    if before is None or before.digest != digest:
+        repository.put(tag.tag, one.tree.root)
+    after = repository.get(tag.tag)
+    if after.digest != digest:
+        raise PushError(
+            f"{tag} was moved to {digest}, and the registry serves {after.digest}; somebody else "
+            "pushed it meanwhile, or the registry rewrites images: look, and push again"
+        )
+    return Published(str(tag), digest, one.manifests, before.digest if before else "")
+
+
+def _told(
+    error: Exception,
+    tag: Reference,
+    repository: Repository,
+    one: Release,
+    moved: Sequence[Published],
+    rest: Sequence[str],
+) -> str:
+    """Return an error with the state of every tag."""
+    lines = [str(error)]
+    try:
+        there = repository.find(tag.tag)
+    except RegistryError:
+        lines.append(f"  {tag}: not known, the registry does not say")
+    else:
+        state = "there is no such tag" if there is None else f"at {there.digest}"
+        if there and there.digest == one.tree.root.digest:
+            state += ", as meant"
+        lines.append(f"  {tag}: {state}")
+    lines += [f"  {item.tag}: moved to {item.digest}" for item in moved]
+    lines += [f"  {other}: as before" for other in rest]
+    lines.append("run this again: it goes on from here")
+    return "\n".join(lines)
+
+
+@contextlib.contextmanager
+def _alone(repositories: Sequence[str]) -> Iterator[None]:
+    """Move the tags of a repository one push after another, on this machine.
+
+    A registry cannot compare and set: between two machines, the later one wins.
+    """
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    with contextlib.ExitStack() as stack:
+        for name in repositories:  # in one order everywhere, or two could wait for each other
+            path = state / "buildx-tasks" / f"{sha256(name.encode()).hexdigest()[:16]}.lock"
+            with contextlib.suppress(
+                EngineError
+            ):  # a home that cannot be written has no second push
+                stack.enter_context(locked(path, f"another push to {name}"))
+        yield
+
+
+def platforms_of(tree: Tree) -> dict[Platform, str]:
+    """Return the manifests' digests by platform, as the index says; attestations are left out."""
     return {
-        "target": item.target,
-        "tag": item.tag,
-        "digest": item.image.digest,
-        "sizes": {str(platform): size for platform, size in sizes.items()},
+        images.platform_of(one["platform"]): one["digest"]
+        for one in tree.root.content.get("manifests", ())
+        if images.ATTESTATION not in (one.get("annotations") or {}) and "platform" in one
     }
+
+
+def _entry(one: Release, item: Published) -> dict[str, Any]:
+    by_digest = {manifest.digest: manifest for manifest in (one.tree.root, *one.tree.children)}
+    sizes = {
+        str(platform): sum(layer["size"] for layer in by_digest[digest].content["layers"])
+        for platform, digest in item.manifests.items()
+    }
+    return {
+        **one.entry,
+        "tag": item.tag,
+        "digest": item.digest,
+        "manifests": {str(platform): digest for platform, digest in item.manifests.items()},
+        "sizes": sizes,
+        "was": item.was,
+    }
+
+
+def engine_facts() -> tuple[docker.DockerClient, dict[str, Any]]:
+    """Return the engine and what it says of itself.
+
+    Raises:
+        EngineError: no engine answers.
+
+    """
+    client = engine.connect()
+    with engine.faults():
+        return client, client.info()

@@ -44,6 +44,7 @@ _TABLES = (
     (config.Variable, "[variable.NAME]"),
     (config.Validation, "[variable.NAME.validation]"),
     (config.Lint, "[target.NAME.lint]"),
+    (config.Push, "[target.NAME.push]"),
     (config.Builder, "[builder]"),
     (config.Node, "[[builder.node]]"),
     (buildkitd.Buildkitd, "[builder.buildkitd]"),

@@ -188,6 +188,24 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
+def in_registry(reference: str) -> tuple[str, dict[str, Any]] | None:
+    """What a registry serves, asked over plain HTTP: the digest of its bytes, and what they say."""
+    host, _, rest = reference.partition("/")
+    repository, mark, which = rest.partition("@") if "@" in rest else rest.rpartition(":")
+    assert mark
+    request = urllib.request.Request(f"http://{host}/v2/{repository}/manifests/{which}")
+    kinds = ("oci.image.index.v1", "oci.image.manifest.v1", "docker.distribution.manifest.v2")
+    request.add_header("Accept", ", ".join(f"application/vnd.{kind}+json" for kind in kinds))
+    try:
+        with urllib.request.urlopen(request) as answer:
+            data = answer.read()
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            return None
+        raise
+    return f"sha256:{hashlib.sha256(data).hexdigest()}", json.loads(data)
+
+
 @pytest.fixture
 def name(engine: DockerClient) -> Iterator[str]:
     """A name of the test's own, for builders and images; what carries it is removed."""

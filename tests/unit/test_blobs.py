@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import hashlib
+import itertools
 import socket
+import struct
 import threading
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable
 
 import docker
 import pytest
-from requests.exceptions import RequestException
+from requests.exceptions import ConnectionError as Lost
 
 from buildx_tasks import blobs
 from buildx_tasks.blobs import _field, _messages
@@ -23,21 +26,50 @@ def listener() -> Iterator[socket.socket]:
         yield listening
 
 
-def read_from(listener: socket.socket, answer: bytes) -> bytes:
-    def serve() -> None:
+UPGRADED = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+DATA, HEADERS, RESET, PING, AWAY = 0, 1, 3, 6, 7
+ABSENT = f"sha256:{0:064}"
+
+
+def frame(kind: int, payload: bytes = b"", flags: int = 0) -> bytes:
+    number = 0 if kind in {PING, AWAY} else 1
+    return struct.pack(">IBBI", len(payload), kind, flags, number)[1:] + payload
+
+
+def message(content: bytes) -> bytes:
+    assert len(content) < 128
+    return struct.pack(">BIBB", 0, len(content) + 2, 0x12, len(content)) + content
+
+
+def digest_of(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+ENDED = frame(HEADERS, b"", flags=1)
+
+
+def stream_from(
+    listener: socket.socket, serve: Callable[[socket.socket], None], digest: str, pieces: int = 99
+) -> list[bytes]:
+    def accept() -> None:
         connection, _ = listener.accept()
         with connection:
+            connection.settimeout(10)
             connection.recv(65536)
-            connection.sendall(answer)
+            serve(connection)
 
-    thread = threading.Thread(target=serve)
+    thread = threading.Thread(target=accept)
     thread.start()
     address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
     try:
         with closing(docker.DockerClient(address, version="1.48")) as client:
-            return blobs.read(client, f"sha256:{0:064}")
+            return list(itertools.islice(blobs.stream(client, digest), pieces))
     finally:
         thread.join()
+
+
+def read_from(listener: socket.socket, answer: bytes, digest: str = ABSENT) -> bytes:
+    return b"".join(stream_from(listener, lambda it: it.sendall(answer), digest))
 
 
 def test_a_proxy_that_refuses_is_named(listener: socket.socket) -> None:
@@ -45,16 +77,81 @@ def test_a_proxy_that_refuses_is_named(listener: socket.socket) -> None:
         read_from(listener, b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
 
 
-@pytest.mark.parametrize("after", [b"", b"\0\0", b"\0\0\x09\0\0\0\0\0\x01abc"])
-def test_an_engine_that_goes_away_is_its_own_fault(listener: socket.socket, after: bytes) -> None:
-    upgraded = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
-    with pytest.raises(RequestException):
-        read_from(listener, upgraded + after)
+@pytest.mark.parametrize(
+    ("after", "why"),
+    [
+        (b"", "."),
+        (b"\0\0", "."),
+        (b"\0\0\x09\0\0\0\0\0\x01abc", "."),
+        (frame(DATA, message(b"abc")), "."),
+        (frame(RESET, b"\0\0\0\x08"), "HTTP/2 error 8"),
+        (frame(AWAY, b"\0\0\0\x01\0\0\0\x0bwhy"), "HTTP/2 error 11"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "not HTTP/2"),
+        (frame(DATA, b"\0\xff\0\0\0"), "not gRPC"),
+    ],
+)
+def test_an_engine_that_goes_away_is_its_own_fault(
+    listener: socket.socket, after: bytes, why: str
+) -> None:
+    with pytest.raises(Lost, match=why):
+        read_from(listener, UPGRADED + after)
 
 
-def test_the_answer_comes_in_several_messages() -> None:
+def test_an_engine_that_falls_silent_is_not_waited_for(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blobs, "_SECONDS", 0.2)
+
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(UPGRADED + frame(DATA, message(b"abc")))
+        while connection.recv(65536):
+            pass
+
+    with pytest.raises(Lost, match="timed out"):
+        stream_from(listener, serve, ABSENT)
+
+
+def test_an_engine_going_away_in_order_finishes_first(listener: socket.socket) -> None:
+    content = frame(DATA, message(b"abc"))
+    answer = UPGRADED + frame(AWAY, b"\0\0\0\x01\0\0\0\0") + content + ENDED
+    assert read_from(listener, answer, digest_of(b"abc")) == b"abc"
+
+
+@pytest.mark.parametrize("content", [b"", b"abc"], ids=["none", "other"])
+def test_a_blob_that_is_not_what_was_asked_for(listener: socket.socket, content: bytes) -> None:
+    with pytest.raises(EngineError, match="lacks sha256:000"):
+        read_from(listener, UPGRADED + frame(DATA, message(content)) + ENDED)
+
+
+def test_a_ping_is_answered(listener: socket.socket) -> None:
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(UPGRADED + frame(PING, b"12345678"))
+        heard = b""
+        while not heard.endswith(frame(PING, b"12345678", flags=1)):
+            heard += connection.recv(65536)
+        connection.sendall(frame(DATA, message(b"abc"), flags=1))
+
+    assert stream_from(listener, serve, digest_of(b"abc")) == [b"abc"]
+
+
+def test_a_stream_that_is_left_ends_the_connection(listener: socket.socket) -> None:
+    ended = []
+
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(UPGRADED + frame(DATA, message(b"abc")))
+        while connection.recv(65536):
+            pass
+        ended.append(True)
+
+    assert stream_from(listener, serve, ABSENT, pieces=1) == [b"abc"]
+    assert ended
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_the_answer_comes_in_several_messages(size: int) -> None:
     first = b"\x0a" + b"\x01x" + b"\x12\x03abc"  # another field before it
     second = b"\x08\x96\x01" + b"\x12\xac\x02" + b"y" * 300  # offset 150, a length of two bytes
     body = b"".join(b"\0" + len(m).to_bytes(4, "big") + m for m in (first, second, b""))
-    assert list(_messages(body)) == [b"abc", b"y" * 300, b""]
+    pieces = (body[start : start + size] for start in range(0, len(body), size))
+    assert list(_messages(pieces)) == [b"abc", b"y" * 300, b""]
     assert _field(first, number=1) == b"x"

@@ -1,19 +1,28 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 from buildx_tasks import ledger
+from buildx_tasks.errors import EngineError
+from buildx_tasks.plan import TargetPlan
+from buildx_tasks.staging import reference
 
-if TYPE_CHECKING:
-    from pathlib import Path
+
+def _path(root: Path) -> Path:
+    return root / ".buildx" / "ledger.json"
 
 
 def test_entries_are_kept_in_order_with_their_time(tmp_path: Path) -> None:
     assert ledger.read(tmp_path) == []
-    ledger.record(tmp_path, "built", [{"target": "a"}, {"target": "b"}])
-    ledger.record(tmp_path, "pushed", [{"tag": "x"}])
+    ledger.record(tmp_path, "built", [{"target": "a", "tags": []}, {"target": "b", "tags": []}])
+    ledger.record(tmp_path, "pushed", [{"tag": "x", "target": "a", "digest": "sha256:1"}])
     entries = ledger.read(tmp_path)
     assert [entry["event"] for entry in entries] == ["built", "built", "pushed"]
     assert entries[0]["at"].endswith("+00:00")
@@ -22,14 +31,122 @@ def test_entries_are_kept_in_order_with_their_time(tmp_path: Path) -> None:
 def test_writers_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         for number in range(40):
-            pool.submit(ledger.record, tmp_path, "built", [{"number": number}])
+            pool.submit(ledger.record, tmp_path, "noted", [{"number": number}])
     assert sorted(entry["number"] for entry in ledger.read(tmp_path)) == list(range(40))
 
 
-def test_a_damaged_ledger_is_set_aside_not_lost(tmp_path: Path) -> None:
-    ledger.record(tmp_path, "built", [])
-    path = tmp_path / ".buildx" / "ledger.json"
-    for damaged in ("[{", json.dumps({"not": "a list"})):
-        path.write_text(damaged)
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"",
+        b"[{",
+        b"\xff\xfe",
+        b'[{"event": "built", "at": "\xff"}]',
+        b"[" * 100_000,
+        b'{"not": "a list"}',
+        b'["text"]',
+        b'[{"event": "built"}]',
+        b'[{"event": 1, "at": "2026-11-25T00:00:00+00:00"}]',
+    ],
+)
+def test_a_damaged_ledger_is_set_aside_not_lost(
+    tmp_path: Path, damaged: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger.prepare(tmp_path)
+    path = _path(tmp_path)
+    for number, name in enumerate(("damaged", "damaged-2", "damaged-3")):
+        path.write_bytes(damaged + b" " * number)
         assert ledger.read(tmp_path) == []
-        assert path.with_suffix(".json.damaged").read_text() == damaged
+        aside = path.with_name(f"ledger.json.{name}")
+        assert aside.read_bytes() == damaged + b" " * number
+        assert capsys.readouterr().err == (
+            f"warning: {path} is damaged; set aside as {aside}; "
+            "what was verified will be verified again\n"
+        )
+    # A writer sets it aside too, and does not write over it.
+    path.write_bytes(damaged)
+    ledger.record(tmp_path, "noted", [{}])
+    assert path.with_name("ledger.json.damaged-4").read_bytes() == damaged
+    assert len(ledger.read(tmp_path)) == 1
+
+
+def test_a_ledger_cut_off_anywhere_is_set_aside(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        ledger.record(tmp_path, "built", [{"target": name, "digest": "ä", "tags": []}] * 3)
+    path = _path(tmp_path)
+    text = path.read_bytes()
+    cuts = range(0, len(text), 50)
+    for cut in cuts:
+        path.write_bytes(text[:cut])
+        assert ledger.read(tmp_path) == []
+        assert not path.exists()
+    asides = sorted(path.parent.glob("ledger.json.damaged*"), key=lambda one: one.stat().st_size)
+    assert [aside.read_bytes() for aside in asides] == [text[:cut] for cut in cuts]
+    path.write_bytes(text)
+    assert len(ledger.read(tmp_path)) == 9
+
+
+def test_readers_of_a_damaged_ledger_do_not_take_a_new_one_away(tmp_path: Path) -> None:
+    ledger.prepare(tmp_path)
+    path = _path(tmp_path)
+    for _ in range(10):
+        path.write_text("[{")
+        with ThreadPoolExecutor(6) as pool:
+            reads = [pool.submit(ledger.read, tmp_path) for _ in range(6)]
+            written = pool.submit(ledger.record, tmp_path, "noted", [{}])
+        assert all(len(read.result()) <= 1 for read in reads)
+        written.result()
+        assert len(ledger.read(tmp_path)) == 1
+    assert len(list(path.parent.glob("ledger.json.damaged*"))) == 10
+
+
+def test_entries_that_miss_what_they_are_read_for_are_kept_and_not_read(tmp_path: Path) -> None:
+    wrong: dict[str, Any] = {"target": None, "cell": 1, "digest": [], "tags": 2, "reference": {}}
+    bare: list[dict[str, Any]] = [
+        {"event": event, "at": "then", **more}
+        for event in ("created", "removed", "built", "pulled", "verified", "failed", "pushed")
+        for more in ({}, wrong)
+    ]
+    ledger.prepare(tmp_path)
+    _path(tmp_path).write_text(json.dumps(bare))
+    assert ledger.read(tmp_path) == []
+    target: Any = TargetPlan("hello", Any, (), ())  # type: ignore[arg-type]
+    assert reference(tmp_path, target) == ""
+    for entries in (bare, ledger.whole(tmp_path)):
+        assert ledger.last_pushed(entries) == {}
+        assert (ledger.Verified(entries).passed, ledger.Verified(entries).failed) == ({}, set())
+    ledger.record(tmp_path, "failed", [{"cell": "hello@linux/arm64", "digest": "sha256:1"}])
+    assert len(ledger.whole(tmp_path)) == len(bare) + 1
+    assert ledger.Verified(ledger.whole(tmp_path)).failed == {"hello@linux/arm64"}
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
+    ledger.prepare(tmp_path)
+    left = _path(tmp_path).with_name(".ledger.json.abc")
+    left.write_text("[")
+    ledger.record(tmp_path, "noted", [{}])
+    assert not left.exists()
+
+
+def test_the_folder_is_synced_after_the_rename(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+
+    def fsync(handle: int) -> None:
+        name = Path(f"/proc/self/fd/{handle}").readlink()
+        synced.append(f"{name.name} {_path(tmp_path).exists()}")
+        if name.is_dir():
+            raise OSError(errno.EINVAL, "refused")  # which is no failure
+
+    ledger.prepare(tmp_path)
+    monkeypatch.setattr(os, "fsync", fsync)
+    ledger.record(tmp_path, "noted", [{}])
+    assert [line.rpartition(" ")[2] for line in synced] == ["False", "True"]
+    assert synced[1] == ".buildx True"
+
+
+def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
+    _path(tmp_path).mkdir(parents=True)
+    with pytest.raises(EngineError, match=r"ledger.json cannot be read: Is a directory; allow it"):
+        ledger.read(tmp_path)

@@ -4,10 +4,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from buildx_tasks import loading
+from buildx_tasks import loading, staging
+from buildx_tasks.builder import FALLBACK
+from buildx_tasks.config import Builder, Node
 from buildx_tasks.errors import UsageError
-from buildx_tasks.plan import Plan, bake_definition, make_plan, summary
-from buildx_tasks.platforms import host_platform
+from buildx_tasks.plan import Plan, bake_definition, build_definition, make_plan, rows, summary
+from buildx_tasks.platforms import host_platform, parse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,4 +132,103 @@ def test_bake_does_not_read_our_strings_as_templates(config: Config) -> None:
 def test_what_exports_files_is_no_image(config: Config) -> None:
     plan = make_plan(config, ["files", "web"])
     assert [target.name for target in plan.images] == ["web"]
-    assert summary(plan)["targets"][0]["image"] is False
+    assert summary(plan, {})["targets"][0]["image"] is False
+
+
+def test_the_way_to_push_is_in_the_table_and_in_json(config: Config) -> None:
+    plan = make_plan(config, ["web", "files"])
+    ways = {"web": staging.BY_PLATFORM}
+    assert [row[:4] for row in rows(plan, ways)] == [
+        ("web@linux/amd64", "localhost:5000/web:v1", "image store", "platform by platform"),
+        ("web@linux/arm64", "localhost:5000/web:v1", "image store", "platform by platform"),
+        (f"files@{host_platform()}", "-", "type=local,dest=out", "-"),
+    ]
+    pushes = {one["name"]: one["push"] for one in summary(plan, ways)["targets"]}
+    assert pushes == {"web": "platform by platform", "files": None}
+
+
+def test_the_way_to_push_is_that_of_builder_and_store(config: Config) -> None:
+    whole = make_plan(config, ["web"]).targets[0]
+    part = make_plan(config, ["web"], ["linux/arm64"]).targets[0]
+    own = Builder("own", "docker")
+    fleet = Builder("fleet", "remote", node=[Node("a"), Node("b")])
+    asked = [
+        (own, whole, True, "image store"),
+        (own, whole, False, "platform by platform"),
+        (own, whole, None, "unknown: no engine answers"),
+        (own, part, False, "image store"),
+        (None, whole, True, "image store"),
+        (None, whole, False, "staged"),
+        (fleet, whole, None, "staged"),
+        (fleet, part, None, "image store"),
+        (FALLBACK, whole, None, "staged"),
+    ]
+    for builder, target, containerd, way in asked:
+        assert staging.way(builder, target, containerd) == way
+
+
+DIVIDED = """
+[target.app]
+platforms = ["linux/amd64", "linux/arm/v7"]
+tags = ["localhost:5000/team/app:v1", "app:v1"]
+contexts = { base = "target:base", one = "target:one", other = "other" }
+[target.app.files]
+"linux/amd64" = { program = "target:base/program" }
+"linux/arm/v7" = { program = "target:base/program" }
+[target.app.platform."linux/arm/v7"]
+args = { FLOAT = "hard" }
+[target.base]
+platforms = ["linux/amd64", "linux/arm/v7", "linux/arm64"]
+[target.one]
+platforms = ["linux/amd64"]
+[target.base--linux-amd64]
+[group.all]
+targets = ["app", "one"]
+"""
+
+
+def test_a_divided_plan_has_a_target_for_each_platform(tmp_path: Path) -> None:
+    path = tmp_path / "buildx.toml"
+    path.write_text(DIVIDED)
+    plan = make_plan(loading.load(path), ["all"])
+    divided = staging.divided(plan)
+    amd64, arm = parse("linux/amd64"), parse("linux/arm/v7")
+    # The shorter name is a declared target's.
+    assert divided.parts["base"] == {
+        amd64: "base--linux-amd64-",
+        arm: "base--linux-arm-v7",
+        parse("linux/arm64"): "base--linux-arm64",
+    }
+    definition = build_definition(divided.plan)
+    targets = definition["target"]
+    assert definition["group"]["default"]["targets"] == sorted(
+        [*divided.parts["app"].values(), "one"]
+    )
+    first, second = (targets[name] for name in divided.parts["app"].values())
+    assert first["platforms"] == ["linux/amd64"]
+    assert second["platforms"] == ["linux/arm/v7"]
+    assert first["tags"] == ["localhost:5000/team/app:staging-app-linux-amd64"]
+    assert second["tags"] == ["localhost:5000/team/app:staging-app-linux-arm-v7"]
+    assert first["output"] == second["output"] == [{"type": "docker"}]
+    assert first["contexts"] == {
+        "base::linux/amd64": "target:base--linux-amd64-",
+        "base::linux/arm/v7": "target:base--linux-arm-v7",
+        "base::linux/arm64": "target:base--linux-arm64",
+        "one": "target:one",
+        "other": "other",
+        "files": "target:app--linux-amd64--files",
+    }
+    assert targets["app--linux-amd64--files"]["contexts"] == {
+        "folder0": "target:base--linux-amd64-"
+    }
+    assert targets["app--linux-arm-v7--linux-arm-v7"]["args"] == {"FLOAT": "hard"}
+    assert targets["base--linux-arm-v7"]["output"] == [{"type": "cacheonly"}]
+    assert {len(one.get("platforms", "1")) for one in targets.values()} == {1}
+
+
+def test_what_is_divided_is_an_image_for_a_declared_builder_with_one_node(config: Config) -> None:
+    own = Builder("own", "docker")
+    assert staging.divisible(own, make_plan(config, ["web", "files"]))
+    assert not staging.divisible(None, make_plan(config, ["web"]))
+    assert not staging.divisible(FALLBACK, make_plan(config, ["web"]))
+    assert not staging.divisible(own, make_plan(config, ["cli", "files"]))

@@ -53,7 +53,7 @@ def build(
                 (
                     item.target,
                     ", ".join(map(str, item.platforms)),
-                    item.digest or "(files)",
+                    item.digest or ("(by platform)" if item.parts else "(files)"),
                     "" if item.seconds is None else f"{item.seconds:.1f}",
                 )
                 for item in built

@@ -1,4 +1,4 @@
-"""invoke verify."""
+"""invoke verify; push does the same before it publishes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ from invoke import task
 from buildx_tasks.tasks.project import ITERABLE, SELECTION, Project, load, plainly
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import docker
     from invoke import Context
 
-    from buildx_tasks.plan import Plan
+    from buildx_tasks.ledger import Verified
+    from buildx_tasks.plan import Plan, TargetPlan
     from buildx_tasks.results import CellResult, Report
+    from buildx_tasks.units import Unit
+    from buildx_tasks.verify import Options
 
 
 @task(
@@ -48,9 +54,9 @@ def verify(
     html: str = "",
 ) -> None:
     """Check every cell against [target.NAME.verify], in parallel, on the digests that were built."""
-    from buildx_tasks import commands, engine, ledger, reach, staging, units, watching
+    from buildx_tasks import commands, engine
     from buildx_tasks import verify as verifying
-    from buildx_tasks.errors import EngineError, UsageError, VerifyError
+    from buildx_tasks.errors import UsageError, VerifyError
     from buildx_tasks.reports import writing
 
     if jobs < 0:
@@ -63,24 +69,55 @@ def verify(
         print("\n".join(typed), flush=True)
     if commands.is_dry(c):
         return
-    entries = ledger.read(project.root)
-    history = ledger.Verified(entries)
     client = engine.connect()
-    with engine.faults():
-        listed = units.units(
-            plan.images,
-            project.root,
-            lambda planned: staging.locate(c, client, project.root, planned, planned.platforms),
-            ledger.last_pushed(entries),
-        )
+    listed, history = wanted(c, client, project, plan.images)
     if last_failed:
         listed = [unit for unit in listed if unit.id in history.failed]
         if not listed:
             print("no selected cell failed the last time; nothing to do")
             return
     known = {} if force else history.passed
-    reach.require_runnable(c, units.running_cells(listed, known))
     options = verifying.Options(jobs=jobs, keep=keep, fail_fast=fail_fast)
+    report, faults = verified(c, client, project, plan, listed, known, options)
+    faults[:0] = writing.write(report, {"junit": junit, "json": json, "html": html})
+    faults += writing.tell_github(report, project.file)
+    faults = [*failures(report), *faults]
+    if faults:
+        raise VerifyError("\nerror: ".join(faults))
+
+
+def wanted(
+    c: Context, client: docker.DockerClient, project: Project, targets: Sequence[TargetPlan]
+) -> tuple[list[Unit], Verified]:
+    """Return what there is to verify of the targets, and what the ledger knows of it."""
+    from buildx_tasks import engine, ledger, staging, units
+
+    entries = ledger.read(project.root)
+    with engine.faults():
+        listed = units.units(
+            targets,
+            project.root,
+            lambda planned: staging.locate(c, client, project.root, planned, planned.platforms),
+            ledger.last_pushed(entries),
+        )
+    return listed, ledger.Verified(entries)
+
+
+def verified(
+    c: Context,
+    client: docker.DockerClient,
+    project: Project,
+    plan: Plan,
+    listed: Sequence[Unit],
+    known: Mapping[tuple[str, str], str],
+    options: Options,
+) -> tuple[Report, list[str]]:
+    """Verify, print and record; return also what could not be recorded."""
+    from buildx_tasks import engine, ledger, reach, units, watching
+    from buildx_tasks import verify as verifying
+    from buildx_tasks.errors import EngineError
+
+    reach.require_runnable(c, units.running_cells(listed, known))
     hashes = {unit.id: unit.hash for unit in listed}
     ended: list[CellResult] = []
     try:
@@ -94,14 +131,15 @@ def verify(
             ledger.record_verified(project.root, ended, hashes)
         raise
     watching.print_report(report)
-    faults = writing.write(report, {"junit": junit, "json": json, "html": html})
-    faults += writing.tell_github(report, project.file)
-    faults += _record(project, report, hashes)
-    if report.failed:
-        ids = ", ".join(result.id for result in report.failed)
-        faults.insert(0, f"{len(report.failed)} of {len(listed)} cells failed: {ids}")
-    if faults:
-        raise VerifyError("\nerror: ".join(faults))
+    return report, _record(project, report, hashes)
+
+
+def failures(report: Report) -> list[str]:
+    """Return one line about the cells that failed, or nothing."""
+    if not report.failed:
+        return []
+    ids = ", ".join(result.id for result in report.failed)
+    return [f"{len(report.failed)} of {len(report.results)} cells failed: {ids}"]
 
 
 def _record(project: Project, report: Report, hashes: dict[str, str]) -> list[str]:

@@ -29,23 +29,25 @@ def plan(
     set_: list[str],
     format: str = "table",  # noqa: A002
 ) -> None:
-    """Show what would be done, without asking any engine."""
-    from buildx_tasks import commands, report
+    """Show what would be done; the engine is only asked how it keeps images of several platforms."""
+    from buildx_tasks import builder, commands, report, staging
     from buildx_tasks import plan as planning
 
-    forms = {
-        "bake": planning.bake_definition,
-        "github": planning.github_matrix,
-        "json": planning.summary,
-    }
-    require_format(format, "table", *forms)
-    selected = load(overlay, set_).plan(target, platform)
+    require_format(format, "table", "bake", "github", "json")
+    project = load(overlay, set_)
+    selected = project.plan(target, platform)
     if format == "github":
         print(commands.json_line(planning.github_matrix(selected)))
-    elif format != "table":
-        print(commands.json_text(forms[format](selected)), end="")
+        return
+    if format == "bake":
+        print(commands.json_text(planning.bake_definition(selected)), end="")
+        return
+    ways = staging.ways(builder.meant(project.config, project.root), selected)
+    if format == "json":
+        print(commands.json_text(planning.summary(selected, ways)), end="")
     else:
-        report.print_table(("cell", "tags", "output", "builds on"), planning.rows(selected))
+        columns = ("cell", "tags", "output", "push", "builds on")
+        report.print_table(columns, planning.rows(selected, ways))
 
 
 @task(

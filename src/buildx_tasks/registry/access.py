@@ -1,0 +1,148 @@
+"""Who asks: the credentials that docker has, and the tokens that registries give for them."""
+
+from __future__ import annotations
+
+import base64
+import re
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from buildx_tasks import references
+from buildx_tasks.registry.faults import PassingError, RegistryError, check
+
+if TYPE_CHECKING:
+    from requests import Response, Session
+
+_HUB_ACCOUNT = "https://index.docker.io/v1/"
+_PARAMETER = re.compile(r'(\w+)="([^"]*)"')
+
+
+class Account(NamedTuple):
+    """A log-in: name and password, or a token that stands for both. All empty: anonymous."""
+
+    name: str = ""
+    password: str = ""
+    token: str = ""
+
+    def __repr__(self) -> str:
+        return "Account(…)"  # never in a traceback or log
+
+    @property
+    def basic(self) -> str:
+        """The header that says name and password; ``""`` where there are none."""
+        if not self.name:
+            return ""
+        return f"Basic {base64.b64encode(f'{self.name}:{self.password}'.encode()).decode()}"
+
+
+def account_for(registry: str) -> Account:
+    """Return docker's own log-in for a registry: from its file, or its credential helper.
+
+    Raises:
+        RegistryError: the file or the helper cannot be used.
+
+    """
+    from docker.auth import load_config
+    from docker.errors import DockerException
+
+    address = _HUB_ACCOUNT if registry == references.DOCKER_HUB else registry
+    try:
+        found: dict[str, Any] = load_config(config_dict=None).resolve_authconfig(address) or {}
+    except DockerException as error:
+        raise RegistryError(
+            f"docker's log-in for {registry} cannot be read: {error}; run docker login"
+        ) from None
+    values = {key.lower(): value or "" for key, value in found.items()}
+    return Account(
+        values.get("username", ""), values.get("password", ""), values.get("identitytoken", "")
+    )
+
+
+class Access:
+    """What to show a registry with each request; safe to use from several threads."""
+
+    def __init__(self, session: Session, registry: str) -> None:
+        self._session = session
+        self._registry = registry
+        self._account: Account | None = None
+        self._lock = threading.Lock()
+        self._headers: dict[str, str] = {}  # by scope
+        self._proven: set[str] = set()  # headers that were taken once
+
+    def header(self, scope: str) -> str:
+        """Return the Authorization header for requests of a scope; ``""`` before one is asked for."""
+        return self._headers.get(scope) or self._headers.get("", "")
+
+    def taken(self, header: str) -> None:
+        """Note that a header was good."""
+        if header:
+            self._proven.add(header)
+
+    def challenged(
+        self, answer: Response, scope: str, used: str, timeout: tuple[float, float]
+    ) -> bool:
+        """Take in a 401; return whether to ask again.
+
+        A token that was good once has run out; one that never was is refused for good.
+
+        Raises:
+            RegistryError: the token's server refuses.
+            PassingError: it does not answer now.
+
+        """
+        with self._lock:
+            if self.header(scope) != used:
+                return True  # another thread has got a new one meanwhile
+            challenge = answer.headers.get("WWW-Authenticate", "")
+            kind = challenge.partition(" ")[0].lower()
+            if self._account is None:
+                self._account = account_for(self._registry)
+            if kind == "basic":
+                if not self._account.basic or used == self._account.basic:
+                    return False
+                self._headers[""] = self._account.basic
+                return True
+            if kind != "bearer" or (used and used not in self._proven):
+                return False
+            fields = dict(_PARAMETER.findall(challenge))
+            self._headers[scope] = f"Bearer {self._token(fields, scope, self._account, timeout)}"
+            return True
+
+    def _token(
+        self, fields: dict[str, str], scope: str, account: Account, timeout: tuple[float, float]
+    ) -> str:
+        """Ask the token's server. Source: https://distribution.github.io/distribution/spec/auth/token/."""
+        from requests.exceptions import RequestException
+
+        realm = fields.get("realm", "")
+        what = f"{self._registry}: log-in at {realm.partition('?')[0]}"
+        scopes = [scope, *(one for one in [fields.get("scope", "")] if one and one != scope)]
+        asked: dict[str, Any] = {"service": fields.get("service", ""), "scope": scopes}
+        try:
+            if account.token:
+                asked.update(
+                    grant_type="refresh_token",
+                    refresh_token=account.token,
+                    client_id="buildx-tasks",
+                    scope=" ".join(scopes),
+                )
+                answer = self._session.post(realm, data=asked, timeout=timeout, auth=_as_it_is)
+            else:
+                headers = {"Authorization": account.basic} if account.basic else {}
+                answer = self._session.get(
+                    realm, params=asked, headers=headers, timeout=timeout, auth=_as_it_is
+                )
+        except (RequestException, ValueError) as error:
+            raise PassingError(f"{what}: {type(error).__name__}") from None
+        check(answer, what, self._registry)
+        try:
+            data = answer.json()
+            token = data.get("token") or data["access_token"]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise PassingError(f"{what}: the answer has no token") from None
+        return str(token)
+
+
+def _as_it_is(request: Any) -> Any:
+    """Keep requests from looking into ``.netrc``: only docker's log-ins count."""
+    return request

@@ -1,0 +1,106 @@
+"""What a registry answers, told apart: what passes by itself, and what a person has to set right."""
+
+from __future__ import annotations
+
+import datetime as dt
+import email.utils
+import json
+import random
+from typing import TYPE_CHECKING
+
+from buildx_tasks.errors import BuildxTasksError
+from buildx_tasks.text import printable
+
+if TYPE_CHECKING:
+    from requests import Response
+
+ATTEMPTS = 6  # of one request
+FIRST_PAUSE = 0.5  # seconds before the second attempt, doubled for each one after it
+LONGEST_PAUSE = 20.0  # seconds; also of what Retry-After asks for
+_SHOWN = 300  # characters of what a registry says
+
+# 423 and 425 are for a moment by their names; 408 is the server's own time-out.
+_PASSING = frozenset({408, 423, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+
+
+class RegistryError(BuildxTasksError):
+    """A registry refuses or does not answer; the message ends with the fix."""
+
+
+class MissingError(RegistryError):
+    """The registry answers, and has no such thing."""
+
+
+class PassingError(Exception):
+    """A fault that may pass; ``pause`` is the seconds that the registry asks to wait."""
+
+    def __init__(self, reason: str, pause: float = 0.0) -> None:
+        super().__init__(reason)
+        self.pause = pause
+
+
+def pause_before(attempt: int, asked: float) -> float:
+    """Return how many seconds to wait before an attempt (the second is 2), with some chance in it."""
+    backoff = FIRST_PAUSE * 2.0 ** (attempt - 2) * random.uniform(0.75, 1.25)  # noqa: S311
+    return float(min(max(backoff, asked), LONGEST_PAUSE))
+
+
+def check(answer: Response, what: str, registry: str) -> None:
+    """Raise what an HTTP status means; nothing for success.
+
+    Raises:
+        PassingError: it may pass.
+        MissingError: 404.
+        RegistryError: anything else that is no success.
+
+    """
+    status = answer.status_code
+    if status < 300:
+        return
+    said = _said(answer)
+    if status in _PASSING:
+        raise PassingError(f"HTTP {status}{said}", _asked(answer))
+    if status == 404:
+        raise MissingError(
+            f"{what}: not found{said}; check the name, and that the repository exists"
+        )
+    raise RegistryError(f"{what}: {_meaning(status, said.lower(), registry)}{said}")
+
+
+def _meaning(status: int, said: str, registry: str) -> str:
+    shown = "" if registry == "docker.io" else f" {registry}"
+    if status == 413 or "quota" in said or "toolarge" in said.replace("_", ""):
+        return f"HTTP {status}: no room is left there; raise the quota or remove old images"
+    if status == 401:
+        return f"HTTP 401: the registry does not know who asks; run docker login{shown}"
+    if status == 403:
+        return "HTTP 403: this account may not do that; ask for the right to push there"
+    if status == 405:
+        return "HTTP 405: the registry takes no such request; is it a mirror that is only read?"
+    return f"HTTP {status}: refused"
+
+
+def _said(answer: Response) -> str:
+    """Return the registry's own words after a colon.
+
+    Source of their form: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
+    """
+    try:
+        errors = json.loads(answer.content)["errors"]
+        texts = [": ".join(filter(None, (e.get("code"), e.get("message")))) for e in errors]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ""
+    text = printable("; ".join(texts))[:_SHOWN]
+    return f" ({text})" if text else ""
+
+
+def _asked(answer: Response) -> float:
+    """Return the seconds that Retry-After asks for: a number, or a date."""
+    value = answer.headers.get("Retry-After", "")
+    if value.isdigit():
+        return float(value)
+    try:
+        when = email.utils.parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return 0.0
+    return max(0.0, (when - dt.datetime.now(dt.timezone.utc)).total_seconds())

@@ -1,0 +1,54 @@
+"""Layers as the engine's content store gives them."""
+
+from __future__ import annotations
+
+import json
+import os
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from buildx_tasks import blobs
+from buildx_tasks.errors import EngineError
+
+from .conftest import docker
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from docker import DockerClient
+
+SIZE = 24_000_000  # more than the engine may send unasked
+
+
+def test_a_layer_comes_in_pieces(engine: DockerClient, name: str, tmp_path: Path) -> None:
+    (tmp_path / "random").write_bytes(os.urandom(SIZE))
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY random /\n")
+    flags = ("--builder=default", "--provenance=false", f"--tag={name}")
+    docker("buildx", "build", *flags, str(tmp_path))
+    manifest = json.loads(blobs.read(engine, engine.api.inspect_image(name)["Id"]))
+    layer = manifest["layers"][0]
+
+    def size() -> int:
+        return sum(map(len, blobs.stream(engine, layer["digest"])))
+
+    tracemalloc.start()
+    try:
+        assert size() == layer["size"] > SIZE
+        assert tracemalloc.get_traced_memory()[1] < 8_000_000
+    finally:
+        tracemalloc.stop()
+    with ThreadPoolExecutor(4) as pool:
+        assert {f.result() for f in [pool.submit(size) for _ in range(4)]} == {layer["size"]}
+
+    with closing(blobs.stream(engine, layer["digest"])) as left:  # type: ignore[type-var]
+        assert 0 < len(next(left)) <= 1 << 20
+    assert len(blobs.read(engine, layer["digest"])) == layer["size"]
+
+
+def test_a_blob_that_the_store_lacks(engine: DockerClient) -> None:
+    with pytest.raises(EngineError, match="lacks sha256:000"):
+        next(blobs.stream(engine, f"sha256:{0:064}"))
