@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from buildx_tasks import ledger
 from buildx_tasks.platforms import parse
 from buildx_tasks.probe import binary
 
-from .conftest import docker, second_engine
+from .conftest import docker, in_registry, second_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,11 +66,13 @@ class Classic(NamedTuple):
     repository: str
     env: dict[str, str]
 
+    def entries(self) -> list[dict[str, Any]]:
+        """The ledger."""
+        return ledger.read(self.project.folder)
+
     def built(self) -> dict[str, Any]:
         """The last entry of the ledger about what was built."""
-        entries = json.loads((self.project.folder / ".buildx" / "ledger.json").read_text())
-        last: dict[str, Any] = [entry for entry in entries if entry["event"] == "built"][-1]
-        return last
+        return [entry for entry in self.entries() if entry["event"] == "built"][-1]
 
     def docker(self, *args: str) -> str:
         return docker(*args, DOCKER_HOST=self.env["DOCKER_HOST"])
@@ -88,6 +91,31 @@ def classic(project: Project, tmp_path: Path, registry: str, name: str) -> Itera
         env = {"DOCKER_HOST": engine.host}
         project.ok("setup", env=env)
         yield Classic(project, repository, env)
+
+
+def check_pushed(classic: Classic, ids: dict[str, str]) -> None:
+    """Each platform's config is the one that was verified, in the registry and where it is pulled."""
+    project, env = classic.project, classic.env
+    printed = project.ok("push", env=env)
+    found = in_registry(f"{classic.repository}:v1")
+    assert found
+    assert f"{classic.repository}:v1@{found[0]}" in printed
+    for entry in found[1]["manifests"]:
+        platform = f"{entry['platform']['os']}/{entry['platform']['architecture']}"
+        assert f"  {platform:<15} {entry['digest']}" in printed
+        manifest = in_registry(f"{classic.repository}@{entry['digest']}")
+        assert manifest
+        assert manifest[0] == entry["digest"]
+        assert manifest[1]["config"]["digest"] == ids[platform]
+        exact = f"{classic.repository}@{entry['digest']}"
+        docker("pull", "--quiet", "--platform", platform, exact)
+        shown = docker("image", "inspect", "--platform", platform, "--format", "{{.Id}}", exact)
+        assert shown == entry["digest"]
+    assert len(found[1]["manifests"]) == 2
+    (entry,) = [e for e in classic.entries() if e["event"] == "pushed"]
+    assert (entry["way"], entry["verified"]) == ("platform by platform", "passed")
+    # Nothing changed: the same index again.
+    assert project.ok("push", env=env) == printed
 
 
 def test_a_classic_store_gets_platform_by_platform(classic: Classic) -> None:
@@ -132,6 +160,8 @@ def test_a_classic_store_gets_platform_by_platform(classic: Classic) -> None:
     assert again.keys() == ids.keys()
     assert not set(again.values()) & set(ids.values())
     assert "known" not in project.ok("verify", env=env)
+
+    check_pushed(classic, again)
 
     # A tag that somebody moved is not what was built.
     tag = f"{classic.repository}:staging-app-linux-arm64"

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from buildx_tasks import ledger
+
 from .conftest import (
     SecondEngine,
     builders,
@@ -138,6 +140,8 @@ def test_a_fleet_is_made_and_builds_each_platform_on_its_node(
     for tag in ("v1", "latest"):
         assert f"{staging}:{tag}@{digest}" in printed
         assert digest in docker("buildx", "imagetools", "inspect", f"{staging}:{tag}")
+    entry = ledger.read(project.folder)[-1]
+    assert (entry["way"], entry["verified"], entry["digest"]) == ("staged", "passed", digest)
     project.ok("clean")
     assert name not in builders()
 

@@ -215,7 +215,7 @@ BAD = [
     (BASE + "[group.g]\ntargets = []\n", '4:11: "targets" must be a list that is not empty'),
     (
         BASE + "when = 2026-01-01\n",
-        '3:1: unknown key "when" in [target.a]; [target.a] knows: annotations, args, attest, cache-from, cache-to, call, context, contexts, description, dockerfile, dockerfile-inline, entitlements, extra-hosts, files, inherits, labels, lint, matrix, metadata, name, network, no-cache, no-cache-filter, output, platform, platforms, policy, pull, resources, secret, shm-size, ssh, tags, target, ulimits, verify',
+        '3:1: unknown key "when" in [target.a]; [target.a] knows: annotations, args, attest, cache-from, cache-to, call, context, contexts, description, dockerfile, dockerfile-inline, entitlements, extra-hosts, files, inherits, labels, lint, matrix, metadata, name, network, no-cache, no-cache-filter, output, platform, platforms, policy, pull, push, resources, secret, shm-size, ssh, tags, target, ulimits, verify',
     ),
     (
         BASE + 'secret = [{ id = "x", type = "fil" }]\n',

@@ -156,7 +156,7 @@ def test_the_way_to_push_is_that_of_builder_and_store(config: Config) -> None:
         (own, whole, True, "image store"),
         (own, whole, False, "platform by platform"),
         (own, whole, None, "unknown: no engine answers"),
-        (own, part, False, "image store"),
+        (own, part, False, "platform by platform"),
         (None, whole, True, "image store"),
         (None, whole, False, "staged"),
         (fleet, whole, None, "staged"),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import re
 import threading
+import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks import references
 from buildx_tasks.registry.faults import PassingError, RegistryError, check
+from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
     from requests import Response, Session
@@ -45,13 +47,25 @@ def account_for(registry: str) -> Account:
     from docker.auth import load_config
     from docker.errors import DockerException
 
-    address = _HUB_ACCOUNT if registry == references.DOCKER_HUB else registry
+    hub = registry == references.DOCKER_HUB
+    reason = ""
     try:
-        found: dict[str, Any] = load_config(config_dict=None).resolve_authconfig(address) or {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a helper that is missing, which is an error below
+            config = load_config(config_dict=None)
+            found: dict[str, Any] = (
+                config.resolve_authconfig(_HUB_ACCOUNT if hub else registry) or {}
+            )
     except DockerException as error:
+        reason = printable(str(error.__cause__ or error)).strip().rstrip(".")
+    except (AttributeError, KeyError, TypeError, ValueError):
+        # What the library does not catch. Its words may hold a part of what it read.
+        reason = "its config.json, or what the credential helper said, is malformed"
+    if reason:
         raise RegistryError(
-            f"docker's log-in for {registry} cannot be read: {error}; run docker login"
-        ) from None
+            f"docker's log-in for {registry} cannot be read: {reason}; correct it, or run docker login"
+            + ("" if hub else f" {registry}")
+        )
     values = {key.lower(): value or "" for key, value in found.items()}
     return Account(
         values.get("username", ""), values.get("password", ""), values.get("identitytoken", "")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 from buildx_tasks import references
 from buildx_tasks.errors import EngineError
+from buildx_tasks.registry.faults import RegistryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,7 +52,8 @@ def of(
 
     Plain http, any certificate and authorities of one's own are taken from
     ``[builder.buildkitd.registry]``, the engine's ``insecure-registries`` (``info``) and docker's
-    ``certs.d`` folders; plain http is tried on this machine, as docker does.
+    ``certs.d`` folders. On this machine any certificate is taken where none is declared, and plain
+    http is tried, as docker does.
     Source: https://docs.docker.com/engine/security/certificates/
 
     Raises:
@@ -59,16 +63,67 @@ def of(
     host = HUB_API if registry == references.DOCKER_HUB else registry
     declared = list(_declared(registry, config))
     known = ((info or {}).get("RegistryConfig") or {}).get("IndexConfigs") or {}
-    insecure = known.get(registry, {}).get("Secure") is False
+    insecure = known.get(registry, {}).get("Secure") is False or _in_insecure_network(host, info)
     http = any(one.http for one in declared)
-    any_certificate = insecure or any(one.insecure for one in declared)
     local = is_loopback(host)
+    any_certificate = any(one.insecure for one in declared) or (
+        (insecure or local) and not any(one.ca or one.tlsconfigdir for one in declared)
+    )
     schemes = ("http",) if http else ("https", "http") if insecure or local else ("https",)
     context = _context(registry, declared, root)
     if any_certificate:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return Endpoint(registry, host, schemes, context, local)
+
+
+def refuse_certificate(error: BaseException, registry: str) -> None:
+    """Raise for a fault of certificates, which never passes by itself; nothing for any other.
+
+    ``error`` is what ``requests`` raises, which holds the fault of TLS as a cause or argument.
+
+    Raises:
+        RegistryError: with what is wrong with the certificate, and the fix.
+
+    """
+    fault = next((one for one in _causes(error) if isinstance(one, ssl.SSLError)), None)
+    kind = str(getattr(fault, "reason", None) or "")
+    if "CERTIFICATE" not in kind and "UNKNOWN_CA" not in kind:
+        return
+    words = getattr(fault, "verify_message", "") or kind.replace("_", " ").lower()
+    raise RegistryError(
+        f"{registry}: its certificate is not accepted ({words}); put its authority's into "
+        f"{_CERTIFICATES[0]}/{registry}/ca.crt, or declare it: "
+        f'[builder.buildkitd.registry."{registry}"] ca = ["FILE"]'
+        if "ALERT" not in kind
+        else f"{registry}: it does not accept our certificate ({words}); put one that it knows into "
+        f"{_CERTIFICATES[0]}/{registry}/client.cert and client.key, or declare it: "
+        f'[[builder.buildkitd.registry."{registry}".keypair]]'
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what it came from: requests wraps urllib3 wraps the fault."""
+    seen: list[BaseException] = []
+    waiting = [error]
+    while waiting:
+        one = waiting.pop()
+        if any(one is other for other in seen):
+            continue
+        seen.append(one)
+        yield one
+        inner = (one.__cause__, one.__context__, getattr(one, "reason", None), *one.args)
+        waiting += [other for other in inner if isinstance(other, BaseException)]
+
+
+def _in_insecure_network(host: str, info: Mapping[str, Any] | None) -> bool:
+    """Say whether a host that is an address is in one of the engine's ``insecure-registries``."""
+    networks = ((info or {}).get("RegistryConfig") or {}).get("InsecureRegistryCIDRs") or ()
+    try:
+        address = ipaddress.ip_address(urlsplit(f"//{host}").hostname or "")
+    except ValueError:
+        return False
+    return any(address in ipaddress.ip_network(one, strict=False) for one in networks)
 
 
 def _declared(registry: str, config: Config | None) -> Iterator[Registry]:

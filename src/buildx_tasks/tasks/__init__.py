@@ -10,10 +10,10 @@ from invoke import Collection
 from buildx_tasks.tasks.building import build, run
 from buildx_tasks.tasks.readying import clean, doctor, setup
 from buildx_tasks.tasks.recalling import log
-from buildx_tasks.tasks.shipping import promote, push
+from buildx_tasks.tasks.shipping import inspect, promote, push
 from buildx_tasks.tasks.verifying import verify
 from buildx_tasks.tasks.viewing import import_, lint, plan
 
 namespace = Collection(
-    setup, build, run, verify, push, promote, log, plan, lint, doctor, clean, import_
+    setup, build, run, verify, push, promote, inspect, log, plan, lint, doctor, clean, import_
 )

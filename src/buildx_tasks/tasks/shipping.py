@@ -7,15 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 from invoke import task
 
-from buildx_tasks.tasks.project import INPUT, SELECTION, Project, load, plainly, say
+from buildx_tasks.tasks.project import (
+    INPUT,
+    SELECTION,
+    Project,
+    load,
+    plainly,
+    require_format,
+    say,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import docker
     from invoke import Context
 
     from buildx_tasks.images import Image
+    from buildx_tasks.inspecting import Shown
     from buildx_tasks.plan import Plan, TargetPlan
     from buildx_tasks.push import Published
     from buildx_tasks.references import Reference
@@ -189,3 +198,105 @@ def promote(c: Context, from_: str, to: list[str], overlay: list[str], set_: lis
     with engine.faults(), sending.watcher() as watcher:
         one = promoting.release(registries, wanted)
         pushing.publish(project.root, registries, [one], watcher, _show, "promoted")
+
+
+@task(
+    iterable=["target", "ref", "overlay", "set_"],
+    help={
+        "target": SELECTION["target"],
+        "published": "What the registries hold under each declared tag",
+        "ref": "Any image in a registry, as in localhost:5000/app:v1 or …@sha256:… (repeatable)",
+        "format": "tree or json",
+        **INPUT,
+    },
+)
+@plainly
+def inspect(
+    c: Context,
+    target: list[str],
+    ref: list[str],
+    overlay: list[str],
+    set_: list[str],
+    published: bool = False,
+    format: str = "tree",  # noqa: A002
+) -> None:
+    """Show images with their platforms, layers and attestations, as built or as published."""
+    from buildx_tasks import commands, engine, inspecting
+    from buildx_tasks.errors import PushError, UsageError
+
+    require_format(format, "tree", "json")
+    if ref and (target or published):
+        raise UsageError("--ref names an image by itself: leave out --target and --published")
+    project = load(overlay, set_)
+    looked = _asked(project, target, ref) if ref or published else _kept(c, project, target)
+    found: list[Shown] = []
+    with engine.faults():
+        for one in looked:
+            if format == "tree":
+                whole = one.digest not in {other.digest for other in found}
+                print("\n".join(inspecting.lines(one, whole=whole)), flush=True)
+            found.append(one)
+    if format == "json":
+        print(commands.json_text([inspecting.summary(one) for one in found]), end="")
+    absent = [one.reference for one in found if not one.digest]
+    if absent:
+        fix = "check the name" if ref else "run invoke push"
+        raise PushError(f"not in the registry: {', '.join(absent)}; {fix}")
+
+
+def _selected(project: Project, target: list[str]) -> Sequence[TargetPlan]:
+    """Return the targets that leave images; those that were named must."""
+    from buildx_tasks.errors import UsageError
+
+    plan = project.plan(target)
+    targets = plan.images if not target else plan.targets
+    if not targets:
+        raise UsageError("nothing selected leaves an image; select another target with -t")
+    return targets
+
+
+def _asked(project: Project, target: list[str], ref: list[str]) -> Iterator[Shown]:
+    """Yield what the registries hold under the references, or else under the targets' tags."""
+    from buildx_tasks import inspecting, promoting
+    from buildx_tasks import push as pushing
+    from buildx_tasks.errors import EngineError
+
+    asked = [promoting.exact(text, "--ref") for text in ref] or [
+        (tag, "") for one in _selected(project, target) for tag in pushing.tags_of(one, ())
+    ]
+    info: dict[str, Any] = {}
+    try:
+        _, info = pushing.engine_facts()
+    except EngineError:
+        say("no engine answers: its insecure-registries are not known")  # and nothing else of it
+    registries = pushing.Registries(project.config, info, project.root)
+    for reference, pinned in asked:
+        repository = registries.repository(reference)
+        name = f"{repository}@{pinned}" if pinned else str(reference)
+        yield inspecting.published(repository, name, pinned or reference.tag)
+
+
+def _kept(c: Context, project: Project, target: list[str]) -> Iterator[Shown]:
+    """Yield what was built: from the engine's store, or from where it waits to be pushed."""
+    from buildx_tasks import engine, images, inspecting, references, staging
+    from buildx_tasks import push as pushing
+    from buildx_tasks.errors import EngineError
+
+    targets = _selected(project, target)
+    for one in targets:
+        images.reference_of(one)
+    client, info = pushing.engine_facts()
+    registries = pushing.Registries(project.config, info, project.root)
+    for one in targets:
+        image = staging.locate(c, client, project.root, one, ())
+        if image.repository:
+            place = references.parse(image.reference.partition("@")[0])
+            reader = inspecting.of_repository(registries.repository(place))
+        elif engine.has_containerd_store(info):
+            reader = inspecting.of_store(client)
+        else:
+            raise EngineError(
+                f"{image.reference} has no index or compressed layers yet: the engine's classic "
+                "image store makes them when it pushes; run invoke push, then inspect --published"
+            )
+        yield inspecting.shown(reader, image.reference, reader.manifest(image.digest))

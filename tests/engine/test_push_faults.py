@@ -1,0 +1,353 @@
+"""A registry that does it wrong, at every stage of a push: what comes of it, and of the next push."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import random
+import re
+import urllib.request
+from typing import TYPE_CHECKING, NamedTuple
+from uuid import uuid4
+
+import pytest
+from conftest import Project
+
+from buildx_tasks import images, ledger, references, staging
+from buildx_tasks import push as pushing
+from buildx_tasks.errors import PushError
+from buildx_tasks.registry import client, faults
+from buildx_tasks.registry.faults import RegistryError
+
+from .conftest import in_registry
+from .fault_proxy import FAULTS, FaultProxy, TokenRealm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from docker import DockerClient
+
+    from buildx_tasks.push import Published, Registries, Release
+    from buildx_tasks.registry.copying import Source, Tree
+
+REFUSALS = ("401", "403", "404", "quota")
+TRANSIENT = tuple(fault for fault in FAULTS if fault not in REFUSALS)
+# Without the method, the first of its requests would be the one that only looks whether it may push.
+STAGES = (("blobs", "PUT"), ("manifests", "PUT"), ("tags", "PUT"))
+# Only the answer is wrong: the blob is there, and is found there.
+HARMLESS = {("lost", "blobs"), ("slow", "blobs"), ("wrong-digest", "blobs")}
+ALL = pytest.mark.parametrize(
+    ("fault", "stage", "method"),
+    [(fault, stage, method) for fault in FAULTS for stage, method in STAGES],
+)
+TOML = '''
+[target.{name}]
+dockerfile-inline = """
+FROM scratch
+ARG TARGETPLATFORM
+COPY {name}.data /data
+LABEL platform=$TARGETPLATFORM
+"""
+platforms = ["linux/amd64", "linux/arm64"]
+tags = ["localhost/{image}-{name}:v1"]
+'''
+
+
+class Quiet:
+    def planned(self, *_: object) -> None: ...
+    def sent(self, *_: object) -> None: ...
+    def present(self, *_: object) -> None: ...
+
+
+class Kept:
+    """What an engine gives, read once: here it is not the engine that does it wrong."""
+
+    def __init__(self, source: Source, tree: Tree) -> None:
+        self.source = source
+        self.blobs = {one.digest: b"".join(source.blob(one.digest)) for one in tree.blobs}
+
+    def manifest(self, digest: str) -> client.Manifest:
+        return self.source.manifest(digest)
+
+    def blob(self, digest: str) -> Iterator[bytes]:
+        data = self.blobs[digest]
+        yield from (data[at : at + 65536] for at in range(0, len(data), 65536))
+
+    def origin(self, repository: client.Repository) -> str:
+        return self.source.origin(repository)
+
+
+class Images(NamedTuple):
+    """Two images of the engine, without tags to push."""
+
+    old: Release
+    new: Release
+    registries: Callable[[], Registries]
+
+
+@pytest.fixture(scope="module")
+def built(engine: DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
+    project = Project(tmp_path_factory.mktemp("project"))
+    image = f"bt-{uuid4().hex[:8]}"
+    names = ("old", "new")
+    for name in names:
+        data = random.Random(name).randbytes(300_000)  # noqa: S311 - what no layer compresses
+        (project.folder / f"{name}.data").write_bytes(data)
+    project.write("".join(TOML.format(name=name, image=image) for name in names))
+    project.ok("build", "--progress", "quiet")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project.folder)
+        from buildx_tasks.tasks.project import load
+
+        loaded = load()
+    info = engine.info()
+
+    def registries() -> Registries:
+        return pushing.Registries(loaded.config, info, project.folder)
+
+    made = []
+    for target in loaded.plan([]).images:
+        found = images.stored(engine, images.reference_of(target))
+        assert found
+        way = (staging.IN_STORE, (), "no", Quiet())
+        one = pushing.release(engine, registries(), target, found, *way)
+        made.append(one._replace(source=Kept(one.source, one.tree)))
+    by_name = {one.target: one for one in made}
+    yield Images(by_name["old"], by_name["new"], registries)
+    for name in names:
+        engine.api.remove_image(f"localhost/{image}-{name}:v1", force=True)
+
+
+@pytest.fixture(scope="module")
+def proxy(registry: str) -> Iterator[FaultProxy]:
+    with FaultProxy(registry) as proxy:
+        proxy.stall = 0.8
+        yield proxy
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(faults, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(faults, "LONGEST_PAUSE", 0.05)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+class Place:
+    """Two fresh repositories with a tag each, in a registry that is reached through a proxy."""
+
+    def __init__(self, built: Images, proxy: FaultProxy, root: Path) -> None:
+        self.built = built
+        self.proxy = proxy
+        self.root = root
+        name = f"faults/{uuid4().hex[:8]}"
+        self.tags = (f"{proxy.address}/{name}/a:v1", f"{proxy.address}/{name}/b:latest")
+
+    def begin(self, *, old: bool) -> None:
+        """Let the tags hold the old image, or be absent."""
+        if old:
+            tags = tuple(references.parse(self.direct(tag)) for tag in self.tags)
+            one = self.built.old._replace(tags=tags)
+            pushing.publish(self.root, self.built.registries(), [one], Quiet(), lambda _: None)
+        self.before = self.built.old.tree.root.digest if old else None
+
+    def direct(self, tag: str) -> str:
+        """Return a tag's name without the proxy."""
+        return tag.replace(self.proxy.address, self.proxy.upstream)
+
+    def push(self) -> list[Published]:
+        """Push as another command would: with connections and tokens of its own."""
+        one = self.built.new._replace(tags=tuple(map(references.parse, self.tags)))
+        done: list[Published] = []
+        moved = pushing.publish(self.root, self.built.registries(), [one], Quiet(), done.append)
+        assert moved == done
+        return moved
+
+    def held(self) -> dict[str, str | None]:
+        """Return what each tag really holds; whatever one holds is there, and whole."""
+        found = {}
+        for tag in self.tags:
+            index = in_registry(self.direct(tag))
+            found[tag] = index and index[0]
+            assert found[tag] in {self.before, self.digest}
+            if index:
+                self._require_whole(self.direct(tag).rpartition(":")[0], index[1]["manifests"])
+        return found
+
+    @property
+    def digest(self) -> str:
+        return self.built.new.tree.root.digest
+
+    def _require_whole(self, repository: str, entries: Iterable[dict[str, str]]) -> None:
+        host, _, name = repository.partition("/")
+        for entry in entries:
+            manifest = in_registry(f"{repository}@{entry['digest']}")
+            assert manifest, f"{repository} lacks {entry['digest']}"
+            assert manifest[0] == entry["digest"]
+            for blob in (manifest[1]["config"], *manifest[1]["layers"]):
+                url = f"http://{host}/v2/{name}/blobs/{blob['digest']}"
+                with urllib.request.urlopen(url) as answer:
+                    content = answer.read()
+                assert f"sha256:{hashlib.sha256(content).hexdigest()}" == blob["digest"]
+
+    def require_told(self, text: str) -> None:
+        """Require that an error says of each tag what it really holds, and what to do."""
+        held = self.held()
+        assert any(tag.rpartition(":")[0] in text for tag in self.tags), text
+        assert re.search(r"run this again|run docker login|ask for the right|check the name", text)
+        assert "Authorization" not in text
+        if "no tag was moved" in text:
+            assert held == dict.fromkeys(self.tags, self.before)
+            return
+        for tag in self.tags:
+            said = re.search(rf"^  {re.escape(tag)}: (.+)$", text, re.MULTILINE)
+            assert said, text
+            digest = re.search(r"sha256:[0-9a-f]{64}", said[1])
+            assert digest or "there is no such tag" in said[1]
+            assert held[tag] == (digest and digest[0]), text
+
+    def finish(self) -> None:
+        """Push again without faults: then all is there."""
+        self.proxy.calm()
+        moved = self.push()
+        assert {one.tag: one.digest for one in moved} == self.whole
+        assert self.held() == self.whole
+
+    @property
+    def whole(self) -> dict[str, str]:
+        return dict.fromkeys(self.tags, self.digest)
+
+
+@pytest.fixture
+def place(built: Images, proxy: FaultProxy, tmp_path: Path) -> Iterator[Place]:
+    yield Place(built, proxy, tmp_path)
+    proxy.calm()
+
+
+def hurry(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    if fault == "slow":
+        monkeypatch.setattr(client, "READ_SECONDS", 0.4)
+
+
+@ALL
+def test_a_fault_that_happens_once(
+    place: Place, monkeypatch: pytest.MonkeyPatch, fault: str, stage: str, method: str
+) -> None:
+    hurry(monkeypatch, fault)
+    place.begin(old=stage == "tags" or fault in {"lost", "403"})
+    place.proxy.arm(fault, stage, 1, method=method)
+    try:
+        place.push()
+    except (RegistryError, PushError) as error:
+        assert fault in REFUSALS, str(error)
+        place.require_told(str(error))
+    else:
+        assert place.held() == place.whole
+    assert place.proxy.hits == 1
+    place.finish()
+    entries = ledger.read(place.root)
+    recorded = {one["tag"]: one["digest"] for one in entries if one["target"] == "new"}
+    assert recorded == place.whole
+
+
+@ALL
+def test_a_fault_that_stays(
+    place: Place, monkeypatch: pytest.MonkeyPatch, fault: str, stage: str, method: str
+) -> None:
+    hurry(monkeypatch, fault)
+    place.begin(old=stage == "manifests" or fault in {"lost", "403", "wrong-digest"})
+    place.proxy.arm(fault, stage, None, method=method)
+    if (fault, stage) in HARMLESS:
+        place.push()
+        assert place.held() == place.whole
+    else:
+        with pytest.raises((RegistryError, PushError)) as caught:
+            place.push()
+        place.require_told(str(caught.value))
+        if fault in REFUSALS and (fault, stage) != ("404", "blobs"):
+            assert place.proxy.hits <= len(place.built.new.tree.blobs)
+        else:
+            assert place.proxy.hits >= faults.ATTEMPTS
+    place.finish()
+
+
+@pytest.mark.parametrize("fault", REFUSALS)
+def test_a_refusal_is_told_at_once_and_before_anything_is_sent(place: Place, fault: str) -> None:
+    place.begin(old=False)
+    place.proxy.arm(fault, "blobs", None)
+    with pytest.raises(RegistryError) as caught:
+        place.push()
+    place.require_told(str(caught.value))
+    assert place.proxy.hits == 1
+    fixes = {
+        "401": f"docker login {place.proxy.address}",
+        "403": "ask for the right to push there",
+        "404": "check the name",
+        "quota": "raise the quota or remove old images",
+    }
+    assert fixes[fault] in str(caught.value)
+    place.finish()
+
+
+@pytest.mark.parametrize("fault", TRANSIENT)
+def test_what_is_read_wrong_once_is_read_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    hurry(monkeypatch, fault)
+    place.begin(old=True)
+    place.proxy.arm(fault, "reading", 1, method="GET")
+    moved = place.push()
+    assert place.proxy.hits == 1
+    assert place.held() == place.whole
+    assert {one.was for one in moved} == {place.before}
+
+
+@pytest.mark.parametrize("fault", ["truncated", "wrong-digest", "500"])
+def test_what_is_always_read_wrong_is_not_believed(place: Place, fault: str) -> None:
+    place.begin(old=True)
+    place.proxy.arm(fault, "reading", None)
+    with pytest.raises((RegistryError, PushError)) as caught:
+        place.push()
+    assert "no tag was moved" in str(caught.value)
+    assert place.held() == dict.fromkeys(place.tags, place.before)
+    place.finish()
+
+
+@pytest.mark.parametrize("uses", [4, None])
+def test_tokens_that_run_out_are_asked_for_again(
+    built: Images,
+    registry: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    uses: int | None,
+) -> None:
+    user, password = "somebody", uuid4().hex
+    realm = TokenRealm(user, password, uses)
+    secret = base64.b64encode(f"{user}:{password}".encode()).decode()
+    with FaultProxy(registry, realm) as proxy:
+        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+        config = tmp_path / "config.json"
+        config.write_text("{}")
+        place = Place(built, proxy, tmp_path)
+        place.begin(old=False)
+        with pytest.raises(RegistryError) as caught:
+            place.push()
+        place.require_told(str(caught.value))
+        config.write_text(json.dumps({"auths": {proxy.address: {"auth": secret}}}))
+        # A new token is refused as well: that is no expiry.
+        proxy.arm("401", "blobs", None)
+        with pytest.raises(RegistryError) as caught:
+            place.push()
+        place.require_told(str(caught.value))
+        assert password not in str(caught.value)
+        assert secret not in str(caught.value)
+        assert proxy.hits <= 2
+        proxy.calm()
+        place.push()
+        assert place.held() == place.whole
+        if uses:
+            assert realm.refused >= 3
+        else:
+            assert realm.issued <= 4
+    assert password not in (tmp_path / ".buildx" / "ledger.json").read_text()
