@@ -123,6 +123,13 @@ class Push(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
             'as in ["v*"]; true: all'
         ),
     ] = False
+    sign: Annotated[
+        Union[bool, Text],
+        Meta(
+            description="Sign with cosign, by digest, before the tags move: true is keyless; or the "
+            "key, a file or an address of a KMS"
+        ),
+    ] = False
 
 
 class Overrides(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):

@@ -49,7 +49,7 @@ class Target(NamedTuple):
     ``attributes`` are bake's, in the form of ``bake --print``; ``overrides`` holds, for each platform
     that has some, all attributes of that platform's build; ``files`` maps each platform to the files
     offered to it: name → path from the project's folder; ``lint_ignore`` holds codes not reported,
-    ``immutable`` globs of tags that never move.
+    ``immutable`` globs of tags that never move, ``sign`` cosign's key or True.
     """
 
     attributes: Attributes
@@ -58,6 +58,7 @@ class Target(NamedTuple):
     overrides: dict[Platform, Attributes] = {}  # noqa: RUF012 - never written to
     lint_ignore: tuple[str, ...] = ()
     immutable: tuple[str, ...] = ()
+    sign: bool | str = False
 
     @property
     def tags(self) -> list[str]:
@@ -438,6 +439,7 @@ class _Expansion:
             },
             tuple(whole.tables.get("lint", _EMPTY).get("ignore", ())),
             _patterns(whole.tables.get("push", _EMPTY).get("immutable", False)),
+            whole.tables.get("push", _EMPTY).get("sign", False),
         )
 
     def _check_codes(self, name: str, ignored: Iterable[str]) -> None:

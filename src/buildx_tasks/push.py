@@ -188,8 +188,11 @@ def publish(
     watcher: Watcher,
     done: Callable[[Published], None],
     event: str = "pushed",
+    uploaded: Callable[[Release, str], object] | None = None,
 ) -> list[Published]:
     """Upload all releases, then move their tags, each read back; ``done`` is told of each tag.
+
+    ``uploaded`` is told of each image in each repository, by digest, before a tag moves.
 
     Raises:
         PushError: some tags moved and others did not; it says which.
@@ -203,7 +206,10 @@ def publish(
     for one, tag, repository in listed:
         _require_free(one, tag, repository.find(tag.tag))
     for one in releases:
-        _upload(one, [repository for other, _, repository in listed if other is one], watcher)
+        places_of = [repository for other, _, repository in listed if other is one]
+        for repository in _upload(one, places_of, watcher):
+            if uploaded:
+                uploaded(one, repository.named(one.tree.root.digest))
     moved: list[Published] = []
     with _alone(sorted({str(repository) for repository in places.values()})):
         for number, (one, tag, repository) in enumerate(listed):
@@ -217,15 +223,14 @@ def publish(
     return moved
 
 
-def _upload(one: Release, repositories: Sequence[Repository], watcher: Watcher) -> None:
-    source, done = one.source, set()
-    for repository in repositories:
-        if str(repository) in done:
-            continue
-        done.add(str(repository))
+def _upload(one: Release, repositories: Sequence[Repository], watcher: Watcher) -> list[Repository]:
+    source = one.source
+    distinct = {str(repository): repository for repository in repositories}
+    for repository in distinct.values():
         copying.upload(source, one.tree, repository, watcher)
         copying.confirm(one.tree, repository)
         source = copying.Mounting(one.source, repository)
+    return list(distinct.values())
 
 
 def _require_free(one: Release, tag: Reference, there: Manifest | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,7 @@ from buildx_tasks import ledger
 from buildx_tasks.engine import connect
 from buildx_tasks.images import stored
 
-from .conftest import docker, in_registry
+from .conftest import cannot_run, docker, in_registry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -198,7 +199,16 @@ def test_what_is_typed_wrong_is_said(project: Project, arguments: list[str], sai
 
 
 def test_attestations_go_along(project: Project, registry: str, name: str) -> None:
-    write(project, registry, name, push='attest = ["type=provenance,mode=max"]\n')
+    # The cache of the build goes to the registry as well, as in bake.
+    cache = f"type=registry,ref={registry}/{name}:cache,mode=max"
+    write(
+        project,
+        registry,
+        name,
+        push=f'attest = ["type=provenance,mode=max"]\ncache-to = ["{cache}"]\n',
+    )
+    text = (project.folder / "buildx.toml").read_text()
+    project.write(text.replace("ENV PLATFORM", "RUN echo $WORD >/word\nENV PLATFORM"))
     built(project)
     project.ok("push")
     _, index = require(f"{registry}/{name}:v1")
@@ -208,3 +218,19 @@ def test_attestations_go_along(project: Project, registry: str, name: str) -> No
     assert kinds == [None, None, "attestation-manifest", "attestation-manifest"]
     for one in index["manifests"]:
         assert digest_of(f"{registry}/more/{name}@{one['digest']}") == one["digest"]
+    assert digest_of(f"{registry}/{name}:cache")
+
+
+def test_nothing_is_pushed_that_cannot_be_signed_as_declared(
+    project: Project, registry: str, name: str
+) -> None:
+    if shutil.which("cosign"):
+        cannot_run("cosign is on PATH: this test is about machines without it")
+    write(project, registry, name, push='push.sign = "cosign.key"\n')
+    built(project)
+    dry = project.ok("--dry", "push").splitlines()[0]
+    assert dry == "# before a tag moves: cosign sign --yes --key cosign.key REPOSITORY@DIGEST"
+    result = project.invoke("push")
+    assert result.returncode == 1
+    assert "cosign is not on PATH; install it, or remove sign" in result.stderr
+    assert in_registry(f"{registry}/{name}:v1") is None

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from buildx_tasks.errors import EngineError
 from buildx_tasks.inspecting import Reader, Shown, lines, shown, summary
 from buildx_tasks.registry.client import Manifest, digest_of, manifest_of
+
+if TYPE_CHECKING:
+    from conftest import Project
 
 OCI = "application/vnd.oci.image"
 SLSA, SPDX = "https://slsa.dev/provenance/v0.2", "https://spdx.dev/Document"
@@ -156,3 +159,11 @@ def test_what_is_no_image_is_one_error(listed: Any) -> None:
     content = Content()
     with pytest.raises(EngineError, match="x/app:v1 is no image that can be shown: "):
         shown(content.reader(), "x/app:v1", content.index(listed))
+
+
+def test_references_and_targets_are_not_mixed(project: Project) -> None:
+    project.write("[target.a]\n")
+    for args in (["--published"], ["-t", "a"]):
+        result = project.invoke("inspect", "--ref", "x/app:v1", *args)
+        assert result.returncode == 2
+        assert "leave out --target and --published" in result.stderr

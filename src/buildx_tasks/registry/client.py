@@ -6,6 +6,7 @@ import hashlib
 import json
 import threading
 import time
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
@@ -132,9 +133,14 @@ class Registry:
         """
         from requests.exceptions import RequestException
 
-        url = urljoin(self.base(), path)
+        base = self.base()
+        place = urlsplit(urljoin(base, path))
         # What an upload is told to go on at may be another host, which our log-in is not for.
-        ours = urlsplit(url).netloc == self.endpoint.host
+        ours = place.netloc == self.endpoint.host
+        if ours:
+            # Behind a proxy that ends TLS, registries may call themselves http.
+            place = place._replace(scheme=urlsplit(base).scheme)
+        url = place.geturl()
         timeout = (CONNECT_SECONDS, READ_SECONDS)
         while True:
             shown = self._access.header(scope) if ours else ""
@@ -201,6 +207,8 @@ def _reason(error: BaseException) -> str:
         if not isinstance(inner, BaseException) or inner is deepest:
             break
         deepest = inner
+    if isinstance(deepest, HTTPException) and hasattr(deepest, "partial"):
+        return "the answer was cut off"
     words = getattr(deepest, "strerror", None) or getattr(deepest, "verify_message", None)
     return str(words or deepest).partition("(Caused by")[0] or type(deepest).__name__
 
@@ -223,21 +231,23 @@ class Repository:
 
         """
         reasons: list[str] = []
+        fix = ""
         for attempt in range(1, faults.ATTEMPTS + 1):
             try:
                 return look()
             except PassingError as error:
                 reasons.append(str(error))
+                fix = error.fix
                 if attempt < faults.ATTEMPTS:
                     time.sleep(faults.pause_before(attempt + 1, error.pause))
         seen = "; ".join(dict.fromkeys(reasons))
-        raise RegistryError(
-            f"{what}: {seen} ({faults.ATTEMPTS} attempts); see that the registry and the network to it "
-            "are well, and run this again"
-        )
+        raise RegistryError(f"{what}: {seen} ({faults.ATTEMPTS} attempts); {fix}")
 
-    def get(self, reference: str) -> Manifest:
+    def get(self, reference: str, known: str = "") -> Manifest:
         """Return the manifest under a tag or digest.
+
+        What a tag holds has to be there under its digest as well, or it was changed on the way;
+        ``known`` is a digest of which that is sure.
 
         Raises:
             MissingError: there is none.
@@ -245,26 +255,33 @@ class Repository:
 
         """
         what = self.named(reference)
-        found: Manifest = self.insist(what, lambda: self._get(reference, what))
+        found: Manifest = self.insist(what, lambda: self._get(reference, known, what))
         return found
 
-    def _get(self, reference: str, what: str) -> Manifest:
+    def _get(self, reference: str, known: str, what: str) -> Manifest:
         headers = {"Accept": _ACCEPTED}
         answer = self._ask("GET", f"manifests/{reference}", what, headers=headers)
         data = answer.content
         said = answer.headers.get("Docker-Content-Digest", "")
-        known = reference if reference.startswith("sha256:") else said
-        if known.startswith("sha256:") and known != digest_of(data):
-            raise PassingError(f"the bytes served are not {known}")
+        by_digest = reference.startswith("sha256:")
+        right = reference if by_digest else said
+        if right.startswith("sha256:") and right != digest_of(data):
+            raise PassingError(f"the bytes served are not {right}")
         try:
-            return manifest_of(data, answer.headers.get("Content-Type", "").partition(";")[0])
+            found = manifest_of(data, answer.headers.get("Content-Type", "").partition(";")[0])
         except ValueError:
             raise PassingError("what is served is no manifest") from None
+        if not by_digest and found.digest != known:
+            try:
+                self._ask("HEAD", f"manifests/{found.digest}", what, headers=headers)
+            except MissingError:
+                raise PassingError(f"{found.digest} is served, which is not there") from None
+        return found
 
-    def find(self, reference: str) -> Manifest | None:
-        """Return the manifest under a tag or digest; None where there is none."""
+    def find(self, reference: str, known: str = "") -> Manifest | None:
+        """Return the manifest under a tag or digest, as ``get`` does; None where there is none."""
         try:
-            return self.get(reference)
+            return self.get(reference, known)
         except MissingError:
             return None
 

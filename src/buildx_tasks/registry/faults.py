@@ -6,12 +6,14 @@ import datetime as dt
 import email.utils
 import json
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.errors import BuildxTasksError
 from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from requests import Response
 
 ATTEMPTS = 6  # of one request
@@ -19,6 +21,8 @@ FIRST_PAUSE = 0.5  # seconds before the second attempt, doubled for each one aft
 LONGEST_PAUSE = 20.0  # seconds; also of what Retry-After asks for
 _SHOWN = 300  # characters of what a registry says
 
+# What arrived is not what was sent: cut off or changed on the way, for it was well here.
+_DAMAGED = frozenset({"DIGEST_INVALID", "SIZE_INVALID", "BLOB_UPLOAD_INVALID", "MANIFEST_INVALID"})
 # 423 and 425 are for a moment by their names; 408 is the server's own time-out.
 _PASSING = frozenset({408, 423, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 
@@ -32,11 +36,20 @@ class MissingError(RegistryError):
 
 
 class PassingError(Exception):
-    """A fault that may pass; ``pause`` is the seconds that the registry asks to wait."""
+    """A fault that may pass; ``pause`` is the seconds that the registry asks to wait.
 
-    def __init__(self, reason: str, pause: float = 0.0) -> None:
+    ``fix`` is what a person can do if it does not.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        pause: float = 0.0,
+        fix: str = "see that the registry and the network to it are well, and run this again",
+    ) -> None:
         super().__init__(reason)
         self.pause = pause
+        self.fix = fix
 
 
 def pause_before(attempt: int, asked: float) -> float:
@@ -57,9 +70,16 @@ def check(answer: Response, what: str, registry: str) -> None:
     status = answer.status_code
     if status < 300:
         return
-    said = _said(answer)
+    errors = _errors(answer)
+    said = _said(errors)
     if status in _PASSING:
         raise PassingError(f"HTTP {status}{said}", _asked(answer))
+    if status == 400 and any(error.get("code") in _DAMAGED for error in errors):
+        raise PassingError(
+            f"HTTP {status}{said}",
+            fix="the registry takes no such image, or a proxy before it damages what is sent: see "
+            "which, and run this again",
+        )
     if status == 404:
         raise MissingError(
             f"{what}: not found{said}; check the name, and that the repository exists"
@@ -80,16 +100,21 @@ def _meaning(status: int, said: str, registry: str) -> str:
     return f"HTTP {status}: refused"
 
 
-def _said(answer: Response) -> str:
-    """Return the registry's own words after a colon.
+def _errors(answer: Response) -> list[dict[str, Any]]:
+    """Return what the registry says is wrong.
 
-    Source of their form: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
+    Source of its form: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
     """
     try:
-        errors = json.loads(answer.content)["errors"]
-        texts = [": ".join(filter(None, (e.get("code"), e.get("message")))) for e in errors]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return ""
+        return [error for error in json.loads(answer.content)["errors"] if isinstance(error, dict)]
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+def _said(errors: Sequence[dict[str, Any]]) -> str:
+    """Return the registry's own words in brackets."""
+    known = ([error.get("code"), error.get("message")] for error in errors)
+    texts = [": ".join(str(word) for word in words if word) for words in known]
     text = printable("; ".join(texts))[:_SHOWN]
     return f" ({text})" if text else ""
 

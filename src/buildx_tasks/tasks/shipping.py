@@ -50,7 +50,7 @@ def push(
     no_verify: bool = False,
 ) -> None:
     """Publish exactly what was verified (verified first where it was not), and read it back."""
-    from buildx_tasks import commands, engine, sending
+    from buildx_tasks import commands, engine, sending, signing
     from buildx_tasks import push as pushing
     from buildx_tasks.errors import UsageError
 
@@ -64,6 +64,14 @@ def push(
     if commands.is_dry(c):
         print("\n".join(_typed(project, targets, tags)))
         return
+    keys = {one.name: one.spec.sign for one in targets if one.spec.sign}
+    if keys:
+        signing.require_cosign()
+
+    def signed(one: pushing.Release, reference: str) -> None:
+        if one.target in keys:
+            signing.sign(c, keys[one.target], reference, project.root)
+
     client, info = pushing.engine_facts()
     located = _located(c, client, project, plan, targets, verify=not no_verify)
     registries = pushing.Registries(project.config, info, project.root)
@@ -81,7 +89,7 @@ def push(
             )
             for one in targets
         ]
-        pushing.publish(project.root, registries, releases, watcher, _show)
+        pushing.publish(project.root, registries, releases, watcher, _show, uploaded=signed)
 
 
 def _show(item: Published) -> None:
@@ -147,10 +155,13 @@ def _typed(
     project: Project, targets: Sequence[TargetPlan], tags: dict[str, tuple[Reference, ...]]
 ) -> list[str]:
     """Return commands that a person can type: tag by tag, they publish the same images."""
-    from buildx_tasks import images, staging
+    from buildx_tasks import images, signing, staging
 
     lines = []
     for target in targets:
+        if target.spec.sign:
+            argv = signing.command(target.spec.sign, "REPOSITORY@DIGEST")
+            lines.append(f"# before a tag moves: {shlex.join(argv)}")
         waiting = staging.reference(project.root, target)
         stored = images.reference_of(target)
         for tag in map(str, tags[target.name]):
