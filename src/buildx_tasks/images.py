@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from buildx_tasks.plan import TargetPlan
 
 ATTESTATION = "vnd.docker.reference.type"  # annotation of manifests that describe another one
-_ATTESTED = "vnd.docker.reference.digest"  # the digest of that one
-_PREDICATE = "in-toto.io/predicate-type"  # annotation of the layers of such a manifest
+ATTESTED = "vnd.docker.reference.digest"  # the digest of that one
+PREDICATE = "in-toto.io/predicate-type"  # annotation of the layers of such a manifest
 _BEHIND_REPOSITORY = re.compile("(:[^:/@]+)?(@.*)?$")  # tag and digest
 
 
@@ -330,7 +330,7 @@ def entries(c: Context, client: docker.DockerClient, image: Image) -> tuple[Entr
             platform = platform_of(descriptor.get("platform") or {})
             found.append(Entry(platform, descriptor["digest"], available))
         elif available:
-            attested = predicates.setdefault(mark[_ATTESTED], [])
+            attested = predicates.setdefault(mark[ATTESTED], [])
             attested += _predicates(json.loads(read(descriptor["digest"])))
     return tuple(one._replace(predicates=tuple(predicates.get(one.digest, ()))) for one in found)
 
@@ -346,7 +346,7 @@ def _predicates(manifest: Mapping[str, Any]) -> list[str]:
     Source: https://github.com/moby/buildkit/blob/master/docs/attestations/attestation-storage.md
     """
     marks = [layer.get("annotations") or {} for layer in manifest["layers"]]
-    return [mark[_PREDICATE] for mark in marks if _PREDICATE in mark]
+    return [mark[PREDICATE] for mark in marks if PREDICATE in mark]
 
 
 def platform_of(data: Mapping[str, Any]) -> Platform:

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from buildx_tasks.registry.client import Manifest, Repository
 
 _AT_ONCE = 4  # manifests that are read from a registry
-# Source: https://github.com/moby/buildkit/blob/master/docs/attestations/attestation-storage.md
-_ATTESTED = "vnd.docker.reference.digest"
-_PREDICATE = "in-toto.io/predicate-type"
 # Other artifacts have configs that need not be JSON, and say nothing of layers.
 _CONFIG_TYPES = (
     "application/vnd.oci.image.config.v1+json",
@@ -144,7 +141,7 @@ def _whole(reader: Reader, reference: str, root: Manifest) -> Shown:
     attested: dict[str, list[Attestation]] = {}
     for descriptor, one in zip(listed, found):
         if isinstance(one, Attestation):
-            attested.setdefault(_marks(descriptor).get(_ATTESTED, ""), []).append(one)
+            attested.setdefault(_marks(descriptor).get(images.ATTESTED, ""), []).append(one)
     parts = tuple(
         one._replace(attestations=tuple(attested.get(one.digest, ())))
         for one in found
@@ -169,7 +166,7 @@ def _read(reader: Reader, descriptor: Mapping[str, Any]) -> Part | Attestation:
         return Attestation(digest, (), None)
     layers = manifest.content["layers"]
     marks = [_marks(layer) for layer in layers]
-    predicates = tuple(mark[_PREDICATE] for mark in marks if _PREDICATE in mark)
+    predicates = tuple(mark[images.PREDICATE] for mark in marks if images.PREDICATE in mark)
     return Attestation(digest, predicates, sum(layer["size"] for layer in layers))
 
 
