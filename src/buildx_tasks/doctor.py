@@ -74,7 +74,7 @@ def examine(c: Context, config: Config, root: Path) -> Iterator[Finding]:
     if config.builder and config.builder.driver != "docker" and all(f.ok for f in built):
         builder = config.builder
         yield from _tried(needed, lambda platform: _in_builder(c, builder, platform))
-    yield from registries.examine(client, config)
+    yield from registries.examine(client, config, root)
 
 
 def _failed(subject: str, error: Exception) -> Finding:

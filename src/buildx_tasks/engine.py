@@ -50,6 +50,12 @@ def connect() -> docker.DockerClient:
         api_version = client.api.api_version
     except (DockerException, OSError) as error:
         raise EngineError(f"no Docker Engine answers ({_reason(error)}); {START_HINT}") from None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        # What docker's library does not catch. Its words may hold a part of a log-in.
+        place = config_folder() / "config.json"
+        raise EngineError(
+            f"{place} cannot be understood; correct it, or docker login anew"
+        ) from None
     if tuple(map(int, api_version.split("."))) < MINIMUM_API:
         raise EngineError(
             f"the engine's API is {api_version}, "

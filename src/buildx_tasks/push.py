@@ -195,28 +195,35 @@ def publish(
     ``uploaded`` is told of each image in each repository, by digest, before a tag moves.
 
     Raises:
-        PushError: some tags moved and others did not; it says which.
-        RegistryError: nothing moved.
+        PushError: some tags moved and others did not, or a tag may not be moved; it says which.
+        RegistryError, EngineError: nothing moved; it says what each tag holds, where that is known.
 
     """
     listed = [(one, tag, registries.repository(tag)) for one in releases for tag in one.tags]
     places = {(repository.registry, repository.name): repository for _, _, repository in listed}
-    for repository in places.values():
-        repository.require_writable()
-    for one, tag, repository in listed:
-        _require_free(one, tag, repository.find(tag.tag))
-    for one in releases:
-        places_of = [repository for other, _, repository in listed if other is one]
-        for repository in _upload(one, places_of, watcher):
-            if uploaded:
-                uploaded(one, repository.named(one.tree.root.digest))
+    before: dict[Reference, Manifest | None] = {}
+    try:
+        for repository in places.values():
+            repository.require_writable()
+        for one, tag, repository in listed:
+            before[tag] = repository.find(tag.tag, one.tree.root.digest)
+        for one, tag, _ in listed:
+            _require_free(one, tag, before[tag])
+        for one in releases:
+            places_of = [repository for other, _, repository in listed if other is one]
+            for repository in _upload(one, places_of, watcher):
+                if uploaded:
+                    uploaded(one, repository.named(one.tree.root.digest))
+    except (RegistryError, PushError, EngineError) as error:
+        lines = [str(error), *(_as_before(tag, before) for _, tag, _ in listed)]
+        raise type(error)("\n".join(lines)) from None
     moved: list[Published] = []
     with _alone(sorted({str(repository) for repository in places.values()})):
         for number, (one, tag, repository) in enumerate(listed):
             try:
                 moved.append(_move(one, tag, repository))
             except (RegistryError, PushError) as error:
-                rest = [str(other) for _, other, _ in listed[number + 1 :]]
+                rest = [_as_before(other, before) for _, other, _ in listed[number + 1 :]]
                 raise PushError(_told(error, tag, repository, one, moved, rest)) from None
             ledger.record(root, event, [_entry(one, moved[-1])])
             done(moved[-1])
@@ -244,12 +251,12 @@ def _require_free(one: Release, tag: Reference, there: Manifest | None) -> None:
 
 
 def _move(one: Release, tag: Reference, repository: Repository) -> Published:
-    before = repository.find(tag.tag)
-    _require_free(one, tag, before)
     digest = one.tree.root.digest
+    before = repository.find(tag.tag, digest)
+    _require_free(one, tag, before)
     if before is None or before.digest != digest:
         repository.put(tag.tag, one.tree.root)
-    after = repository.get(tag.tag)
+    after = repository.get(tag.tag, digest)
     if after.digest != digest:
         raise PushError(
             f"{tag} was moved to {digest}, and the registry serves {after.digest}; somebody else "
@@ -269,18 +276,25 @@ def _told(
     """Return an error with the state of every tag."""
     lines = [str(error)]
     try:
-        there = repository.find(tag.tag)
+        there = repository.find(tag.tag, one.tree.root.digest)
     except RegistryError:
         lines.append(f"  {tag}: not known, the registry does not say")
     else:
-        state = "there is no such tag" if there is None else f"at {there.digest}"
-        if there and there.digest == one.tree.root.digest:
-            state += ", as meant"
-        lines.append(f"  {tag}: {state}")
+        meant = there is not None and there.digest == one.tree.root.digest
+        lines.append(f"  {tag}: {_state(there)}{', as meant' if meant else ''}")
     lines += [f"  {item.tag}: moved to {item.digest}" for item in moved]
-    lines += [f"  {other}: as before" for other in rest]
+    lines += rest
     lines.append("run this again: it goes on from here")
     return "\n".join(lines)
+
+
+def _as_before(tag: Reference, before: dict[Reference, Manifest | None]) -> str:
+    """Return the line of a tag that was not touched; its state is as it was found, if it was."""
+    return f"  {tag}: as before" + (f", {_state(before[tag])}" if tag in before else "")
+
+
+def _state(there: Manifest | None) -> str:
+    return "there is no such tag" if there is None else f"at {there.digest}"
 
 
 @contextlib.contextmanager

@@ -5,24 +5,27 @@ from __future__ import annotations
 import http.client
 import os
 import socket
-import ssl
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from buildx_tasks import engine, references
+from buildx_tasks.errors import EngineError
+from buildx_tasks.registry import endpoints
+from buildx_tasks.registry.faults import RegistryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     import docker
 
     from buildx_tasks.doctor import Finding
     from buildx_tasks.expansion import Config
+    from buildx_tasks.registry.endpoints import Endpoint
 
 _SECONDS = 5.0
-_HUB_API = "registry-1.docker.io"
 _HUB_ACCOUNT = "https://index.docker.io/v1/"
 
 
@@ -32,13 +35,19 @@ def declared(config: Config) -> list[str]:
     return sorted({references.parse(tag).registry for tag in tags})
 
 
-def examine(client: docker.DockerClient | None, config: Config) -> Iterator[Finding]:
+def examine(client: docker.DockerClient | None, config: Config, root: Path) -> Iterator[Finding]:
     """Yield a finding for each registry: it answers, and takes the log-in that docker has for it."""
     from buildx_tasks.doctor import Finding
 
+    info = client.info() if client else {}
     for registry in declared(config):
         subject = f"registry {registry}"
-        status, answer = _asked(registry, *_declared_ways(config, client, registry))
+        try:
+            status, answer = _asked(endpoints.of(registry, config, info, root))
+        except (EngineError, RegistryError) as error:  # of a certificate
+            found, _, fix = str(error).partition("; ")
+            yield Finding(subject, ok=False, found=found, fix=fix)
+            continue
         if status not in (200, 401, 403):
             fix = "start it, or check its name in tags, the network and the proxy settings"
             yield Finding(subject, ok=False, found=answer, fix=fix)
@@ -50,51 +59,25 @@ def examine(client: docker.DockerClient | None, config: Config) -> Iterator[Find
             yield _logged_in(client, registry, subject)
 
 
-def _declared_ways(
-    config: Config, client: docker.DockerClient | None, registry: str
-) -> tuple[bool, bool]:
-    """Return whether plain http, and whether any certificate, is declared for a registry."""
-    builder = config.builder
-    daemons = [builder.buildkitd, *(n.buildkitd for n in builder.node)] if builder else []
-    found = [daemon.registry.get(registry) for daemon in daemons if daemon]
-    plain = any(one.http for one in found if one)
-    # A private authority is BuildKit's to check: here it only counts that the registry answers.
-    insecure = any(one.insecure or one.ca or one.tlsconfigdir for one in found if one)
-    if client:
-        known = (client.info().get("RegistryConfig") or {}).get("IndexConfigs") or {}
-        if not known.get(registry, {}).get("Secure", True):
-            plain = insecure = True
-    return plain, insecure
-
-
-def _asked(registry: str, plain: bool, insecure: bool) -> tuple[int, str]:
+def _asked(endpoint: Endpoint) -> tuple[int, str]:
     """Return the HTTP status of the registry's API (0: no answer), and what that means."""
-    host = _HUB_API if registry == references.DOCKER_HUB else registry
-    loopback = _is_loopback(host)
-    # As docker does: never through a proxy to this machine, and plain http only to it.
     handlers: list[urllib.request.BaseHandler] = []
-    if loopback:
+    if endpoint.own_network:
         handlers.append(urllib.request.ProxyHandler({}))
-    if insecure:
-        unchecked = ssl._create_unverified_context()  # noqa: S323, SLF001 - as declared
-        handlers.append(urllib.request.HTTPSHandler(context=unchecked))
+    handlers.append(urllib.request.HTTPSHandler(context=endpoint.context))
     opener = urllib.request.build_opener(*handlers)
     status, reason = 0, ""
-    for scheme in ("https", "http") if loopback or plain else ("https",):
+    for scheme in endpoint.schemes:
         try:
-            with opener.open(f"{scheme}://{host}/v2/", timeout=_SECONDS) as answer:
+            with opener.open(f"{scheme}://{endpoint.host}/v2/", timeout=_SECONDS) as answer:
                 return answer.status, ""
         except urllib.error.HTTPError as error:
             status, reason = error.code, f"no registry: HTTP {error.code}"
         except (OSError, ValueError, http.client.HTTPException) as error:
+            endpoints.refuse_certificate(error, endpoint.registry)
             if not status:
                 reason = f"does not answer: {getattr(error, 'reason', error)}"
     return status, reason
-
-
-def _is_loopback(host: str) -> bool:
-    name = host.rpartition(":")[0] or host
-    return name in ("localhost", "[::1]") or name.startswith("127.")
 
 
 def _logged_in(client: docker.DockerClient, registry: str, subject: str) -> Finding:

@@ -22,6 +22,7 @@ import pytest
 from buildx_tasks import ledger
 from buildx_tasks.engine import connect
 from buildx_tasks.images import stored
+from buildx_tasks.registry import endpoints
 from buildx_tasks.registry.access import account_for
 from buildx_tasks.registry.faults import RegistryError
 
@@ -321,3 +322,26 @@ def trusted(place: Path, address: str, authority: Path) -> Iterator[None]:
         yield
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.parametrize(
+    ("registry", "schemes", "mode"),
+    [
+        ("10.1.2.3:5000", ("https", "http"), ssl.CERT_NONE),
+        ("[fd00::1]:5000", ("https", "http"), ssl.CERT_NONE),
+        ("192.168.1.1", ("https",), ssl.CERT_REQUIRED),
+        ("registry.example", ("https",), ssl.CERT_REQUIRED),
+        ("plain.example:5000", ("https", "http"), ssl.CERT_NONE),
+    ],
+)
+def test_insecure_registries_are_those_of_the_engine(
+    registry: str, schemes: tuple[str, ...], mode: ssl.VerifyMode
+) -> None:
+    info = {
+        "RegistryConfig": {
+            "IndexConfigs": {"plain.example:5000": {"Secure": False}},
+            "InsecureRegistryCIDRs": ["10.0.0.0/8", "fd00::/8"],
+        }
+    }
+    found = endpoints.of(registry, None, info)
+    assert (found.schemes, found.context.verify_mode) == (schemes, mode)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import ssl
 import threading
 import time
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-from buildx_tasks.registry import faults
+from buildx_tasks.registry import endpoints, faults
 from buildx_tasks.registry.access import Access
 from buildx_tasks.registry.faults import MissingError, PassingError, RegistryError
 
@@ -33,6 +35,7 @@ MANIFEST_TYPES = (
 )
 _ACCEPTED = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
 _CHUNK = 1 << 20
+_LOG_IN = re.compile(r"(?<=//)\S*@")  # of a proxy, in an address that urllib3 cannot read
 _MOST_MANIFEST = 16 << 20  # bytes; the specification has registries take 4 MiB at least
 
 
@@ -94,6 +97,7 @@ class Registry:
 
         Raises:
             PassingError: none is.
+            RegistryError: its certificate is not accepted.
 
         """
         from requests.exceptions import RequestException
@@ -105,6 +109,7 @@ class Registry:
                 try:
                     self._session.get(f"{url}/v2/", timeout=(CONNECT_SECONDS, READ_SECONDS)).close()
                 except RequestException as error:
+                    endpoints.refuse_certificate(error, self.endpoint.registry)
                     reasons.append(_reason(error))
                 else:
                     self._scheme = scheme
@@ -162,6 +167,7 @@ class Registry:
                     answer.close()
                     continue
             except (RequestException, ValueError) as error:
+                endpoints.refuse_certificate(error, self.endpoint.registry)
                 raise PassingError(_reason(error)) from None
             if answer.status_code != 401:
                 self._access.taken(shown)
@@ -171,7 +177,12 @@ class Registry:
 
 def _session(endpoint: Endpoint) -> Session:
     import requests
+    import urllib3
     from requests.adapters import HTTPAdapter
+
+    checked = endpoint.context.verify_mode != ssl.CERT_NONE
+    if not checked:
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # it is as declared
 
     class OwnTls(HTTPAdapter):
         def init_poolmanager(self, *args: Any, **options: Any) -> None:
@@ -179,6 +190,10 @@ def _session(endpoint: Endpoint) -> Session:
 
         def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
             return super().proxy_manager_for(*args, ssl_context=endpoint.context, **options)
+
+        def send(self, *args: Any, **options: Any) -> Response:
+            """Have urllib3 leave the context's mode as it is."""
+            return super().send(*args, **{**options, "verify": checked})
 
         def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
             """Leave it to the context, which knows the authorities."""
@@ -210,7 +225,8 @@ def _reason(error: BaseException) -> str:
     if isinstance(deepest, HTTPException) and hasattr(deepest, "partial"):
         return "the answer was cut off"
     words = getattr(deepest, "strerror", None) or getattr(deepest, "verify_message", None)
-    return str(words or deepest).partition("(Caused by")[0] or type(deepest).__name__
+    text = _LOG_IN.sub("", str(words or deepest)).partition("(Caused by")[0]
+    return text or type(deepest).__name__
 
 
 class Repository:

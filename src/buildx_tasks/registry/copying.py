@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from buildx_tasks import blobs
@@ -54,9 +54,7 @@ class EngineStore:
 
     def blob(self, digest: str) -> Iterator[bytes]:
         """As a Source."""
-        return getattr(blobs, "stream", lambda c, d: iter((blobs.read(c, d),)))(
-            self._client, digest
-        )
+        return blobs.stream(self._client, digest)
 
     def origin(self, repository: Repository) -> str:  # noqa: ARG002
         """As a Source."""
@@ -174,7 +172,7 @@ def upload(source: Source, tree: Tree, repository: Repository, watcher: Watcher)
             pool.submit(_bring, source, blob, repository, watcher, stop)
             for blob in sorted(tree.blobs, key=lambda blob: -blob.size)
         ]
-        for future in futures:
+        for future in as_completed(futures):  # what fails first is told first
             future.result()
     finally:
         stop.set()
