@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 DEFAULT = "default"  # bake's name for what is built when nothing is selected
 LINK = "target:"
 
+_LOGGED_IN = re.compile(r"https?://[^/]+@")
 _UNSAFE = re.compile(r"[^a-zA-Z0-9_-]+")
 _ROWS = ("include", "exclude")
 _EMPTY: dict[str, Any] = {}
@@ -312,6 +313,16 @@ class _Expansion:
                 f'contexts = {{ base = "{data["context"]}" }}, and say FROM base',
                 value=True,
             )
+        places = {("context",): data.get("context", "")}
+        places.update({("contexts", key): one for key, one in data.get("contexts", _EMPTY).items()})
+        for steps, place in places.items():
+            if "@" in place and _LOGGED_IN.match(place):
+                raise self._sources.fail(
+                    (*path, *steps),
+                    f"{'.'.join(steps)} holds a log-in, which would be in the bake file for all to read; "
+                    'take it out of the address, and give it as secret = ["id=GIT_AUTH_TOKEN,env=…"]',
+                    value=True,
+                )
         for text in data.get("annotations", ()):
             if "=" not in text:
                 raise self._sources.fail(

@@ -214,6 +214,10 @@ BAD = [
     (BASE + "[builder]\nname = 3\n", '4:8: "name" must be a string, not a whole number'),
     (BASE + "[group.g]\ntargets = []\n", '4:11: "targets" must be a list that is not empty'),
     (
+        BASE + 'contexts.lib = "https://me:t0ken@example.com/lib.git"\n',
+        '3:16: contexts.lib holds a log-in, which would be in the bake file for all to read; take it out of the address, and give it as secret = ["id=GIT_AUTH_TOKEN,env=…"]',
+    ),
+    (
         BASE + "when = 2026-01-01\n",
         '3:1: unknown key "when" in [target.a]; [target.a] knows: annotations, args, attest, cache-from, cache-to, call, context, contexts, description, dockerfile, dockerfile-inline, entitlements, extra-hosts, files, inherits, labels, lint, matrix, metadata, name, network, no-cache, no-cache-filter, output, platform, platforms, policy, pull, push, resources, secret, shm-size, ssh, tags, target, ulimits, verify',
     ),
