@@ -44,7 +44,7 @@ def pushed(
         place = references.parse(staging.part_of(target, platform))
         _push(client, image.manifests[platform], place)
         found = registries.repository(place).get(place.tag)
-        config = found.content["config"]["digest"]
+        config = (found.content.get("config") or {}).get("digest")
         if config != image.manifests[platform]:
             raise PushError(
                 f"{place}: the registry got the config {config}, verified was "
@@ -83,6 +83,8 @@ def index_of(manifests: Mapping[Platform, Manifest]) -> Manifest:
 def _push(client: docker.DockerClient, image: str, place: Reference) -> None:
     """Let the engine push an image under a tag: only it can read its classic store."""
     from docker.errors import DockerException
+    from requests.exceptions import RequestException
+    from urllib3.exceptions import HTTPError
 
     account = account_for(place.registry)
     log_in = {
@@ -100,7 +102,7 @@ def _push(client: docker.DockerClient, image: str, place: Reference) -> None:
                 raise PushError(
                     f"{place} could not be pushed: {printable(line['error'])}; push again"
                 )
-    except DockerException as error:
+    except (DockerException, RequestException, HTTPError) as error:
         reason = getattr(error, "explanation", None) or error
         raise PushError(
             f"{place} could not be pushed: {printable(str(reason))}; push again"

@@ -313,7 +313,7 @@ class _Expansion:
                 f'contexts = {{ base = "{data["context"]}" }}, and say FROM base',
                 value=True,
             )
-        places = {("context",): data.get("context", "")}
+        places: dict[Path, str] = {("context",): data.get("context", "")}
         places.update({("contexts", key): one for key, one in data.get("contexts", _EMPTY).items()})
         for steps, place in places.items():
             if "@" in place and _LOGGED_IN.match(place):

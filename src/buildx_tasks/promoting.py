@@ -9,6 +9,7 @@ from buildx_tasks import __version__, references
 from buildx_tasks.errors import UsageError
 from buildx_tasks.push import Release, platforms_of, resolved
 from buildx_tasks.registry import copying
+from buildx_tasks.registry.faults import RegistryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -76,6 +77,12 @@ def release(registries: Registries, asked: Wanted) -> Release:
     repository = registries.repository(asked.source)
     digest = asked.pinned or repository.get(asked.source.tag).digest
     source = copying.OtherRepository(repository)
-    tree = copying.tree_of(source, digest)
+    try:
+        tree = copying.tree_of(source, digest)
+        manifests = platforms_of(tree)
+    except (KeyError, TypeError, AttributeError):
+        raise RegistryError(
+            f"{repository}@{digest} is no image; see docker buildx imagetools inspect --raw"
+        ) from None
     entry = {"from": f"{repository}@{digest}", "versions": {"buildx-tasks": __version__}}
-    return Release("", source, tree, platforms_of(tree), asked.tags, asked.immutable, entry)
+    return Release("", source, tree, manifests, asked.tags, asked.immutable, entry)

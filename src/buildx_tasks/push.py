@@ -127,7 +127,7 @@ def refuse_shared(releases: Sequence[tuple[str, Sequence[Reference]]]) -> None:
 
 
 def require_whole(target: TargetPlan, image: Image) -> None:
-    """Refuse an image that lacks a declared platform.
+    """Refuse an image that lacks a declared platform, or has one that nobody declared and verified.
 
     Raises:
         EngineError: with the platforms.
@@ -138,6 +138,12 @@ def require_whole(target: TargetPlan, image: Image) -> None:
         raise EngineError(
             f"{image.reference} lacks {', '.join(lacking)} (built with -p?), and would replace a "
             f"whole image by a part; run invoke build -t {target.name}"
+        )
+    strange = [str(p) for p in image.manifests if p not in target.declared]
+    if strange:
+        raise EngineError(
+            f"{image.reference} has {', '.join(strange)} too, which is not declared, and so not "
+            f"verified; add it to platforms, or run invoke build -t {target.name}"
         )
 
 
@@ -222,10 +228,10 @@ def publish(
         for number, (one, tag, repository) in enumerate(listed):
             try:
                 moved.append(_move(one, tag, repository))
-            except (RegistryError, PushError) as error:
+                ledger.record(root, event, [_entry(one, moved[-1])])
+            except (RegistryError, PushError, EngineError) as error:
                 rest = [_as_before(other, before) for _, other, _ in listed[number + 1 :]]
                 raise PushError(_told(error, tag, repository, one, moved, rest)) from None
-            ledger.record(root, event, [_entry(one, moved[-1])])
             done(moved[-1])
     return moved
 
@@ -244,9 +250,10 @@ def _require_free(one: Release, tag: Reference, there: Manifest | None) -> None:
     if there is None or there.digest == one.tree.root.digest:
         return
     if any(fnmatchcase(tag.tag, pattern) for pattern in one.immutable):
+        table = f"[target.{one.target or 'NAME'}.push]"
         raise PushError(
             f"{tag} is immutable and holds {there.digest}; what would be pushed is "
-            f"{one.tree.root.digest}: give it a tag of its own, or change [target.{one.target}.push]"
+            f"{one.tree.root.digest}: give it a tag of its own, or change {table}"
         )
 
 

@@ -35,7 +35,9 @@ def watcher() -> Iterator[Watcher]:
         TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
     )  # fmt: skip
     console = Console(stderr=True, highlight=False)
-    with Progress(*columns, console=console, transient=True) as progress:
+    # What is piped away must not end up on the terminal, where rich would print it.
+    shown = sys.stdout.isatty()
+    with Progress(*columns, console=console, transient=True, redirect_stdout=shown) as progress:
         yield _Live(progress)
 
 

@@ -194,8 +194,8 @@ def in_registry(reference: str) -> tuple[str, dict[str, Any]] | None:
     repository, mark, which = rest.partition("@") if "@" in rest else rest.rpartition(":")
     assert mark
     request = urllib.request.Request(f"http://{host}/v2/{repository}/manifests/{which}")
-    kinds = ("oci.image.index.v1", "oci.image.manifest.v1")
-    kinds += tuple(f"docker.distribution.manifest.{kind}v2" for kind in ("", "list."))
+    kinds = [f"oci.image.{kind}.v1" for kind in ("index", "manifest")]
+    kinds += [f"docker.distribution.manifest.{kind}v2" for kind in ("", "list.")]
     request.add_header("Accept", ", ".join(f"application/vnd.{kind}+json" for kind in kinds))
     try:
         with urllib.request.urlopen(request) as answer:

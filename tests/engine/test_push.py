@@ -182,6 +182,19 @@ def test_promote_copies_without_building(project: Project, registry: str, name: 
     assert f"{registry}/{name}:gone: not found" in result.stderr
 
 
+def test_a_platform_that_is_not_declared_any_more_does_not_go_out(
+    project: Project, registry: str, name: str
+) -> None:
+    write(project, registry, name)
+    built(project)
+    text = (project.folder / "buildx.toml").read_text()
+    project.write(text.replace(', "linux/arm64"]', "]"))
+    result = project.invoke("push")
+    assert result.returncode == 1
+    assert "has linux/arm64 too, which is not declared, and so not verified" in result.stderr
+    assert in_registry(f"{registry}/{name}:v1") is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

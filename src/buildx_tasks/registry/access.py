@@ -114,6 +114,7 @@ class Access:
             if kind == "basic":
                 if not self._account.basic or used == self._account.basic:
                     return False
+                self._headers.pop(scope, None)
                 self._headers[""] = self._account.basic
                 return True
             if kind != "bearer" or (used and used not in self._proven):
@@ -130,7 +131,7 @@ class Access:
 
         realm = fields.get("realm", "")
         what = f"{self._registry}: log-in at {realm.partition('?')[0]}"
-        scopes = [scope, *(one for one in [fields.get("scope", "")] if one and one != scope)]
+        scopes = list(dict.fromkeys(f"{scope} {fields.get('scope', '')}".split()))
         asked: dict[str, Any] = {"service": fields.get("service", ""), "scope": scopes}
         try:
             if account.token:

@@ -7,7 +7,6 @@ import json
 import re
 import ssl
 import threading
-import time
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 from urllib.parse import urljoin, urlsplit
@@ -18,6 +17,7 @@ from buildx_tasks.registry.faults import MissingError, PassingError, RegistryErr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from urllib.parse import SplitResult
 
     from requests import Response, Session
 
@@ -35,6 +35,7 @@ MANIFEST_TYPES = (
 )
 _ACCEPTED = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
 _CHUNK = 1 << 20
+_LOG_INS = 4  # for one request: a registry may change its mind, not for ever
 _LOG_IN = re.compile(r"(?<=//)\S*@")  # of a proxy, in an address that urllib3 cannot read
 _MOST_MANIFEST = 16 << 20  # bytes; the specification has registries take 4 MiB at least
 
@@ -107,11 +108,15 @@ class Registry:
             for scheme in self.endpoint.schemes if not self._scheme else ():
                 url = f"{scheme}://{self.endpoint.host}"
                 try:
-                    self._session.get(f"{url}/v2/", timeout=(CONNECT_SECONDS, READ_SECONDS)).close()
+                    timeout = (CONNECT_SECONDS, READ_SECONDS)
+                    answer = self._session.get(f"{url}/v2/", timeout=timeout)
+                    answer.close()
                 except RequestException as error:
                     endpoints.refuse_certificate(error, self.endpoint.registry)
                     reasons.append(_reason(error))
                 else:
+                    if scheme == "http" and answer.status_code == 400 and reasons:
+                        continue  # it speaks https only, and was not well just now
                     self._scheme = scheme
                     break
             if not self._scheme:
@@ -141,12 +146,14 @@ class Registry:
         base = self.base()
         place = urlsplit(urljoin(base, path))
         # What an upload is told to go on at may be another host, which our log-in is not for.
-        ours = place.netloc == self.endpoint.host
+        own = urlsplit(base)
+        ours = place.netloc == own.netloc or _host(place) == _host(own)
         if ours:
             # Behind a proxy that ends TLS, registries may call themselves http.
-            place = place._replace(scheme=urlsplit(base).scheme)
+            place = place._replace(scheme=own.scheme, netloc=own.netloc)
         url = place.geturl()
         timeout = (CONNECT_SECONDS, READ_SECONDS)
+        log_ins = 0
         while True:
             shown = self._access.header(scope) if ours else ""
             sent = {**(headers or {}), **({"Authorization": shown} if shown else {})}
@@ -158,13 +165,18 @@ class Registry:
                     data=body() if body else None,
                     timeout=timeout,
                     stream=stream,
+                    # A body would be sent empty to where it leads on.
+                    allow_redirects=method in ("GET", "HEAD"),
                 )
                 if (
                     answer.status_code == 401
                     and ours
+                    and log_ins < _LOG_INS
+                    and _is_own(answer)
                     and self._access.challenged(answer, scope, shown, timeout)
                 ):
                     answer.close()
+                    log_ins += 1
                     continue
             except (RequestException, ValueError) as error:
                 endpoints.refuse_certificate(error, self.endpoint.registry)
@@ -173,6 +185,16 @@ class Registry:
                 self._access.taken(shown)
             faults.check(answer, what, self.endpoint.registry)
             return answer
+
+
+def _host(place: SplitResult) -> tuple[str | None, int | None]:
+    return place.hostname, place.port or {"http": 80, "https": 443}.get(place.scheme)
+
+
+def _is_own(answer: Response) -> bool:
+    """Say whether an answer is the registry's: whom it leads on to may not ask for its log-in."""
+    first = (*answer.history, answer)[0]
+    return urlsplit(answer.url).netloc == urlsplit(first.url).netloc
 
 
 def _session(endpoint: Endpoint) -> Session:
@@ -235,6 +257,7 @@ class Repository:
     def __init__(self, registry: Registry, name: str) -> None:
         self.registry = registry
         self.name = name
+        self.stop = threading.Event()  # once it is set, nothing is tried again
 
     def __str__(self) -> str:
         return f"{self.registry.endpoint.registry}/{self.name}"
@@ -254,8 +277,9 @@ class Repository:
             except PassingError as error:
                 reasons.append(str(error))
                 fix = error.fix
-                if attempt < faults.ATTEMPTS:
-                    time.sleep(faults.pause_before(attempt + 1, error.pause))
+                pause = faults.pause_before(attempt + 1, error.pause)
+                if attempt < faults.ATTEMPTS and self.stop.wait(pause):
+                    raise RegistryError(f"{what}: stopped; run this again") from None
         seen = "; ".join(dict.fromkeys(reasons))
         raise RegistryError(f"{what}: {seen} ({faults.ATTEMPTS} attempts); {fix}")
 
@@ -482,6 +506,8 @@ class _Body:
             piece = next(self._chunks, b"")
         except PassingError as error:  # from another registry
             raise Lost(str(error)) from None
+        except MissingError as error:  # there; not what it is sent to
+            raise RegistryError(str(error)) from None
         if piece:
             self._through += len(piece)
             self._sent(self._through)

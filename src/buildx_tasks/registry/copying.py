@@ -165,7 +165,7 @@ def upload(source: Source, tree: Tree, repository: Repository, watcher: Watcher)
         EngineError: the engine's store lacks something.
 
     """
-    stop = threading.Event()
+    stop = repository.stop = threading.Event()
     pool = ThreadPoolExecutor(max_workers=_AT_ONCE)
     try:
         futures = [
@@ -177,6 +177,7 @@ def upload(source: Source, tree: Tree, repository: Repository, watcher: Watcher)
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
+        repository.stop = threading.Event()
     for manifest in tree.children:
         repository.put(manifest.digest, manifest)
     repository.put(tree.root.digest, tree.root)

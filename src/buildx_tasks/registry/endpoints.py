@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -38,8 +39,8 @@ class Endpoint(NamedTuple):
 
 def is_loopback(host: str) -> bool:
     """Say whether a host, with or without port, is this machine."""
-    name = host.rpartition(":")[0] or host
-    return name in ("localhost", "[::1]") or name.startswith("127.")
+    name = urlsplit(f"//{host}").hostname or ""
+    return name in ("localhost", "::1") or re.fullmatch(r"127(\.\d+){3}", name) is not None
 
 
 def of(

@@ -107,7 +107,7 @@ def _errors(answer: Response) -> list[dict[str, Any]]:
     """
     try:
         return [error for error in json.loads(answer.content)["errors"] if isinstance(error, dict)]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OSError):  # OSError is requests', of a cut answer
         return []
 
 
@@ -122,10 +122,10 @@ def _said(errors: Sequence[dict[str, Any]]) -> str:
 def _asked(answer: Response) -> float:
     """Return the seconds that Retry-After asks for: a number, or a date."""
     value = answer.headers.get("Retry-After", "")
-    if value.isdigit():
+    if value.isascii() and value.isdigit():
         return float(value)
     try:
         when = email.utils.parsedate_to_datetime(value)
-    except (TypeError, ValueError):
+        return max(0.0, (when - dt.datetime.now(dt.timezone.utc)).total_seconds())
+    except (TypeError, ValueError):  # no date, or one without a zone
         return 0.0
-    return max(0.0, (when - dt.datetime.now(dt.timezone.utc)).total_seconds())

@@ -144,7 +144,7 @@ def _located(
         if faults:
             faults[0] += "; nothing was pushed"
             raise VerifyError("\nerror: ".join(faults))
-    checked = {unit.target.name for unit in listed if unit.checks}
+    checked = {unit.target.name for unit in listed if unit.kinds}
     return {
         name: (image, "passed" if name in checked else "unchecked")
         for name, image in images.items()
