@@ -158,8 +158,8 @@ def _run_bake(
 ) -> list[Built]:
     divisible = not is_dry(c) and staging.divisible(builder, plan)
     # Where it was so the last time, it is asked before; other builds do not pay for the question.
-    before = divisible and any(staging.parts(root, target) for target in plan.targets)
-    if before and _has_classic_store():
+    before = divisible and staging.was_divided(root, plan.targets)
+    if before and staging.has_containerd_store() is False:
         return _run_divided(c, plan, root, builder, options)
     staged = {t.name: staging.tag_of(t) for t in plan.targets if staging.needed(builder, t)}
     result, facts = _bake(c, plan, root, builder, options, staged)
@@ -167,20 +167,12 @@ def _run_bake(
         return []
     if not result.ok:
         reach.explain_loss(c, builder, result.stdout + result.stderr)
-        if divisible and not before and _has_classic_store():
+        if divisible and not before and staging.has_containerd_store() is False:
             return _run_divided(c, plan, root, builder, options)
         raise _failure(c, plan, builder)
     built = _read_results(c, plan, builder, staged, facts)
     ledger.record(root, "built", [_entry(plan, item) for item in built])
     return built
-
-
-def _has_classic_store() -> bool:
-    try:
-        with engine.faults():
-            return not engine.has_containerd_store(engine.connect().info())
-    except EngineError:
-        return False  # whoever asks next says so
 
 
 def _run_divided(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from buildx_tasks.platforms import Platform
     from buildx_tasks.push import Registries
     from buildx_tasks.references import Reference
-    from buildx_tasks.registry.copying import Source, Tree, Watcher
+    from buildx_tasks.registry.copying import Source, Tree
 
 
 def pushed(
@@ -30,7 +30,6 @@ def pushed(
     registries: Registries,
     target: TargetPlan,
     image: Image,
-    watcher: Watcher,  # noqa: ARG001
 ) -> tuple[Source, Tree]:
     """Push each platform of a target under a tag of its own; return where they are, and their index.
 
@@ -43,21 +42,19 @@ def pushed(
     for platform in target.declared:
         place = references.parse(staging.part_of(target, platform))
         _push(client, image.manifests[platform], place)
-        found = registries.repository(place).get(place.tag)
-        config = (found.content.get("config") or {}).get("digest")
+        held = registries.repository(place).get(place.tag)
+        config = (held.content.get("config") or {}).get("digest")
         if config != image.manifests[platform]:
             raise PushError(
                 f"{place}: the registry got the config {config}, verified was "
                 f"{image.manifests[platform]}; somebody else pushed it meanwhile: push again"
             )
-        manifests[platform] = found
+        manifests[platform] = held
     source = copying.OtherRepository(registries.repository(place))
-    root = index_of(manifests) if len(manifests) > 1 else next(iter(manifests.values()))
-    blobs = {
-        b.digest: b for m in manifests.values() for b in copying.tree_of(source, m.digest).blobs
-    }
-    children = tuple(manifests.values()) if len(manifests) > 1 else ()
-    return source, copying.Tree(root, children, tuple(blobs.values()))
+    found = list(manifests.values())
+    if len(found) == 1:
+        return source, copying.assembled(found[0], ())
+    return source, copying.assembled(index_of(manifests), found)
 
 
 def index_of(manifests: Mapping[Platform, Manifest]) -> Manifest:

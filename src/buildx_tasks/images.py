@@ -331,7 +331,7 @@ def entries(c: Context, client: docker.DockerClient, image: Image) -> tuple[Entr
             found.append(Entry(platform, descriptor["digest"], available))
         elif available:
             attested = predicates.setdefault(mark[ATTESTED], [])
-            attested += _predicates(json.loads(read(descriptor["digest"])))
+            attested += predicates_of(json.loads(read(descriptor["digest"])))
     return tuple(one._replace(predicates=tuple(predicates.get(one.digest, ()))) for one in found)
 
 
@@ -340,7 +340,7 @@ def _descriptor(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {"platform": (entry.get("ImageData") or {}).get("Platform"), **entry["Descriptor"]}
 
 
-def _predicates(manifest: Mapping[str, Any]) -> list[str]:
+def predicates_of(manifest: Mapping[str, Any]) -> list[str]:
     """Return the predicate types of an attestation manifest.
 
     Source: https://github.com/moby/buildkit/blob/master/docs/attestations/attestation-storage.md

@@ -164,10 +164,9 @@ def _read(reader: Reader, descriptor: Mapping[str, Any]) -> Part | Attestation:
         return _part(reader, descriptor, manifest)
     if manifest is None:
         return Attestation(digest, (), None)
-    layers = manifest.content["layers"]
-    marks = [_marks(layer) for layer in layers]
-    predicates = tuple(mark[images.PREDICATE] for mark in marks if images.PREDICATE in mark)
-    return Attestation(digest, predicates, sum(layer["size"] for layer in layers))
+    content = manifest.content
+    predicates = tuple(images.predicates_of(content))
+    return Attestation(digest, predicates, sum(layer["size"] for layer in content["layers"]))
 
 
 def _part(reader: Reader, descriptor: Mapping[str, Any], manifest: Manifest | None) -> Part:

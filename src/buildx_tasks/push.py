@@ -73,6 +73,10 @@ class Registries:
             self._known[name] = Registry(endpoints.of(name, *self._arguments))
         return self._known[name].repository(reference.repository)
 
+    def holding(self, image: Image) -> Repository:
+        """Return the repository where an image waits: its reference has no tag that counts."""
+        return self.repository(references.parse(image.reference.partition("@")[0]))
+
 
 def tags_of(target: TargetPlan, wanted: Sequence[str]) -> tuple[Reference, ...]:
     """Return the tags to push: the declared ones, or the ``wanted`` in place of them.
@@ -155,7 +159,7 @@ def release(
     way: str,
     tags: tuple[Reference, ...],
     verified: str,
-    watcher: Watcher,
+    versions: dict[str, str],
 ) -> Release:
     """Return a target's image as it goes out, with all its manifests read.
 
@@ -170,17 +174,15 @@ def release(
     require_whole(target, image)
     source: Source
     if way == staging.STAGED:
-        waiting = references.parse(image.reference.partition("@")[0])
-        source = copying.OtherRepository(registries.repository(waiting))
+        source = copying.OtherRepository(registries.holding(image))
         tree = copying.tree_of(source, image.digest)
     elif way == staging.BY_PLATFORM:
         from buildx_tasks import composing
 
-        source, tree = composing.pushed(client, registries, target, image, watcher)
+        source, tree = composing.pushed(client, registries, target, image)
     else:
         source = copying.EngineStore(client)
         tree = copying.tree_of(source, image.digest)
-    versions = {"buildx-tasks": __version__, "Docker Engine": client.version()["Version"]}
     entry = {"target": target.name, "verified": verified, "way": way, "versions": versions}
     # An image without index says its platform in its config only.
     manifests = platforms_of(tree) or {target.declared[0]: tree.root.digest}
@@ -206,7 +208,7 @@ def publish(
 
     """
     listed = [(one, tag, registries.repository(tag)) for one in releases for tag in one.tags]
-    places = {(repository.registry, repository.name): repository for _, _, repository in listed}
+    places = {str(repository): repository for _, _, repository in listed}
     before: dict[Reference, Manifest | None] = {}
     try:
         for repository in places.values():
@@ -224,7 +226,7 @@ def publish(
         lines = [str(error), *(_as_before(tag, before) for _, tag, _ in listed)]
         raise type(error)("\n".join(lines)) from None
     moved: list[Published] = []
-    with _alone(sorted({str(repository) for repository in places.values()})):
+    with _alone(sorted(places)):
         for number, (one, tag, repository) in enumerate(listed):
             try:
                 moved.append(_move(one, tag, repository))
@@ -344,6 +346,11 @@ def _entry(one: Release, item: Published) -> dict[str, Any]:
         "sizes": sizes,
         "was": item.was,
     }
+
+
+def versions_of(info: dict[str, Any]) -> dict[str, str]:
+    """Return the versions of what publishes, by name; ``info`` is the engine's."""
+    return {"buildx-tasks": __version__, "Docker Engine": info["ServerVersion"]}
 
 
 def engine_facts() -> tuple[docker.DockerClient, dict[str, Any]]:

@@ -48,7 +48,7 @@ def _named(repository: Repository, blob: Blob) -> str:
 class _Lines:
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._present: dict[str, list[int]] = {}
+        self._present: dict[tuple[str, str], list[int]] = {}
 
     def planned(self, repository: Repository, blob: Blob) -> None:
         """Say nothing: a log has what ended."""
@@ -61,11 +61,10 @@ class _Lines:
 
     def present(self, repository: Repository, blob: Blob, how: str) -> None:
         with self._lock:
-            self._present.setdefault(f"{repository}: {how}", []).append(blob.size)
+            self._present.setdefault((str(repository), how), []).append(blob.size)
 
     def sum_up(self) -> None:
-        for what, found in self._present.items():
-            repository, _, how = what.rpartition(": ")
+        for (repository, how), found in self._present.items():
             line = f"{repository}: {len(found)} blobs {how}, {sizes.text(sum(found))}"
             print(line, file=sys.stderr, flush=True)
 

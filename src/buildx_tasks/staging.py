@@ -68,11 +68,12 @@ def ways(builder: Builder | None, plan: Plan) -> dict[str, str]:
     """Return the way of each target that can be pushed; an engine is asked where it matters."""
     targets = [target for target in plan.images if target.spec.tags]
     asked = any(len(t.platforms) > 1 and not needed(builder, t) for t in targets)
-    containerd = _has_containerd_store() if asked else None
+    containerd = has_containerd_store() if asked else None
     return {target.name: way(builder, target, containerd) for target in targets}
 
 
-def _has_containerd_store() -> bool | None:
+def has_containerd_store() -> bool | None:
+    """Say whether the engine has the containerd image store; None where no engine says so."""
     try:
         with engine.faults():
             return engine.has_containerd_store(engine.connect().info())
@@ -196,18 +197,18 @@ def by_digest(tag: str, digest: str) -> str:
 
 def reference(root: Path, target: TargetPlan) -> str:
     """Return ``repository@digest`` of the target's last build, ``""`` if the engine has it."""
-    return str(_last_built(root, target).get("staged", ""))
+    return str(_last_built(root).get(target.name, {}).get("staged", ""))
 
 
-def parts(root: Path, target: TargetPlan) -> dict[Platform, str]:
-    """Return the id of each platform, if the target's last build was platform by platform."""
-    recorded = _last_built(root, target).get("parts", {})
-    return {parse(platform): str(one) for platform, one in recorded.items()}
+def was_divided(root: Path, targets: Sequence[TargetPlan]) -> bool:
+    """Say whether the last build of one of the targets was platform by platform."""
+    last = _last_built(root)
+    return any(last.get(target.name, {}).get("parts") for target in targets)
 
 
-def _last_built(root: Path, target: TargetPlan) -> Mapping[str, Any]:
-    entries = (e for e in reversed(ledger.read(root)) if e["event"] == "built")
-    return next((entry for entry in entries if entry["target"] == target.name), {})
+def _last_built(root: Path) -> dict[str, dict[str, Any]]:
+    """Return the ledger's entry of each target's last build."""
+    return {entry["target"]: entry for entry in ledger.read(root) if entry["event"] == "built"}
 
 
 def locate(
@@ -226,10 +227,10 @@ def locate(
         EngineError: it is not built, or the registry or the engine does not give it.
 
     """
-    waiting = reference(root, target)
-    if waiting:
-        return _pulled(c, client, root, waiting, wanted)
-    ids = parts(root, target)
+    last = _last_built(root).get(target.name, {})
+    if last.get("staged"):
+        return _pulled(c, client, root, str(last["staged"]), wanted)
+    ids = {parse(platform): str(one) for platform, one in last.get("parts", {}).items()}
     if not ids:
         return images.require(client, target)
     tags = {platform: part_of(target, platform) for platform in ids}

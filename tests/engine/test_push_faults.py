@@ -115,7 +115,7 @@ def built(engine: DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Ite
     for target in loaded.plan([]).images:
         found = images.stored(engine, images.reference_of(target))
         assert found
-        way = (staging.IN_STORE, (), "no", Quiet())
+        way = (staging.IN_STORE, (), "no", pushing.versions_of(info))
         one = pushing.release(engine, registries(), target, found, *way)
         made.append(one._replace(source=Kept(one.source, one.tree)))
     by_name = {one.target: one for one in made}

@@ -141,12 +141,10 @@ class Access:
                     client_id="buildx-tasks",
                     scope=" ".join(scopes),
                 )
-                answer = self._session.post(realm, data=asked, timeout=timeout, auth=_as_it_is)
+                answer = self._session.post(realm, data=asked, timeout=timeout)
             else:
                 headers = {"Authorization": account.basic} if account.basic else {}
-                answer = self._session.get(
-                    realm, params=asked, headers=headers, timeout=timeout, auth=_as_it_is
-                )
+                answer = self._session.get(realm, params=asked, headers=headers, timeout=timeout)
         except (RequestException, ValueError) as error:
             raise PassingError(f"{what}: {type(error).__name__}") from None
         check(answer, what, self._registry)
@@ -156,8 +154,3 @@ class Access:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise PassingError(f"{what}: the answer has no token") from None
         return str(token)
-
-
-def _as_it_is(request: Any) -> Any:
-    """Keep requests from looking into ``.netrc``: only docker's log-ins count."""
-    return request

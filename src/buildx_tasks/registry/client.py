@@ -37,7 +37,6 @@ _ACCEPTED = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
 _CHUNK = 1 << 20
 _LOG_INS = 4  # for one request: a registry may change its mind, not for ever
 _LOG_IN = re.compile(r"(?<=//)\S*@")  # of a proxy, in an address that urllib3 cannot read
-_MOST_MANIFEST = 16 << 20  # bytes; the specification has registries take 4 MiB at least
 
 
 class Manifest(NamedTuple):

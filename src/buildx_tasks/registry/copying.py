@@ -12,7 +12,7 @@ from buildx_tasks.registry.client import manifest_of
 from buildx_tasks.registry.faults import RegistryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     import docker
 
@@ -108,11 +108,6 @@ class Tree(NamedTuple):
     children: tuple[Manifest, ...]
     blobs: tuple[Blob, ...]
 
-    @property
-    def size(self) -> int:
-        """The bytes of all blobs, each once."""
-        return sum(blob.size for blob in self.blobs)
-
 
 class Watcher(Protocol):
     """Told of an upload, from several threads."""
@@ -136,7 +131,18 @@ def tree_of(source: Source, digest: str) -> Tree:
 
     """
     root = source.manifest(digest)
-    children = [source.manifest(one["digest"]) for one in root.content.get("manifests", ())]
+    return assembled(
+        root, [source.manifest(one["digest"]) for one in root.content.get("manifests", ())]
+    )
+
+
+def assembled(root: Manifest, children: Sequence[Manifest]) -> Tree:
+    """Return the tree of an index and all its manifests, or of one manifest without any.
+
+    Raises:
+        EngineError: one of them is an index itself.
+
+    """
     found: dict[str, Blob] = {}
     for manifest in children or [root]:
         if manifest.is_index:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from buildx_tasks.images import Image
     from buildx_tasks.inspecting import Shown
     from buildx_tasks.plan import Plan, TargetPlan
-    from buildx_tasks.push import Published
+    from buildx_tasks.push import Published, Registries
     from buildx_tasks.references import Reference
 
 
@@ -52,13 +52,10 @@ def push(
     """Publish exactly what was verified (verified first where it was not), and read it back."""
     from buildx_tasks import commands, engine, sending, signing
     from buildx_tasks import push as pushing
-    from buildx_tasks.errors import UsageError
 
     project = load(overlay, set_)
     plan = project.plan(target)
-    targets = plan.images if not target else plan.targets
-    if not targets:
-        raise UsageError("nothing selected leaves an image to push; select another target with -t")
+    targets = _selected(plan, target, "an image to push")
     tags = {one.name: pushing.tags_of(one, tag) for one in targets}
     pushing.refuse_shared(list(tags.items()))
     if commands.is_dry(c):
@@ -75,6 +72,7 @@ def push(
     client, info = pushing.engine_facts()
     located = _located(c, client, project, plan, targets, verify=not no_verify)
     registries = pushing.Registries(project.config, info, project.root)
+    versions = pushing.versions_of(info)
     with engine.faults(), sending.watcher() as watcher:
         releases = [
             pushing.release(
@@ -85,7 +83,7 @@ def push(
                 _way(located[one.name][0], info),
                 tags[one.name],
                 located[one.name][1],
-                watcher,
+                versions,
             )
             for one in targets
         ]
@@ -166,14 +164,19 @@ def _typed(
         stored = images.reference_of(target)
         for tag in map(str, tags[target.name]):
             if waiting:
-                # Without the option, an image of one platform would get an index, and another digest.
-                copy = ["docker", "buildx", "imagetools", "create", "--prefer-index=false"]
-                lines.append(shlex.join([*copy, "--tag", tag, waiting]))
+                lines.append(_copied(tag, waiting))
                 continue
             if tag != stored:
                 lines.append(shlex.join(["docker", "tag", stored, tag]))
             lines.append(shlex.join(["docker", "push", tag]))
     return lines
+
+
+def _copied(tag: str, source: str) -> str:
+    """Return the command that gives a tag to what is in a registry."""
+    # Without the option, an image of one platform would get an index, and another digest.
+    copy = ["docker", "buildx", "imagetools", "create", "--prefer-index=false"]
+    return shlex.join([*copy, "--tag", tag, source])
 
 
 @task(
@@ -189,23 +192,17 @@ def promote(c: Context, from_: str, to: list[str], overlay: list[str], set_: lis
     """Give a published image further tags, in its registry or another one, without rebuilding."""
     from buildx_tasks import commands, engine, promoting, sending
     from buildx_tasks import push as pushing
-    from buildx_tasks.errors import EngineError, UsageError
+    from buildx_tasks.errors import UsageError
 
     if not to:
         raise UsageError("--to is missing; write the tag that the image gets, as in --to v1")
     project = load(overlay, set_)
     wanted = promoting.wanted(from_, to, project.config)
     if commands.is_dry(c):
-        copy = ["docker", "buildx", "imagetools", "create", "--prefer-index=false"]
         for tag in wanted.tags:
-            print(shlex.join([*copy, "--tag", str(tag), from_]))
+            print(_copied(str(tag), from_))
         return
-    info: dict[str, Any] = {}
-    try:
-        _, info = pushing.engine_facts()
-    except EngineError:
-        say("no engine answers: its insecure-registries are not known")  # and nothing else of it
-    registries = pushing.Registries(project.config, info, project.root)
+    registries = _registries(project)
     with engine.faults(), sending.watcher() as watcher:
         one = promoting.release(registries, wanted)
         pushing.publish(project.root, registries, [one], watcher, _show, "promoted")
@@ -255,14 +252,26 @@ def inspect(
         raise PushError(f"not in the registry: {', '.join(absent)}; {fix}")
 
 
-def _selected(project: Project, target: list[str]) -> Sequence[TargetPlan]:
+def _registries(project: Project) -> Registries:
+    """Return the registries of a task that needs no engine, but asks one that answers."""
+    from buildx_tasks import push as pushing
+    from buildx_tasks.errors import EngineError
+
+    info: dict[str, Any] = {}
+    try:
+        _, info = pushing.engine_facts()
+    except EngineError:
+        say("no engine answers: its insecure-registries are not known")  # and nothing else of it
+    return pushing.Registries(project.config, info, project.root)
+
+
+def _selected(plan: Plan, target: list[str], what: str) -> Sequence[TargetPlan]:
     """Return the targets that leave images; those that were named must."""
     from buildx_tasks.errors import UsageError
 
-    plan = project.plan(target)
     targets = plan.images if not target else plan.targets
     if not targets:
-        raise UsageError("nothing selected leaves an image; select another target with -t")
+        raise UsageError(f"nothing selected leaves {what}; select another target with -t")
     return targets
 
 
@@ -270,17 +279,13 @@ def _asked(project: Project, target: list[str], ref: list[str]) -> Iterator[Show
     """Yield what the registries hold under the references, or else under the targets' tags."""
     from buildx_tasks import inspecting, promoting
     from buildx_tasks import push as pushing
-    from buildx_tasks.errors import EngineError
 
     asked = [promoting.exact(text, "--ref") for text in ref] or [
-        (tag, "") for one in _selected(project, target) for tag in pushing.tags_of(one, ())
+        (tag, "")
+        for one in _selected(project.plan(target), target, "an image")
+        for tag in pushing.tags_of(one, ())
     ]
-    info: dict[str, Any] = {}
-    try:
-        _, info = pushing.engine_facts()
-    except EngineError:
-        say("no engine answers: its insecure-registries are not known")  # and nothing else of it
-    registries = pushing.Registries(project.config, info, project.root)
+    registries = _registries(project)
     for reference, pinned in asked:
         repository = registries.repository(reference)
         name = f"{repository}@{pinned}" if pinned else str(reference)
@@ -289,11 +294,11 @@ def _asked(project: Project, target: list[str], ref: list[str]) -> Iterator[Show
 
 def _kept(c: Context, project: Project, target: list[str]) -> Iterator[Shown]:
     """Yield what was built: from the engine's store, or from where it waits to be pushed."""
-    from buildx_tasks import engine, images, inspecting, references, staging
+    from buildx_tasks import engine, images, inspecting, staging
     from buildx_tasks import push as pushing
     from buildx_tasks.errors import EngineError
 
-    targets = _selected(project, target)
+    targets = _selected(project.plan(target), target, "an image")
     for one in targets:
         images.reference_of(one)
     client, info = pushing.engine_facts()
@@ -301,8 +306,7 @@ def _kept(c: Context, project: Project, target: list[str]) -> Iterator[Shown]:
     for one in targets:
         image = staging.locate(c, client, project.root, one, ())
         if image.repository:
-            place = references.parse(image.reference.partition("@")[0])
-            reader = inspecting.of_repository(registries.repository(place))
+            reader = inspecting.of_repository(registries.holding(image))
         elif engine.has_containerd_store(info):
             reader = inspecting.of_store(client)
         else:
