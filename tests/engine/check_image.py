@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from buildx_tasks import containers, engine, images
-from buildx_tasks.checks import Subject
-from buildx_tasks.expansion import Target
-from buildx_tasks.plan import TargetPlan
+from buildx_tasks.engine import connection as engine
+from buildx_tasks.images import image as images
+from buildx_tasks.language.expansion import Target
+from buildx_tasks.planning.selection import TargetPlan
 from buildx_tasks.platforms import parse
+from buildx_tasks.verification import containers
+from buildx_tasks.verification.check import Subject
 
 from .conftest import docker
 

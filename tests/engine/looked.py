@@ -5,13 +5,16 @@ from __future__ import annotations
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Callable
 
-from buildx_tasks import engine, images, loading
-from buildx_tasks.checks import Found, Subject, binaries, files
-from buildx_tasks.containers import SESSION, Session
-from buildx_tasks.expectations import Binaries
-from buildx_tasks.filesystem import walk
-from buildx_tasks.plan import make_plan
+from buildx_tasks.engine import connection as engine
+from buildx_tasks.images import image as images
+from buildx_tasks.language import loading
+from buildx_tasks.language.expectations import Binaries
+from buildx_tasks.planning.selection import make_plan
 from buildx_tasks.platforms import parse
+from buildx_tasks.verification.check import Found, Subject
+from buildx_tasks.verification.checks import binaries, files
+from buildx_tasks.verification.containers import SESSION, Session
+from buildx_tasks.verification.walk import walk
 
 from .conftest import docker
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from buildx_tasks.platforms import parse
-from buildx_tasks.results import CellResult, CheckResult, Report
+from buildx_tasks.verification.results import CellResult, CheckResult, Report
 
 PLATFORMS = ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/riscv64")
 _RUN_SECONDS = {"linux/amd64": 0.31, "linux/arm64": 0.92, "linux/arm/v7": 0.88}

@@ -20,9 +20,10 @@ import pytest
 import tomli_w
 from invoke import Context, Result
 
-from buildx_tasks import importing, loading
+from buildx_tasks.convert import bake as importing
 from buildx_tasks.errors import ConfigError
-from buildx_tasks.plan import bake_definition, make_plan
+from buildx_tasks.language import loading
+from buildx_tasks.planning.selection import bake_definition, make_plan
 
 from .conftest import buildx
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from buildx_tasks import loading
-from buildx_tasks.plan import batches, make_plan
+from buildx_tasks.language import loading
+from buildx_tasks.planning.selection import batches, make_plan
 
 if TYPE_CHECKING:
     from pathlib import Path

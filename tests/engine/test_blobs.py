@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from buildx_tasks import blobs
+from buildx_tasks.engine import content as blobs
 from buildx_tasks.errors import EngineError
 
 from .conftest import docker

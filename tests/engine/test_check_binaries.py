@@ -10,8 +10,9 @@ from uuid import uuid4
 import pytest
 from conftest import Project
 
-from buildx_tasks import elf, probe
-from buildx_tasks.expectations import Binaries
+from buildx_tasks.images import elf
+from buildx_tasks.language.expectations import Binaries
+from buildx_tasks.machine import probe
 from buildx_tasks.platforms import host_platform, parse
 
 from .looked import looked, targets_of

@@ -5,11 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from buildx_tasks import engine, expectations, images, loading
-from buildx_tasks.checks import Found, Subject, config
-from buildx_tasks.containers import Session
-from buildx_tasks.plan import make_plan
+from buildx_tasks.engine import connection as engine
+from buildx_tasks.images import image as images
+from buildx_tasks.language import expectations, loading
+from buildx_tasks.planning.selection import make_plan
 from buildx_tasks.platforms import parse
+from buildx_tasks.verification.check import Found, Subject
+from buildx_tasks.verification.checks import config
+from buildx_tasks.verification.containers import Session
 
 if TYPE_CHECKING:
     from conftest import Project

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from conftest import Project
 
-from buildx_tasks.expectations import File
+from buildx_tasks.language.expectations import File
 
 from .looked import looked, targets_of
 

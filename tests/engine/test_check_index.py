@@ -14,11 +14,17 @@ import msgspec
 import pytest
 from invoke import Context
 
-from buildx_tasks import blobs, engine, expectations, images, ledger, loading, staging
-from buildx_tasks.checks import Found, Subject, config, index, size
-from buildx_tasks.containers import Session
+from buildx_tasks.building import staging
+from buildx_tasks.engine import connection as engine
+from buildx_tasks.engine import content as blobs
 from buildx_tasks.errors import EngineError
-from buildx_tasks.plan import make_plan
+from buildx_tasks.images import image as images
+from buildx_tasks.language import expectations, loading
+from buildx_tasks.planning.selection import make_plan
+from buildx_tasks.records import ledger
+from buildx_tasks.verification.check import Found, Subject
+from buildx_tasks.verification.checks import config, index, size
+from buildx_tasks.verification.containers import Session
 
 from .conftest import docker
 
@@ -27,8 +33,8 @@ if TYPE_CHECKING:
 
     from conftest import Project
 
-    from buildx_tasks.images import Image
-    from buildx_tasks.plan import TargetPlan
+    from buildx_tasks.images.image import Image
+    from buildx_tasks.planning.selection import TargetPlan
 
 BOTH = ["linux/amd64", "linux/arm64"]
 

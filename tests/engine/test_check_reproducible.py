@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
 
-from buildx_tasks import engine, images
+from buildx_tasks.engine import connection as engine
+from buildx_tasks.images import image as images
 
 from .conftest import docker, wait_for
 from .test_fleet import fleet, machines  # noqa: F401 - fixtures

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from buildx_tasks import containers, emulators
-from buildx_tasks.checks import run
-from buildx_tasks.expectations import Mount, Output, Run
+from buildx_tasks.builders import emulators
+from buildx_tasks.language.expectations import Mount, Output, Run
+from buildx_tasks.verification import containers
+from buildx_tasks.verification.checks import run
 
 from .check_image import built, subject
 from .conftest import docker, wait_for
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from buildx_tasks.checks import Found, Subject
+    from buildx_tasks.verification.check import Found, Subject
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from buildx_tasks import containers, emulators
-from buildx_tasks.checks import service
-from buildx_tasks.expectations import Http, Output, Service
+from buildx_tasks.builders import emulators
+from buildx_tasks.language.expectations import Http, Output, Service
+from buildx_tasks.verification import containers
+from buildx_tasks.verification.checks import service
 
 from .check_image import built, subject
 from .conftest import docker, wait_for
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from buildx_tasks.checks import Found, Subject
+    from buildx_tasks.verification.check import Found, Subject
 
 UP = Http(body=Output(json_at={"/state": "up", "/parts/1": 2}))
 # As the first program it gets only the signals that it traps.

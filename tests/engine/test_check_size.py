@@ -12,11 +12,18 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from buildx_tasks import blobs, commands, engine, expectations, images, ledger, loading, sizes
-from buildx_tasks.checks import Found, Subject, size
-from buildx_tasks.containers import Session
-from buildx_tasks.plan import make_plan
+from buildx_tasks import sizes
+from buildx_tasks.engine import connection as engine
+from buildx_tasks.engine import content as blobs
+from buildx_tasks.images import image as images
+from buildx_tasks.language import expectations, loading
+from buildx_tasks.machine import commands
+from buildx_tasks.planning.selection import make_plan
 from buildx_tasks.platforms import parse
+from buildx_tasks.records import ledger
+from buildx_tasks.verification.check import Found, Subject
+from buildx_tasks.verification.checks import size
+from buildx_tasks.verification.containers import Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from buildx_tasks import ledger
+from buildx_tasks.machine.probe import binary
 from buildx_tasks.platforms import parse
-from buildx_tasks.probe import binary
+from buildx_tasks.records import ledger
 
 from .conftest import docker, in_registry, second_engine
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from buildx_tasks.emulators import runs_in_container
-from buildx_tasks.engine import connect
+from buildx_tasks.builders.emulators import runs_in_container
+from buildx_tasks.engine.connection import connect
 from buildx_tasks.platforms import parse
 
 from .conftest import ROOT, cannot_run, docker, shell_image

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from buildx_tasks.machine.probe import binary
 from buildx_tasks.platforms import parse
-from buildx_tasks.probe import binary
 
 from . import buildkit_image
 from .conftest import docker, give_image, second_engine

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from buildx_tasks import ledger
+from buildx_tasks.records import ledger
 
 from .conftest import (
     SecondEngine,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from buildx_tasks import ledger
+from buildx_tasks.records import ledger
 
 from .conftest import docker, in_registry
 

@@ -15,9 +15,13 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 import pytest
 from invoke import Config, Context
 
-from buildx_tasks import builder, dockerfile, lint, loading, platforms
+from buildx_tasks import platforms
+from buildx_tasks.builders import state as builder
+from buildx_tasks.building import lint
+from buildx_tasks.dockerfiles import stages as dockerfile
 from buildx_tasks.errors import BuildxTasksError
-from buildx_tasks.plan import make_plan
+from buildx_tasks.language import loading
+from buildx_tasks.planning.selection import make_plan
 
 from .conftest import ROOT, cannot_run, docker, free_port, wait_for
 

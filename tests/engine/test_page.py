@@ -12,7 +12,7 @@ import pytest
 
 from buildx_tasks.platforms import parse
 from buildx_tasks.reports import page
-from buildx_tasks.results import CellResult, CheckResult, Report
+from buildx_tasks.verification.results import CellResult, CheckResult, Report
 
 from .conftest import ROOT, SAID, cannot_run
 from .sample_report import HOSTILE, report

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from buildx_tasks import platforms, probe
+from buildx_tasks import platforms
+from buildx_tasks.machine import probe
 from buildx_tasks.platforms import Platform
 
 from .conftest import cannot_run, docker

@@ -10,8 +10,8 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from buildx_tasks import loading
-from buildx_tasks.plan import bake_definition, make_plan
+from buildx_tasks.language import loading
+from buildx_tasks.planning.selection import bake_definition, make_plan
 
 from .conftest import buildx
 

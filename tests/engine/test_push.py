@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from buildx_tasks import ledger
-from buildx_tasks.engine import connect
-from buildx_tasks.images import stored
+from buildx_tasks.engine.connection import connect
+from buildx_tasks.images.image import stored
+from buildx_tasks.records import ledger
 
 from .conftest import cannot_run, docker, in_registry
 

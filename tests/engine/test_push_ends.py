@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from buildx_tasks import ledger
+from buildx_tasks.records import ledger
 
 from .conftest import in_registry
 

@@ -15,10 +15,13 @@ from uuid import uuid4
 import pytest
 from conftest import Project
 
-from buildx_tasks import images, references, staging
-from buildx_tasks import push as pushing
+from buildx_tasks import references
+from buildx_tasks.building import staging
 from buildx_tasks.errors import PushError
-from buildx_tasks.registry import client, endpoints, faults
+from buildx_tasks.images import image as images
+from buildx_tasks.publishing import publish as pushing
+from buildx_tasks.registry import endpoints, faults
+from buildx_tasks.registry import repository as client
 from buildx_tasks.registry.endpoints import Endpoint
 from buildx_tasks.registry.faults import RegistryError
 
@@ -32,8 +35,8 @@ if TYPE_CHECKING:
 
     from docker import DockerClient
 
-    from buildx_tasks.push import Published, Registries, Release
-    from buildx_tasks.registry.copying import Source, Tree
+    from buildx_tasks.publishing.publish import Published, Registries, Release
+    from buildx_tasks.publishing.upload import Source, Tree
 
 REFUSALS = ("401", "403", "404", "quota")
 STAGES = ("blobs", "manifests", "tags")

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from buildx_tasks import ledger
-from buildx_tasks.engine import connect
-from buildx_tasks.images import stored
+from buildx_tasks.engine.connection import connect
+from buildx_tasks.images.image import stored
+from buildx_tasks.records import ledger
 from buildx_tasks.registry import endpoints
-from buildx_tasks.registry.access import account_for
+from buildx_tasks.registry.authentication import account_for
 from buildx_tasks.registry.faults import RegistryError
 
 from .conftest import docker

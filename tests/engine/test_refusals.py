@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from buildx_tasks import archives, filesystem
-from buildx_tasks.checks import config, files, run, size
 from buildx_tasks.errors import EngineError
-from buildx_tasks.expectations import Config, File, Run, Size
+from buildx_tasks.images import archives
+from buildx_tasks.language.expectations import Config, File, Run, Size
+from buildx_tasks.verification import walk as filesystem
+from buildx_tasks.verification.checks import config, files, run, size
 
 from .check_image import built, subject
 

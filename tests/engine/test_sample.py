@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from conftest import Project
 
-from buildx_tasks.engine import connect
-from buildx_tasks.images import stored
+from buildx_tasks.engine.connection import connect
+from buildx_tasks.images.image import stored
 
 from .conftest import ROOT, docker
 

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from buildx_tasks.registry import endpoints
-from buildx_tasks.registry.client import Registry
 from buildx_tasks.registry.faults import PassingError
+from buildx_tasks.registry.repository import Registry
 
 from .secured import htpasswd_registry
 

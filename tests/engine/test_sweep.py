@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from buildx_tasks import containers, engine
+from buildx_tasks.engine import connection as engine
 from buildx_tasks.errors import EngineError
+from buildx_tasks.verification import containers
 
 from .check_image import built, subject
 from .conftest import docker, wait_for

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from buildx_tasks import probe
+from buildx_tasks.machine import probe
 
 EXECUTABLE, SHARED, RELOCATABLE = 2, 3, 1
 ARM_ATTRIBUTES = 0x70000003

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from buildx_tasks import loading
 from buildx_tasks.errors import BuildxTasksError, ConfigError
+from buildx_tasks.language import loading
 
 from .corpus import GOOD
 

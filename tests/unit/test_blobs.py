@@ -12,8 +12,8 @@ import docker
 import pytest
 from requests.exceptions import ConnectionError as Lost
 
-from buildx_tasks import blobs
-from buildx_tasks.blobs import _field, _messages
+from buildx_tasks.engine import content as blobs
+from buildx_tasks.engine.content import _field, _messages
 from buildx_tasks.errors import EngineError
 
 if TYPE_CHECKING:

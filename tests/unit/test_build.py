@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from buildx_tasks.build import no_archive_left
+from buildx_tasks.building.bake import no_archive_left
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,13 +11,13 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from elftools.elf.enums import ENUM_E_MACHINE
 
-from buildx_tasks import elf as elf_module
-from buildx_tasks.checks.binaries import BinariesVisitor
 from buildx_tasks.errors import EngineError
-from buildx_tasks.expectations import Binaries
-from buildx_tasks.filesystem import look
+from buildx_tasks.images import elf as elf_module
+from buildx_tasks.language.expectations import Binaries
+from buildx_tasks.machine.probe import Header, binary
 from buildx_tasks.platforms import ARCHITECTURES, parse
-from buildx_tasks.probe import Header, binary
+from buildx_tasks.verification.checks.binaries import BinariesVisitor
+from buildx_tasks.verification.walk import look
 
 from .elves import NOBITS, PROGBITS, RELOCATABLE, Section, arm_attributes, elf
 from .test_filesystem import archive, chunks, folder, hard_link, symlink

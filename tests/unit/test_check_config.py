@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from buildx_tasks import expectations
-from buildx_tasks.checks.config import compare
+from buildx_tasks.language import expectations
+from buildx_tasks.verification.checks.config import compare
 
 CONFIG = {
     "Entrypoint": ["/app"],

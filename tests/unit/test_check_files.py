@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from buildx_tasks.checks.files import FilesVisitor
-from buildx_tasks.expectations import File
-from buildx_tasks.filesystem import look
+from buildx_tasks.language.expectations import File
+from buildx_tasks.verification.checks.files import FilesVisitor
+from buildx_tasks.verification.walk import look
 
 from .test_filesystem import ENGINE_MADE, archive, chunks, folder, hard_link, symlink
 

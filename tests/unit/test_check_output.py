@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from buildx_tasks.checks.output import problems, quoted
-from buildx_tasks.expectations import Output
+from buildx_tasks.language.expectations import Output
 from buildx_tasks.text import printable
+from buildx_tasks.verification.checks.output import problems, quoted
 
 LONG = "x" * 1000
 

@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from buildx_tasks import archives, loading
-from buildx_tasks.checks import Found, reproducible
-from buildx_tasks.checks.alike import differences, of_configs
-from buildx_tasks.checks.reproducible import definition_of, epoch_of
 from buildx_tasks.errors import EngineError, UsageError
-from buildx_tasks.expansion import Target
-from buildx_tasks.git import source_date_epoch
-from buildx_tasks.images import Image
-from buildx_tasks.plan import TargetPlan, bake_definition, build_definition, make_plan
+from buildx_tasks.images import archives
+from buildx_tasks.images.image import Image
+from buildx_tasks.language import loading
+from buildx_tasks.language.expansion import Target
+from buildx_tasks.language.git import source_date_epoch
+from buildx_tasks.planning.selection import TargetPlan, bake_definition, build_definition, make_plan
 from buildx_tasks.platforms import parse
+from buildx_tasks.verification.check import Found
+from buildx_tasks.verification.checks import reproducible
+from buildx_tasks.verification.checks.alike import differences, of_configs
+from buildx_tasks.verification.checks.reproducible import definition_of, epoch_of
 
 if TYPE_CHECKING:
     from pathlib import Path

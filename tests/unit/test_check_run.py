@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from buildx_tasks.checks import Found, Subject, container, run, service
-from buildx_tasks.expectations import Mount, Run, Service
+from buildx_tasks.engine.refusals import RefusedError
+from buildx_tasks.language.expectations import Mount, Run, Service
 from buildx_tasks.platforms import parse
-from buildx_tasks.refusals import RefusedError
+from buildx_tasks.verification.check import Found, Subject
+from buildx_tasks.verification.checks import container, run, service
 
 ARM = parse("linux/arm/v7")
 ROOT = Path("/project")

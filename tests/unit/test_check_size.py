@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from buildx_tasks import expectations
-from buildx_tasks.checks.size import Last, biggest, compare
-from buildx_tasks.layers import Layer
+from buildx_tasks.images.layers import Layer
+from buildx_tasks.language import expectations
+from buildx_tasks.verification.checks.size import Last, biggest, compare
 
 NEW = Last(0, unknown=True)
 

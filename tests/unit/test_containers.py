@@ -12,13 +12,13 @@ import docker
 import pytest
 import requests
 
-from buildx_tasks.checks import Subject
-from buildx_tasks.containers import Session
 from buildx_tasks.errors import EngineError
-from buildx_tasks.expansion import Target
-from buildx_tasks.images import Image
-from buildx_tasks.plan import TargetPlan
+from buildx_tasks.images.image import Image
+from buildx_tasks.language.expansion import Target
+from buildx_tasks.planning.selection import TargetPlan
 from buildx_tasks.platforms import parse
+from buildx_tasks.verification.check import Subject
+from buildx_tasks.verification.containers import Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildx_tasks import platforms
-from buildx_tasks.dockerfile import emulated_runs, native_platform, parse, place, reachable
+from buildx_tasks.dockerfiles.stages import emulated_runs, native_platform, parse, place, reachable
 
 if TYPE_CHECKING:
     from buildx_tasks.platforms import Platform

@@ -13,15 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests.exceptions import ChunkedEncodingError
 
-from buildx_tasks.checks import Found, Subject
-from buildx_tasks.checks.binaries import BinariesVisitor
-from buildx_tasks.checks.files import FilesVisitor
-from buildx_tasks.expectations import Binaries, File
-from buildx_tasks.filesystem import look, walk
+from buildx_tasks.images.paths import Entry, Tree, matches
+from buildx_tasks.language.expectations import Binaries, File
+from buildx_tasks.machine.probe import binary
 from buildx_tasks.platforms import Platform, parse
-from buildx_tasks.probe import binary
 from buildx_tasks.text import printable
-from buildx_tasks.tree import Entry, Tree, matches
+from buildx_tasks.verification.check import Found, Subject
+from buildx_tasks.verification.checks.binaries import BinariesVisitor
+from buildx_tasks.verification.checks.files import FilesVisitor
+from buildx_tasks.verification.walk import look, walk
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from buildx_tasks import history
 from buildx_tasks.errors import UsageError
+from buildx_tasks.records import history
 
 if TYPE_CHECKING:
     from conftest import Project

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from buildx_tasks.images import _BEHIND_REPOSITORY, Image, compressed, of_parts
+from buildx_tasks.images.image import _BEHIND_REPOSITORY, Image, compressed, of_parts
 from buildx_tasks.platforms import parse
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from buildx_tasks.errors import EngineError
-from buildx_tasks.inspecting import Reader, Shown, lines, shown, summary
-from buildx_tasks.registry.client import Manifest, digest_of, manifest_of
+from buildx_tasks.images.description import Reader, Shown, lines, shown, summary
+from buildx_tasks.registry.repository import Manifest, digest_of, manifest_of
 
 if TYPE_CHECKING:
     from conftest import Project

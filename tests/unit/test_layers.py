@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from buildx_tasks.layers import Layer, instruction, layers_of
+from buildx_tasks.images.layers import Layer, instruction, layers_of
 
 
 @pytest.mark.parametrize(

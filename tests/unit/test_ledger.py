@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from buildx_tasks import ledger
+from buildx_tasks.building.staging import reference
 from buildx_tasks.errors import EngineError
-from buildx_tasks.plan import TargetPlan
-from buildx_tasks.staging import reference
+from buildx_tasks.planning.selection import TargetPlan
+from buildx_tasks.records import ledger
 
 
 def _path(root: Path) -> Path:

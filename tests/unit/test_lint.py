@@ -7,11 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildx_tasks import compiling, dockerfile, lint, loading, platforms, rules
-from buildx_tasks.cases import Case, cases, local_text
-from buildx_tasks.instructions import Instruction
-from buildx_tasks.plan import Plan, make_plan
-from buildx_tasks.rules import Finding
+from buildx_tasks import platforms
+from buildx_tasks.building import lint
+from buildx_tasks.dockerfiles import compiling, rules
+from buildx_tasks.dockerfiles import stages as dockerfile
+from buildx_tasks.dockerfiles.instructions import Instruction
+from buildx_tasks.dockerfiles.rules import Finding
+from buildx_tasks.language import loading
+from buildx_tasks.planning.dockerfile_builds import Case, cases, local_text
+from buildx_tasks.planning.selection import Plan, make_plan
 
 if TYPE_CHECKING:
     from pathlib import Path

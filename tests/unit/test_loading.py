@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildx_tasks import loading
 from buildx_tasks.errors import ConfigError
+from buildx_tasks.language import loading
 
 ROOT = Path(__file__).parents[2]
 BASE = '[target.a]\nplatforms = ["linux/arm64"]\n'

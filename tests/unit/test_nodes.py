@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from buildx_tasks import buildkitd, loading, nodes
+from buildx_tasks.builders import nodes
+from buildx_tasks.builders.nodes import Node
 from buildx_tasks.errors import ConfigError
-from buildx_tasks.nodes import Node
+from buildx_tasks.language import buildkitd, loading
 from buildx_tasks.platforms import parse
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from buildx_tasks.config import Builder
+    from buildx_tasks.language.config import Builder
 
 ONE = '[target.a]\n[builder]\nname = "fleet"\n'
 TWO = """

@@ -4,17 +4,25 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from buildx_tasks import loading, staging
-from buildx_tasks.builder import FALLBACK
-from buildx_tasks.config import Builder, Node
+from buildx_tasks.builders.state import FALLBACK
+from buildx_tasks.building import staging
 from buildx_tasks.errors import UsageError
-from buildx_tasks.plan import Plan, bake_definition, build_definition, make_plan, rows, summary
+from buildx_tasks.language import loading
+from buildx_tasks.language.config import Builder, Node
+from buildx_tasks.planning.selection import (
+    Plan,
+    bake_definition,
+    build_definition,
+    make_plan,
+    rows,
+    summary,
+)
 from buildx_tasks.platforms import host_platform, parse
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from buildx_tasks.expansion import Config
+    from buildx_tasks.language.expansion import Config
 
 TEXT = """
 [group.default]

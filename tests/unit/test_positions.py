@@ -6,7 +6,7 @@ import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildx_tasks.positions import Position, Positions
+from buildx_tasks.language.positions import Position, Positions
 
 DOCUMENT = '''# a comment = [not a key]
 [target."a.b"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from buildx_tasks import probe
+from buildx_tasks.machine import probe
 from buildx_tasks.platforms import ARCHITECTURES, Platform, host_platform, parse
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from buildx_tasks import loading
-from buildx_tasks.plan import make_plan
+from buildx_tasks.language import loading
+from buildx_tasks.planning.selection import make_plan
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from buildx_tasks.builder import NodeState
-from buildx_tasks.config import Builder
-from buildx_tasks.nodes import Node
+from buildx_tasks.builders.nodes import Node
+from buildx_tasks.builders.reconcile import creation, differences, leaving
+from buildx_tasks.builders.state import NodeState
+from buildx_tasks.language.config import Builder
 from buildx_tasks.platforms import parse
-from buildx_tasks.reconcile import creation, differences, leaving
 
 HERE = Path(__file__).parent
 ARM, AMD = parse("arm64"), parse("amd64")

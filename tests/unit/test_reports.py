@@ -15,10 +15,10 @@ import xmlschema
 from buildx_tasks import reports
 from buildx_tasks.platforms import parse
 from buildx_tasks.reports import github, jsonreport, junit, page
-from buildx_tasks.results import CellResult, CheckResult, Report
+from buildx_tasks.verification.results import CellResult, CheckResult, Report
 
 if TYPE_CHECKING:
-    from buildx_tasks.results import CheckStatus
+    from buildx_tasks.verification.results import CheckStatus
 
 # Jenkins' xUnit plug-in's schema, as pytest's source distribution on PyPI carries it (MIT).
 SCHEMA = xmlschema.XMLSchema(str(Path(__file__).parent / "data" / "junit-10.xsd"))

@@ -15,9 +15,9 @@ import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildx_tasks import loading, schema
-from buildx_tasks.checking import check
 from buildx_tasks.errors import ConfigError
+from buildx_tasks.language import loading, schema
+from buildx_tasks.language.structure import check
 
 from .corpus import GOOD
 from .test_bad_files import BAD
@@ -50,7 +50,7 @@ def loads(text: str, folder: Path) -> bool:
 
 
 def test_schema_and_reference_are_not_stale() -> None:
-    again = "run python -m buildx_tasks.schema"
+    again = "run python -m buildx_tasks.language.schema"
     assert json.loads(schema.SCHEMA_FILE.read_text()) == schema.json_schema(), again
     assert schema.REFERENCE_FILE.read_text() == schema.reference(), again
 

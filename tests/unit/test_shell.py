@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildx_tasks.shell import commands, expand
+from buildx_tasks.dockerfiles.shell import commands, expand
 
 VALUES = {"X": "v7.1.1", "EMPTY": "", "N": "two"}
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from buildx_tasks import loading
 from buildx_tasks.errors import ConfigError, UsageError
-from buildx_tasks.metadata import KINDS, Facts, tags
+from buildx_tasks.language import loading
+from buildx_tasks.language.metadata import KINDS, Facts, tags
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from buildx_tasks.expansion import Config
+    from buildx_tasks.language.expansion import Config
 
 
 def load(folder: Path, text: str, **options: Any) -> Config:

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from buildx_tasks import checks, ledger, loading
-from buildx_tasks.checks import Check, Found
-from buildx_tasks.checks.declared import faults
 from buildx_tasks.errors import EngineError
-from buildx_tasks.expectations import Run, Verify
-from buildx_tasks.images import Image
-from buildx_tasks.plan import Cell, make_plan
+from buildx_tasks.images.image import Image
+from buildx_tasks.language import loading
+from buildx_tasks.language.expectations import Run, Verify
+from buildx_tasks.language.verify_table import faults
+from buildx_tasks.planning.selection import Cell, make_plan
 from buildx_tasks.platforms import parse
-from buildx_tasks.results import CellResult, CheckResult, Report
-from buildx_tasks.units import Mounted, context_of, hash_of
-from buildx_tasks.verify import _FaultError, _result
-from buildx_tasks.watching import print_report
+from buildx_tasks.records import ledger
+from buildx_tasks.reports.cells import print_report
+from buildx_tasks.verification import check as checks
+from buildx_tasks.verification.check import Check, Found
+from buildx_tasks.verification.results import CellResult, CheckResult, Report
+from buildx_tasks.verification.units import Mounted, context_of, hash_of
+from buildx_tasks.verification.verify import _FaultError, _result
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,8 +17,8 @@ from buildx_tasks.registry.faults import RegistryError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from buildx_tasks.buildkitd import Registry
-    from buildx_tasks.expansion import Config
+    from buildx_tasks.language.buildkitd import Registry
+    from buildx_tasks.language.expansion import Config
 
 HUB_API = "registry-1.docker.io"
 _CERTIFICATES = ("/etc/docker/certs.d", "~/.config/docker/certs.d")

@@ -1,7 +1,7 @@
 """What a verification is handed on as: JUnit XML, Markdown for GitHub, JSON, an HTML page.
 
-Each module turns a :class:`~buildx_tasks.results.Report` into text, from its data alone; whoever
-wants a file writes that text with :func:`~buildx_tasks.commands.write_file`.
+Each module turns a :class:`~buildx_tasks.verification.results.Report` into text, from its data
+alone; whoever wants a file writes that text.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from buildx_tasks.platforms import Platform
-    from buildx_tasks.results import CellResult, CheckStatus, Report
+    from buildx_tasks.verification.results import CellResult, CheckStatus, Report
 
 Outcome = Literal["ok", "FAIL", "xfail", "skip", "unchecked"]
 

@@ -25,7 +25,7 @@ from buildx_tasks.reports import (
     targets,
     visible,
 )
-from buildx_tasks.results import CellResult, CheckResult, Report
+from buildx_tasks.verification.results import CellResult, CheckResult, Report
 
 _SYMBOLS: dict[Outcome, str] = {
     "ok": "✅",

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from buildx_tasks.reports import counts, outcome
 
 if TYPE_CHECKING:
-    from buildx_tasks.results import CellResult, CheckResult, Report
+    from buildx_tasks.verification.results import CellResult, CheckResult, Report
 
 VERSION = 1
 
 
 def text(report: Report) -> str:
     """Return :func:`data` as indented JSON."""
-    from buildx_tasks.commands import json_text
+    from buildx_tasks.machine.commands import json_text
 
     return json_text(data(report))
 

@@ -15,7 +15,7 @@ from buildx_tasks.reports import UNCHECKED, headline, targets
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from buildx_tasks.results import CellResult, CheckResult, Report
+    from buildx_tasks.verification.results import CellResult, CheckResult, Report
 
 _WHOLE_SECONDS = len("2026-11-25T02:37:44")  # the form has no place for a time zone: it is UTC
 

@@ -34,7 +34,7 @@ from buildx_tasks.reports.panel import panel
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from buildx_tasks.results import CellResult, Report
+    from buildx_tasks.verification.results import CellResult, Report
 
 # Failures that are listed at once, and problems of each; one click away are all.
 _FIRST_FAILURES, _FIRST_PROBLEMS = 3, 4

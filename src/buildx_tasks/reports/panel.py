@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from xml.etree import ElementTree as ET
 
-    from buildx_tasks.results import CellResult, CheckResult
+    from buildx_tasks.verification.results import CellResult, CheckResult
 
 _SHOWN = (16, 4_000)  # lines and characters of output that are seen before one asks for all
 

@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from buildx_tasks.commands import write_file
-from buildx_tasks.positions import Positions
-from buildx_tasks.sources import PYPROJECT
+from buildx_tasks.language.positions import Positions
+from buildx_tasks.language.sources import PYPROJECT
+from buildx_tasks.machine.commands import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from buildx_tasks.results import Report
+    from buildx_tasks.verification.results import Report
 
 
 def write(report: Report, wanted: Mapping[str, str]) -> list[str]:

@@ -34,8 +34,8 @@ def build(
     pull: bool = False,
 ) -> None:
     """Build the selected targets for all their platforms with one docker buildx bake."""
-    from buildx_tasks import build as building
-    from buildx_tasks import report
+    from buildx_tasks.building import bake as building
+    from buildx_tasks.reports import terminal as report
 
     project = load(overlay, set_)
     built = building.build(
@@ -92,7 +92,7 @@ def run(
 ) -> None:
     """Run the selected cells one after another, emulated where they must be."""
     from buildx_tasks.errors import UsageError
-    from buildx_tasks.run import run_cell
+    from buildx_tasks.verification.foreground import run_cell
 
     project = load(overlay, set_)
     plan = project.plan(target, platform)

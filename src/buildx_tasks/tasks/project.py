@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 from invoke import Exit
 
 if TYPE_CHECKING:
-    from buildx_tasks.expansion import Config
-    from buildx_tasks.plan import Plan
+    from buildx_tasks.language.expansion import Config
+    from buildx_tasks.planning.selection import Plan
 
 SELECTION = {
     "target": "Target, group or glob (repeatable); default: the group default, or all targets",
@@ -36,7 +36,7 @@ class Project(NamedTuple):
 
     def plan(self, targets: list[str], platforms: list[str] | None = None) -> Plan:
         """Select targets and platforms, as -t and -p name them."""
-        from buildx_tasks.plan import make_plan
+        from buildx_tasks.planning.selection import make_plan
 
         return make_plan(self.config, _split(targets), _split(platforms or []))
 
@@ -48,7 +48,7 @@ def _split(values: list[str]) -> list[str]:
 
 def load(overlay: list[str] | None = None, sets: list[str] | None = None) -> Project:
     """Load the nearest project; overlays and values as --overlay and --set give them."""
-    from buildx_tasks import loading
+    from buildx_tasks.language import loading
 
     path = loading.find(Path.cwd())
     named = os.environ.get(OVERLAY_VARIABLE, "").split(",")

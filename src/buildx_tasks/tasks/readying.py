@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 @plainly
 def setup(c: Context, overlay: list[str], set_: list[str], check: bool = False) -> None:
     """Make the emulators and the declared builder ready (create, use, bootstrap)."""
-    from buildx_tasks import commands
-    from buildx_tasks import setup as making_ready
+    from buildx_tasks.builders import setup as making_ready
     from buildx_tasks.errors import DriftError
+    from buildx_tasks.machine import commands
 
     project = load(overlay, set_)
     found = making_ready.setup(
@@ -54,9 +54,10 @@ def doctor(
     format: str = "table",  # noqa: A002
 ) -> None:
     """Look at engine, buildx, image store, builder, emulators and registries; say the fix."""
-    from buildx_tasks import commands, report
-    from buildx_tasks import doctor as examining
+    from buildx_tasks.doctor import examine as examining
     from buildx_tasks.errors import DoctorError
+    from buildx_tasks.machine import commands
+    from buildx_tasks.reports import terminal as report
 
     require_format(format, "table", "json")
     project = load(overlay, set_)
@@ -80,8 +81,8 @@ def doctor(
 @plainly
 def clean(c: Context, overlay: list[str], set_: list[str], builder: bool = False) -> None:
     """Remove what setup and build made: builder, images, .buildx/."""
-    from buildx_tasks import clean as cleaning
-    from buildx_tasks import commands
+    from buildx_tasks.cleaning import clean as cleaning
+    from buildx_tasks.machine import commands
 
     project = load(overlay, set_)
     if builder:

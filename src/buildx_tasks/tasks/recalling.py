@@ -41,8 +41,10 @@ def log(
     release_notes: bool = False,
 ) -> None:
     """Show what was built, verified, pushed and promoted, newest first."""
-    from buildx_tasks import commands, history, ledger, report
     from buildx_tasks.errors import UsageError
+    from buildx_tasks.machine import commands
+    from buildx_tasks.records import history, ledger
+    from buildx_tasks.reports import terminal as report
 
     require_format(format, "table", "json")
     if number < 0:
@@ -73,8 +75,8 @@ def log(
 
 def _notes(project: Project, target: list[str], entries: list[dict[str, Any]]) -> str:
     """Return the release notes of the last push; say which selected images have none."""
-    from buildx_tasks import history
     from buildx_tasks.errors import PushError
+    from buildx_tasks.records import history
 
     plan = project.plan(target)
     released = history.released(entries, [one.name for one in plan.targets], strangers=not target)

@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from invoke import task
 
-from buildx_tasks.tasks.project import (
-    INPUT,
-    SELECTION,
-    Project,
-    load,
-    plainly,
-    require_format,
-    say,
-)
+from buildx_tasks.tasks.project import INPUT, SELECTION, Project, load, plainly, require_format, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,10 +15,10 @@ if TYPE_CHECKING:
     import docker
     from invoke import Context
 
-    from buildx_tasks.images import Image
-    from buildx_tasks.inspecting import Shown
-    from buildx_tasks.plan import Plan, TargetPlan
-    from buildx_tasks.push import Published, Registries
+    from buildx_tasks.images.description import Shown
+    from buildx_tasks.images.image import Image
+    from buildx_tasks.planning.selection import Plan, TargetPlan
+    from buildx_tasks.publishing.publish import Published, Registries
     from buildx_tasks.references import Reference
 
 
@@ -50,8 +42,11 @@ def push(
     no_verify: bool = False,
 ) -> None:
     """Publish exactly what was verified (verified first where it was not), and read it back."""
-    from buildx_tasks import commands, engine, sending, signing
-    from buildx_tasks import push as pushing
+    from buildx_tasks.engine import connection as engine
+    from buildx_tasks.machine import commands
+    from buildx_tasks.publishing import publish as pushing
+    from buildx_tasks.publishing import sign as signing
+    from buildx_tasks.reports import uploads as sending
 
     project = load(overlay, set_)
     plan = project.plan(target)
@@ -97,7 +92,8 @@ def _show(item: Published) -> None:
 
 
 def _way(image: Image, info: dict[str, Any]) -> str:
-    from buildx_tasks import engine, staging
+    from buildx_tasks.building import staging
+    from buildx_tasks.engine import connection as engine
 
     if image.repository:
         return staging.STAGED
@@ -114,11 +110,13 @@ def _located(
     verify: bool,
 ) -> dict[str, tuple[Image, str]]:
     """Return each target's image, and whether it passed; verify first what is not known to be well."""
-    from buildx_tasks import engine, staging, units
-    from buildx_tasks import push as pushing
-    from buildx_tasks import verify as verifying
+    from buildx_tasks.building import staging
+    from buildx_tasks.engine import connection as engine
     from buildx_tasks.errors import VerifyError
+    from buildx_tasks.publishing import publish as pushing
     from buildx_tasks.tasks.verifying import failures, verified, wanted
+    from buildx_tasks.verification import units
+    from buildx_tasks.verification import verify as verifying
 
     if not verify:
         with engine.faults():
@@ -153,7 +151,9 @@ def _typed(
     project: Project, targets: Sequence[TargetPlan], tags: dict[str, tuple[Reference, ...]]
 ) -> list[str]:
     """Return commands that a person can type: tag by tag, they publish the same images."""
-    from buildx_tasks import images, signing, staging
+    from buildx_tasks.building import staging
+    from buildx_tasks.images import image as images
+    from buildx_tasks.publishing import sign as signing
 
     lines = []
     for target in targets:
@@ -190,9 +190,12 @@ def _copied(tag: str, source: str) -> str:
 @plainly
 def promote(c: Context, from_: str, to: list[str], overlay: list[str], set_: list[str]) -> None:
     """Give a published image further tags, in its registry or another one, without rebuilding."""
-    from buildx_tasks import commands, engine, promoting, sending
-    from buildx_tasks import push as pushing
+    from buildx_tasks.engine import connection as engine
     from buildx_tasks.errors import UsageError
+    from buildx_tasks.machine import commands
+    from buildx_tasks.publishing import promote as promoting
+    from buildx_tasks.publishing import publish as pushing
+    from buildx_tasks.reports import uploads as sending
 
     if not to:
         raise UsageError("--to is missing; write the tag that the image gets, as in --to v1")
@@ -229,8 +232,10 @@ def inspect(
     format: str = "tree",  # noqa: A002
 ) -> None:
     """Show images with their platforms, layers and attestations, as built or as published."""
-    from buildx_tasks import commands, engine, inspecting
+    from buildx_tasks.engine import connection as engine
     from buildx_tasks.errors import PushError, UsageError
+    from buildx_tasks.images import description as inspecting
+    from buildx_tasks.machine import commands
 
     require_format(format, "tree", "json")
     if ref and (target or published):
@@ -254,8 +259,8 @@ def inspect(
 
 def _registries(project: Project) -> Registries:
     """Return the registries of a task that needs no engine, but asks one that answers."""
-    from buildx_tasks import push as pushing
     from buildx_tasks.errors import EngineError
+    from buildx_tasks.publishing import publish as pushing
 
     info: dict[str, Any] = {}
     try:
@@ -277,8 +282,9 @@ def _selected(plan: Plan, target: list[str], what: str) -> Sequence[TargetPlan]:
 
 def _asked(project: Project, target: list[str], ref: list[str]) -> Iterator[Shown]:
     """Yield what the registries hold under the references, or else under the targets' tags."""
-    from buildx_tasks import inspecting, promoting
-    from buildx_tasks import push as pushing
+    from buildx_tasks.images import description as inspecting
+    from buildx_tasks.publishing import promote as promoting
+    from buildx_tasks.publishing import publish as pushing
 
     asked = [promoting.exact(text, "--ref") for text in ref] or [
         (tag, "")
@@ -294,9 +300,12 @@ def _asked(project: Project, target: list[str], ref: list[str]) -> Iterator[Show
 
 def _kept(c: Context, project: Project, target: list[str]) -> Iterator[Shown]:
     """Yield what was built: from the engine's store, or from where it waits to be pushed."""
-    from buildx_tasks import engine, images, inspecting, staging
-    from buildx_tasks import push as pushing
+    from buildx_tasks.building import staging
+    from buildx_tasks.engine import connection as engine
     from buildx_tasks.errors import EngineError
+    from buildx_tasks.images import description as inspecting
+    from buildx_tasks.images import image as images
+    from buildx_tasks.publishing import publish as pushing
 
     targets = _selected(project.plan(target), target, "an image")
     for one in targets:

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     import docker
     from invoke import Context
 
-    from buildx_tasks.ledger import Verified
-    from buildx_tasks.plan import Plan, TargetPlan
-    from buildx_tasks.results import CellResult, Report
-    from buildx_tasks.units import Unit
-    from buildx_tasks.verify import Options
+    from buildx_tasks.planning.selection import Plan, TargetPlan
+    from buildx_tasks.records.ledger import Verified
+    from buildx_tasks.verification.results import CellResult, Report
+    from buildx_tasks.verification.units import Unit
+    from buildx_tasks.verification.verify import Options
 
 
 @task(
@@ -54,10 +54,11 @@ def verify(
     html: str = "",
 ) -> None:
     """Check every cell against [target.NAME.verify], in parallel, on the digests that were built."""
-    from buildx_tasks import commands, engine
-    from buildx_tasks import verify as verifying
+    from buildx_tasks.engine import connection as engine
     from buildx_tasks.errors import UsageError, VerifyError
+    from buildx_tasks.machine import commands
     from buildx_tasks.reports import writing
+    from buildx_tasks.verification import verify as verifying
 
     if jobs < 0:
         raise UsageError(f"--jobs: {jobs} is no number of cells; write 1 or more")
@@ -90,7 +91,10 @@ def wanted(
     c: Context, client: docker.DockerClient, project: Project, targets: Sequence[TargetPlan]
 ) -> tuple[list[Unit], Verified]:
     """Return what there is to verify of the targets, and what the ledger knows of it."""
-    from buildx_tasks import engine, ledger, staging, units
+    from buildx_tasks.building import staging
+    from buildx_tasks.engine import connection as engine
+    from buildx_tasks.records import ledger
+    from buildx_tasks.verification import units
 
     entries = ledger.read(project.root)
     with engine.faults():
@@ -113,9 +117,13 @@ def verified(
     options: Options,
 ) -> tuple[Report, list[str]]:
     """Verify, print and record; return also what could not be recorded."""
-    from buildx_tasks import engine, ledger, reach, units, watching
-    from buildx_tasks import verify as verifying
+    from buildx_tasks.builders import capability as reach
+    from buildx_tasks.engine import connection as engine
     from buildx_tasks.errors import EngineError
+    from buildx_tasks.records import ledger
+    from buildx_tasks.reports import cells as watching
+    from buildx_tasks.verification import units
+    from buildx_tasks.verification import verify as verifying
 
     reach.require_runnable(c, units.running_cells(listed, known))
     hashes = {unit.id: unit.hash for unit in listed}
@@ -144,8 +152,8 @@ def failures(report: Report) -> list[str]:
 
 def _record(project: Project, report: Report, hashes: dict[str, str]) -> list[str]:
     """Write the ledger; return what could not be written."""
-    from buildx_tasks import ledger
     from buildx_tasks.errors import EngineError
+    from buildx_tasks.records import ledger
 
     kept = [{"cell": r.id} for r in report.results for check in r.checks if check.enter]
     try:
@@ -159,8 +167,9 @@ def _record(project: Project, report: Report, hashes: dict[str, str]) -> list[st
 
 def _typed(plan: Plan, project: Project) -> list[str]:
     """Return the commands that a person can type to run the cells one by one."""
-    from buildx_tasks import checks, images
-    from buildx_tasks.checks import run, service
+    from buildx_tasks.images import image as images
+    from buildx_tasks.verification import check as checks
+    from buildx_tasks.verification.checks import run, service
 
     rooms: dict[str, Any] = {"run": run, "service": service}
     lines = []

@@ -30,8 +30,11 @@ def plan(
     format: str = "table",  # noqa: A002
 ) -> None:
     """Show what would be done; the engine is only asked how it keeps images of several platforms."""
-    from buildx_tasks import builder, commands, report, staging
-    from buildx_tasks import plan as planning
+    from buildx_tasks.builders import state as builder
+    from buildx_tasks.building import staging
+    from buildx_tasks.machine import commands
+    from buildx_tasks.planning import selection as planning
+    from buildx_tasks.reports import terminal as report
 
     require_format(format, "table", "bake", "github", "json")
     project = load(overlay, set_)
@@ -64,9 +67,10 @@ def lint(
     format: str = "table",  # noqa: A002
 ) -> None:
     """Check the Dockerfiles: BuildKit's own checks, emulated steps, one platform's files in all."""
-    from buildx_tasks import commands, reach
-    from buildx_tasks import lint as linting
+    from buildx_tasks.builders import capability as reach
+    from buildx_tasks.building import lint as linting
     from buildx_tasks.errors import LintError
+    from buildx_tasks.machine import commands
 
     require_format(format, "table", "json")
     project = load(overlay, set_)
@@ -98,7 +102,7 @@ def lint(
 @plainly
 def import_(c: Context, from_: str, to: str = "buildx.toml") -> None:
     """Write a buildx.toml from what docker buildx bake --print makes of another file."""
-    from buildx_tasks import importing
+    from buildx_tasks.convert import bake as importing
 
     text = importing.convert(c, Path(from_))
     if to == "-":

@@ -1,0 +1,1 @@
+"""The ledger in; nothing left of what it says was made."""

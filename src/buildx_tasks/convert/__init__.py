@@ -1,0 +1,1 @@
+"""Files of other tools in; the text of a ``buildx.toml`` out."""

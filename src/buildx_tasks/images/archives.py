@@ -1,0 +1,188 @@
+"""Images in files, as the ``oci`` exporter and ``docker save`` write them: manifests, configs, layers.
+
+Source: https://github.com/opencontainers/image-spec/blob/main/image-layout.md
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import tarfile
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+from buildx_tasks.errors import EngineError
+from buildx_tasks.images.image import ATTESTATION, platform_of
+from buildx_tasks.machine import files as disk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import docker
+
+    from buildx_tasks.platforms import Platform
+
+REMOVED = "removal"  # what a layer says of a path that earlier ones had
+
+_WHITEOUT = ".wh."
+_CHUNK = 1 << 20  # bytes
+_KINDS = {
+    tarfile.DIRTYPE: "directory",
+    tarfile.SYMTYPE: "symlink",
+    tarfile.LNKTYPE: "hard link",
+    tarfile.CHRTYPE: "character device",
+    tarfile.BLKTYPE: "block device",
+    tarfile.FIFOTYPE: "pipe",
+}
+
+
+class File(NamedTuple):
+    """One path in a layer.
+
+    ``content`` is the SHA-256 of a file, where a link leads, the numbers of a device; ``mtime`` is in
+    seconds since 1970, ``size`` in bytes; ``attributes`` are the extended ones.
+    """
+
+    kind: str
+    mode: int
+    owner: str
+    mtime: int
+    size: int
+    content: str
+    attributes: tuple[tuple[str, str], ...] = ()
+
+
+class Archive:
+    """One archive, read piece by piece; whole layers are never in memory."""
+
+    def __init__(self, tar: tarfile.TarFile) -> None:
+        self._tar = tar
+
+    def manifests(self) -> dict[Platform, str]:
+        """Return the digest of each platform's manifest; attestations are left out."""
+        waiting = list(json.loads(self._open("index.json").read())["manifests"])
+        found = {}
+        while waiting:
+            entry = waiting.pop(0)
+            if ATTESTATION in (entry.get("annotations") or {}):
+                continue
+            if entry.get("platform"):
+                found[platform_of(entry["platform"])] = entry["digest"]
+            else:  # an index below the archive's own
+                waiting += self.json(entry["digest"]).get("manifests", [])
+        return found
+
+    def json(self, digest: str) -> Any:
+        """Return the data of a manifest or config."""
+        return json.loads(self._open(_path(digest)).read())
+
+    def files(self, digest: str) -> Iterator[tuple[str, File]]:
+        """Give the paths that a layer has, each beginning with ``/``.
+
+        Raises:
+            tarfile.ReadError: its compression is one that this Python does not know.
+
+        """
+        archive: Any
+        with tarfile.open(
+            fileobj=self._open(_path(digest)), mode="r|*", errors="surrogateescape"
+        ) as archive:
+            for info in members(archive):
+                yield _file(archive, info)
+
+    def _open(self, path: str) -> IO[bytes]:
+        opened = self._tar.extractfile(path)
+        if opened is None:
+            raise tarfile.ReadError(f"{path} is no file")
+        return opened
+
+
+def members(archive: Any) -> Iterator[tarfile.TarInfo]:
+    """Give the members of a tar that is a stream, one by one; none is kept."""
+    # Its own loop, not next(): that one seeks back in an empty stream on Python 3.9.
+    for info in archive:
+        archive.members = []
+        yield info
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Archive]:
+    """Open an archive that is in a file.
+
+    Raises:
+        EngineError: it is not whole, as on a full disk.
+
+    """
+    try:
+        tar = tarfile.open(path, "r:")  # noqa: SIM115 - closed below
+    except (OSError, tarfile.TarError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise EngineError(f"{path} cannot be read: {reason}; verify again") from None
+    with tar:
+        yield Archive(tar)
+
+
+def save(client: docker.DockerClient, reference: str, platform: Platform, path: Path) -> None:
+    """Write one platform of an image of the engine's store into an archive.
+
+    Raises:
+        EngineError: the engine does not give it, or it cannot be written.
+        requests.exceptions.RequestException: it broke off.
+
+    """
+    api = client.api
+    only = {"os": platform.os, "architecture": platform.architecture, "variant": platform.variant}
+    response = api.get(
+        f"{api.base_url}/v{api.api_version}/images/get",
+        params={"names": reference, "platform": json.dumps(only)},
+        stream=True,
+    )
+    with response:
+        if response.status_code != 200:
+            raise EngineError(f"the engine does not save {reference}: {response.text.strip()}")
+        with disk.writing(path):
+            stream = path.open("wb")
+        try:
+            for chunk in response.iter_content(_CHUNK):
+                with disk.writing(path):
+                    stream.write(chunk)
+            with disk.writing(path):
+                stream.flush()
+        finally:
+            with contextlib.suppress(OSError):  # it tries to write what is left
+                stream.close()
+
+
+def _path(digest: str) -> str:
+    return f"blobs/{digest.replace(':', '/')}"
+
+
+def _file(archive: tarfile.TarFile, info: tarfile.TarInfo) -> tuple[str, File]:
+    folder, _, name = info.name.strip("/").rpartition("/")
+    kind = _KINDS.get(info.type, "file")
+    if name.startswith(_WHITEOUT) and not name.startswith(_WHITEOUT * 2):
+        kind, name = REMOVED, name[len(_WHITEOUT) :]
+    path = "/" + "/".join(part for part in (folder, name) if part not in ("", "."))
+    # The time and mode of a removal are nobody's.
+    return path, File(REMOVED, 0, "", 0, 0, "") if kind == REMOVED else File(
+        kind,
+        info.mode & 0o7777,
+        f"{info.uid}:{info.gid}",
+        int(info.mtime),
+        info.size,
+        _content(archive, info, kind),
+        tuple(sorted((k, v) for k, v in info.pax_headers.items() if "xattr" in k)),
+    )
+
+
+def _content(archive: tarfile.TarFile, info: tarfile.TarInfo, kind: str) -> str:
+    if kind.endswith("device"):
+        return f"{info.devmajor}:{info.devminor}"
+    if kind != "file":
+        return info.linkname
+    digest = hashlib.sha256()
+    file = archive.extractfile(info)
+    while file and (chunk := file.read(_CHUNK)):
+        digest.update(chunk)
+    return digest.hexdigest()

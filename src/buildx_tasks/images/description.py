@@ -1,0 +1,276 @@
+"""An image as a tree: index, platforms, layers, and what is attested of each platform."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+
+from buildx_tasks import sizes
+from buildx_tasks.engine import content as blobs
+from buildx_tasks.errors import EngineError
+from buildx_tasks.images import image as images
+from buildx_tasks.images.layers import instruction, layers_of
+from buildx_tasks.registry.faults import MissingError
+from buildx_tasks.registry.repository import INDEX_TYPES, manifest_of
+from buildx_tasks.text import printable
+from buildx_tasks.verification.checks.index import PROVENANCE, SBOM
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import docker
+
+    from buildx_tasks.images.layers import Layer
+    from buildx_tasks.registry.repository import Manifest, Repository
+
+_AT_ONCE = 4  # manifests that are read from a registry
+# Other artifacts have configs that need not be JSON, and say nothing of layers.
+_CONFIG_TYPES = (
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.docker.container.image.v1+json",
+)
+NO_PLATFORM = "no platform"
+NOT_THERE = "not there"
+
+
+class Reader(NamedTuple):
+    """Where an image is read from, by digest; ``blob`` is for small ones."""
+
+    manifest: Callable[[str], Manifest]
+    blob: Callable[[str], bytes]
+
+
+class Attestation(NamedTuple):
+    """A manifest of statements on a platform; ``size`` is their bytes, None where it is not there."""
+
+    digest: str
+    predicates: tuple[str, ...]
+    size: int | None
+
+
+class Part(NamedTuple):
+    """One platform. ``layers`` is None where its manifest is not there, ``note`` says why."""
+
+    platform: str
+    digest: str
+    layers: tuple[Layer, ...] | None
+    attestations: tuple[Attestation, ...] = ()
+    note: str = ""
+
+    @property
+    def size(self) -> int | None:
+        """The compressed bytes of its layers."""
+        return None if self.layers is None else sum(layer.size for layer in self.layers)
+
+
+class Shown(NamedTuple):
+    """An image; ``digest`` is ``""`` where nothing is there under the reference.
+
+    ``strays`` are attestations of manifests that the index does not list.
+    """
+
+    reference: str
+    digest: str = ""
+    media_type: str = ""
+    parts: tuple[Part, ...] = ()
+    annotations: Mapping[str, str] = MappingProxyType({})
+    strays: tuple[Attestation, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """The compressed bytes of all platforms' layers, each layer once."""
+        layers = {layer.digest: layer for part in self.parts for layer in part.layers or ()}
+        return sum(layer.size for layer in layers.values())
+
+
+def of_store(client: docker.DockerClient) -> Reader:
+    """Return what reads from the engine's containerd image store."""
+    read = partial(blobs.read, client)
+    return Reader(lambda digest: manifest_of(read(digest)), read)
+
+
+def of_repository(repository: Repository) -> Reader:
+    """Return what reads from a repository; faults that may pass are tried again."""
+
+    def blob(digest: str) -> bytes:
+        what = repository.named(digest)
+        found: bytes = repository.insist(what, lambda: b"".join(repository.read(digest)))
+        return found
+
+    return Reader(repository.get, blob)
+
+
+def published(repository: Repository, reference: str, tag_or_digest: str) -> Shown:
+    """Return the image that a repository holds under a tag or digest, if there is one.
+
+    Raises:
+        RegistryError: the registry refuses, or does not answer.
+        EngineError: what it holds is no image.
+
+    """
+    root = repository.find(tag_or_digest)
+    return Shown(reference) if root is None else shown(of_repository(repository), reference, root)
+
+
+def shown(reader: Reader, reference: str, root: Manifest) -> Shown:
+    """Return an image with all that is below its index, or its only manifest.
+
+    Raises:
+        EngineError: it is none, or its store lacks something but whole platforms.
+        RegistryError: so does its registry.
+
+    """
+    try:
+        if not root.is_index:
+            part = _part(reader, {"digest": root.digest}, root)
+            return Shown(reference, root.digest, root.media_type, (part,))
+        return _whole(reader, reference, root)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise EngineError(
+            f"{reference} is no image that can be shown: {type(error).__name__} {error}; look with "
+            f"docker buildx imagetools inspect --raw"
+        ) from None
+
+
+def _whole(reader: Reader, reference: str, root: Manifest) -> Shown:
+    content = root.content
+    listed = content["manifests"]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        found = list(pool.map(partial(_read, reader), listed))
+    attested: dict[str, list[Attestation]] = {}
+    for descriptor, one in zip(listed, found):
+        if isinstance(one, Attestation):
+            attested.setdefault(_marks(descriptor).get(images.ATTESTED, ""), []).append(one)
+    parts = tuple(
+        one._replace(attestations=tuple(attested.get(one.digest, ())))
+        for one in found
+        if isinstance(one, Part)
+    )
+    known = {part.digest for part in parts}
+    strays = tuple(a for digest, many in attested.items() if digest not in known for a in many)
+    marks = _marks(content)
+    return Shown(reference, root.digest, root.media_type, parts, marks, strays)
+
+
+def _read(reader: Reader, descriptor: Mapping[str, Any]) -> Part | Attestation:
+    digest = descriptor["digest"]
+    manifest: Manifest | None
+    try:
+        manifest = reader.manifest(digest)
+    except (EngineError, MissingError):
+        manifest = None  # as where one platform of an index was pulled
+    if images.ATTESTATION not in _marks(descriptor):
+        return _part(reader, descriptor, manifest)
+    if manifest is None:
+        return Attestation(digest, (), None)
+    content = manifest.content
+    predicates = tuple(images.predicates_of(content))
+    return Attestation(digest, predicates, sum(layer["size"] for layer in content["layers"]))
+
+
+def _part(reader: Reader, descriptor: Mapping[str, Any], manifest: Manifest | None) -> Part:
+    digest, platform = descriptor["digest"], descriptor.get("platform")
+    if manifest is None:
+        return Part(_platform(platform), digest, None, note=NOT_THERE)
+    if manifest.media_type in INDEX_TYPES:
+        return Part(_platform(platform), digest, None, note="an index in the index")
+    content = manifest.content
+    described = content["config"]
+    is_image = described.get("mediaType") in _CONFIG_TYPES
+    config = json.loads(reader.blob(described["digest"])) if is_image else {}
+    return Part(_platform(platform or config), digest, layers_of(content, config))
+
+
+def _platform(data: Mapping[str, Any] | None) -> str:
+    found = images.platform_of(data or {})
+    return NO_PLATFORM if found.os in ("", "unknown") else str(found)
+
+
+def _marks(data: Mapping[str, Any]) -> dict[str, str]:
+    return data.get("annotations") or {}
+
+
+def lines(image: Shown, *, whole: bool = True) -> Iterator[str]:
+    """Yield the tree for people, one line each; only its head unless ``whole``."""
+    yield printable(_head(image)) + ("" if whole or not image.digest else ", as above")
+    if not whole:
+        return
+    for key, value in sorted(image.annotations.items()):
+        yield printable(f"  annotation {key} = {value}")
+    width = max((len(part.platform) for part in image.parts), default=0)
+    for part in image.parts:
+        yield printable(f"  {part.platform:<{width}}  {part.digest}  {_contents(part)}")
+        for layer in part.layers or ():
+            how = instruction(layer.made_by)
+            yield f"    {printable(layer.digest)}  {sizes.text(layer.size):>8}  {how}".rstrip()
+        for one in part.attestations:
+            yield printable(f"    {_attestation(one)}")
+    for one in image.strays:
+        yield printable(f"  {_attestation(one)}, of what is not in this index")
+
+
+def _head(image: Shown) -> str:
+    if not image.digest:
+        return f"{image.reference}  {NOT_THERE}"
+    kind = "index" if image.media_type in INDEX_TYPES else "manifest without index"
+    number = _number(len(image.parts), "platform")
+    return f"{image.reference}  {kind} {image.digest}  {number}, {sizes.text(image.size)}"
+
+
+def _contents(part: Part) -> str:
+    if part.layers is None or part.size is None:
+        return part.note
+    return f"{sizes.text(part.size)}, {_number(len(part.layers), 'layer')}"
+
+
+def _attestation(one: Attestation) -> str:
+    if one.size is None:
+        return f"attestation {one.digest}  {NOT_THERE}"
+    said = ", ".join(map(_predicate, one.predicates)) or "says nothing"
+    return f"attestation {one.digest}  {sizes.text(one.size)}  {said}"
+
+
+def _predicate(type_: str) -> str:
+    for kind in (PROVENANCE, SBOM):
+        if type_.startswith(kind.predicates):
+            return f"{kind.type} {type_}"
+    return type_
+
+
+def _number(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def summary(image: Shown) -> dict[str, Any]:
+    """Return the tree as ``--format json`` has it; null is what is not there."""
+    there = bool(image.digest)
+    return {
+        "reference": image.reference,
+        "digest": image.digest or None,
+        "mediaType": image.media_type or None,
+        "size": image.size if there else None,
+        "annotations": dict(image.annotations),
+        "platforms": [
+            {
+                "platform": part.platform,
+                "digest": part.digest,
+                "size": part.size,
+                "layers": None
+                if part.layers is None
+                else [
+                    {
+                        "digest": one.digest,
+                        "size": one.size,
+                        "instruction": instruction(one.made_by),
+                    }
+                    for one in part.layers
+                ],
+                "attestations": [one._asdict() for one in part.attestations],
+            }
+            for part in image.parts
+        ],
+        "attestations": [one._asdict() for one in image.strays],
+    }

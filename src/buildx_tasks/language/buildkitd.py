@@ -1,0 +1,224 @@
+"""``[builder.buildkitd]``: the configuration of BuildKit's daemon, under its own keys.
+
+buildx keeps it with the node, the files of certificates included, and writes it into the node's
+container. Source of the keys: https://docs.docker.com/build/buildkit/toml-configuration/
+"""
+
+# No `from __future__ import annotations`: msgspec evaluates these on Python 3.9.
+import base64
+import copy
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, Optional, Union
+
+import tomli
+import tomli_w
+from msgspec import Meta, Struct, field
+
+from buildx_tasks.engine.connection import buildx_folder
+from buildx_tasks.errors import EngineError
+
+FILE = "buildkitd.toml"
+_IN_CONTAINER = "/etc/buildkit/"
+
+Text = Annotated[str, Meta(min_length=1)]
+Size = Union[int, Text]
+Duration = Union[int, Text]
+
+
+class KeyPair(Struct, frozen=True, forbid_unknown_fields=True):
+    """A client certificate for a registry."""
+
+    key: Annotated[Text, Meta(description="File of the private key")]
+    cert: Annotated[Text, Meta(description="File of the certificate")]
+
+
+class Registry(Struct, frozen=True, forbid_unknown_fields=True):
+    """``[builder.buildkitd.registry."HOST"]``: how one registry is reached."""
+
+    mirrors: Annotated[list[Text], Meta(description="Hosts asked first, as in mirror:5000")] = []
+    http: Annotated[Optional[bool], Meta(description="Speak plain http")] = None
+    insecure: Annotated[Optional[bool], Meta(description="Accept any certificate")] = None
+    ca: Annotated[list[Text], Meta(description="Files of certificate authorities")] = []
+    keypair: Annotated[list[KeyPair], Meta(description="Client certificates")] = []
+    tlsconfigdir: Annotated[list[Text], Meta(description="Folders with certificates")] = []
+
+
+class GcPolicy(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """One rule of what the cache may keep; sizes in bytes, or as in 10GB and 20%."""
+
+    all: Annotated[Optional[bool], Meta(description="Internal and frontend records too")] = None
+    filters: Annotated[list[Text], Meta(description="As in type==exec.cachemount")] = []
+    keep_duration: Annotated[Optional[Duration], Meta(description="Seconds, or as in 48h")] = None
+    keep_bytes: Annotated[Optional[Size], Meta(description="Older name of reservedSpace")] = None
+    reserved_space: Annotated[Optional[Size], Meta(description="Always kept")] = None
+    max_used_space: Annotated[Optional[Size], Meta(description="Never more than this")] = None
+    min_free_space: Annotated[Optional[Size], Meta(description="Left free on the disk")] = None
+
+
+class OciWorker(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """``[builder.buildkitd.worker.oci]``: what runs the build steps."""
+
+    max_parallelism: Annotated[
+        Optional[Annotated[int, Meta(ge=1)]], Meta(description="Steps run at once")
+    ] = field(default=None, name="max-parallelism")
+    gc: Annotated[Optional[bool], Meta(description="Collect garbage; default: true")] = None
+    gckeepstorage: Annotated[Optional[Size], Meta(description="Older name of reservedSpace")] = (
+        field(default=None, name="gckeepstorage")
+    )
+    reserved_space: Annotated[Optional[Size], Meta(description="Cache always kept")] = None
+    max_used_space: Annotated[Optional[Size], Meta(description="Cache at the most")] = None
+    min_free_space: Annotated[Optional[Size], Meta(description="Left free on the disk")] = None
+    gcpolicy: Annotated[list[GcPolicy], Meta(description="Rules, tried in order")] = []
+    platforms: Annotated[list[Text], Meta(description="Instead of those that are found")] = []
+    snapshotter: Annotated[Optional[Text], Meta(description="As in overlayfs, native")] = None
+    rootless: Annotated[Optional[bool], Meta(description="Run without root")] = None
+    labels: Annotated[dict[str, str], Meta(description="Labels of the worker")] = {}
+    enabled: Annotated[Optional[bool], Meta(description="Use this worker")] = None
+    network_mode: Annotated[Optional[Text], Meta(description="auto, bridge, cni or host")] = None
+    cni_config_path: Annotated[Optional[Text], Meta(description="File for network_mode cni")] = None
+    cni_binary_path: Annotated[Optional[Text], Meta(description="Folder of CNI plug-ins")] = None
+    cni_pool_size: Annotated[Optional[int], Meta(description="Networks made in advance")] = None
+    bridge_name: Annotated[Optional[Text], Meta(description="For network mode bridge")] = None
+    bridge_subnet: Annotated[Optional[Text], Meta(description="For network mode bridge")] = None
+    default_cgroup_parent: Annotated[Optional[Text], Meta(description="Cgroup of the steps")] = None
+    no_process_sandbox: Annotated[
+        Optional[bool], Meta(description="Share process ids with the host")
+    ] = None
+    binary: Annotated[Optional[Text], Meta(description="OCI runtime instead of runc")] = None
+    apparmor_profile: Annotated[Optional[Text], Meta(description="AppArmor profile")] = field(
+        default=None, name="apparmor-profile"
+    )
+    selinux: Annotated[Optional[bool], Meta(description="Set SELinux labels")] = None
+    proxy_snapshotter_path: Annotated[
+        Optional[Text], Meta(description="Socket of a snapshotter")
+    ] = None
+    stargz_snapshotter: Annotated[
+        dict[str, Any], Meta(description="Settings of the stargz snapshotter")
+    ] = {}
+
+
+class Workers(Struct, frozen=True, forbid_unknown_fields=True):
+    """``[builder.buildkitd.worker]``."""
+
+    oci: Annotated[Optional[OciWorker], Meta(description="The one that buildx's nodes have")] = None
+    containerd: Annotated[dict[str, Any], Meta(description="For a node inside containerd")] = {}
+
+
+class Dns(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """``[builder.buildkitd.dns]``: name resolution of build steps and pulls."""
+
+    nameservers: Annotated[list[Text], Meta(description="Addresses")] = []
+    options: Annotated[list[Text], Meta(description="As in edns0")] = []
+    search_domains: Annotated[list[Text], Meta(description="Domains")] = []
+
+
+class Log(Struct, frozen=True, forbid_unknown_fields=True):
+    """``[builder.buildkitd.log]``."""
+
+    format: Annotated[Text, Meta(description="text or json")]
+
+
+class System(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """``[builder.buildkitd.system]``."""
+
+    platforms_cache_max_age: Annotated[
+        Duration, Meta(description="How long found emulators are believed, as in 10m")
+    ]
+
+
+class History(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """``[builder.buildkitd.history]``: records of builds."""
+
+    max_age: Annotated[Optional[Duration], Meta(description="Seconds, or as in 48h")] = None
+    max_entries: Annotated[Optional[int], Meta(description="Records kept")] = None
+
+
+class Buildkitd(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """``[builder.buildkitd]``: a ``buildkitd.toml``; files are named from the project's folder."""
+
+    registry: Annotated[dict[str, Registry], Meta(description="Registries by host")] = {}
+    worker: Annotated[Optional[Workers], Meta(description="Parallelism and garbage collection")] = (
+        None
+    )
+    dns: Annotated[Optional[Dns], Meta(description="Name resolution")] = None
+    debug: Annotated[Optional[bool], Meta(description="Log more")] = None
+    trace: Annotated[Optional[bool], Meta(description="Log everything")] = None
+    insecure_entitlements: Annotated[
+        list[Text], Meta(description="As in network.host, security.insecure")
+    ] = field(default=[], name="insecure-entitlements")
+    history: Annotated[Optional[History], Meta(description="Records of builds")] = None
+    log: Annotated[Optional[Log], Meta(description="The log's form")] = None
+    system: Annotated[Optional[System], Meta(description="Finding emulators")] = None
+    frontend: Annotated[dict[str, dict[str, Any]], Meta(description="Frontends by name")] = {}
+    cdi: Annotated[dict[str, Any], Meta(description="Devices")] = {}
+    grpc: Annotated[dict[str, Any], Meta(description="Where the daemon listens")] = {}
+    otel: Annotated[dict[str, Any], Meta(description="Tracing")] = {}
+    root: Annotated[Optional[Text], Meta(description="Folder of the daemon's state")] = None
+    provenance_env_dir: Annotated[
+        Optional[Text], Meta(description="Folder of what provenance shall hold too")
+    ] = None
+
+
+def text(config: dict[str, Any]) -> str:
+    """Return the configuration as the file that ``--buildkitd-config`` takes."""
+    return tomli_w.dumps(config)
+
+
+def declared_form(config: dict[str, Any], root: Path) -> dict[str, Any]:
+    """Return the configuration with each file of a certificate replaced by its content's hash.
+
+    Raises:
+        EngineError: such a file cannot be read.
+
+    """
+
+    def digest(path: str) -> str:
+        try:
+            return _digest((root / path).read_bytes())
+        except OSError as error:
+            raise EngineError(
+                f"[builder.buildkitd.registry] names {path}, which cannot be read: "
+                f"{error.strerror}; correct the path, from the project's folder"
+            ) from None
+
+    return _with_files(config, digest)
+
+
+def stored_form(files: dict[str, str]) -> dict[str, Any]:
+    """Return the same form of what buildx keeps with a node: file name → content in base64."""
+
+    def digest(path: str) -> str:
+        inside = path.removeprefix(_IN_CONTAINER)
+        return _digest(base64.b64decode(files[inside] or "")) if inside in files else path
+
+    # An empty file is null in buildx's list.
+    return _with_files(tomli.loads(base64.b64decode(files.get(FILE) or "").decode()), digest)
+
+
+def default_form() -> dict[str, Any]:
+    """Return the same form of the file that buildx takes for nodes without a configuration.
+
+    Source: https://docs.docker.com/build/buildkit/configure/#default-configuration
+    """
+    folder = buildx_folder()
+    try:
+        found = tomli.loads((folder / "buildkitd.default.toml").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return declared_form(found, folder)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _with_files(config: dict[str, Any], digest: Any) -> dict[str, Any]:
+    changed = copy.deepcopy(config)
+    for registry in changed.get("registry", {}).values():
+        if "ca" in registry:
+            registry["ca"] = [digest(path) for path in registry["ca"]]
+        for pair in registry.get("keypair", ()):
+            pair.update({key: digest(pair[key]) for key in ("key", "cert")})
+    # buildx writes the file anew, with an empty table where there are no registries.
+    return {key: value for key, value in changed.items() if value != {}}

@@ -1,0 +1,334 @@
+"""``[variable.NAME]`` and ``${NAME}``: values from ``--set``, the environment or the default.
+
+``${NAME}`` stands for a value in any string, ``${NAME:-text}`` for ``text`` where there is none or
+an empty one, ``$${`` for the characters ``${``. An element of a list that is exactly one variable of
+type list stands for all of its elements.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from buildx_tasks import platforms
+from buildx_tasks.errors import ConfigError, UsageError, nearest
+from buildx_tasks.language.git import Git, GitError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from buildx_tasks.language.sources import Sources
+
+_MARK = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
+_WHOLE = re.compile(r"\$\{([^{}]*)\}")
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+_LOCAL_PLATFORM = "BAKE_LOCAL_PLATFORM"  # bake's own
+_FLAGS = frozenset({"no-cache", "pull"})
+_MAPS = frozenset({"args", "labels", "extra-hosts"})
+
+Path = tuple[Any, ...]
+
+
+class Missing(Exception):  # noqa: N818 - a state, seldom an error
+    """A declared variable has no value, and none was given."""
+
+
+class Given(NamedTuple):
+    """What a person gave for this call: ``--set NAME=value`` and the environment."""
+
+    sets: Mapping[str, str]
+    environment: Mapping[str, str]
+
+
+def parse_sets(texts: Sequence[str]) -> dict[str, str]:
+    """Return ``NAME=value`` texts as a mapping; a later one wins.
+
+    Raises:
+        UsageError: a text has no ``=``.
+
+    """
+    sets = {}
+    for text in texts:
+        name, mark, value = text.partition("=")
+        if not mark or not name:
+            raise UsageError(f'--set: "{text}" is no NAME=value; write --set VERSION=1.2')
+        sets[name] = value
+    return sets
+
+
+class Variables:
+    """The variables of one file: each is worked out once, when it is first needed."""
+
+    def __init__(
+        self, declared: dict[str, dict[str, Any]], given: Given, git: Git, sources: Sources
+    ) -> None:
+        self._declared = declared
+        self._given = given
+        self._git = git
+        self._sources = sources
+        self._values: dict[str, Any] = {}
+        self._open: list[str] = []
+        for name in given.sets:
+            if name not in declared:
+                known = nearest(name, declared) or f"; declared: {', '.join(declared) or 'none'}"
+                raise UsageError(f"--set: no [variable.{name}] is declared{known}")
+
+    def check_all(self) -> None:
+        """Work out what does not hang on git, so that a wrong value is found before it is used."""
+        for name in self._declared:
+            if self._raw(name) is not None or not self._hangs_on_git(name, set()):
+                with contextlib.suppress(Missing):
+                    self.value(name)
+
+    def _hangs_on_git(self, name: str, seen: set[str]) -> bool:
+        seen.add(name)
+        text = str(self._declared[name].get("default", ""))
+        names = {body.partition(":-")[0].strip() for body in _WHOLE.findall(text)}
+        return any(
+            other.startswith("git.")
+            or (other in self._declared and other not in seen and self._hangs_on_git(other, seen))
+            for other in names
+        )
+
+    def value(self, name: str) -> Any:
+        """Return a declared variable's value: str, int, float, bool or list of str.
+
+        Raises:
+            ConfigError: the value is not what the declaration says, or hangs on itself.
+            Missing: there is none.
+
+        """
+        if name in self._values:
+            return self._values[name]
+        where = ("variable", name)
+        if name in self._open:
+            way = " → ".join([*self._open[self._open.index(name) :], name])
+            raise self._sources.fail(
+                (*where, "default"),
+                f"variables hang on each other: {way}; give one of them a value of its own",
+                value=True,
+            )
+        table = self._declared[name]
+        raw = self._raw(name)
+        kind = table.get("type") or _kind(table.get("default"))
+        if raw is not None:
+            value = self._convert(name, kind, raw)
+        elif "default" in table:
+            self._open.append(name)
+            try:
+                value = self.fill(table["default"], (*where, "default"))
+            finally:
+                self._open.pop()
+            if _kind(value) != kind:
+                if not isinstance(value, str):
+                    raise self._sources.fail(
+                        (*where, "default"),
+                        f"the default of [variable.{name}] is no {kind}; give it one or "
+                        f'change its type to "{_kind(value)}"',
+                        value=True,
+                    )
+                value = self._convert(name, kind, value)
+        else:
+            raise Missing(name)
+        self._validate(name, table.get("validation") or [], value)
+        self._values[name] = value
+        return value
+
+    def _raw(self, name: str) -> str | None:
+        if name in self._given.sets:
+            return self._given.sets[name]
+        return self._given.environment.get(name)
+
+    def _convert(self, name: str, kind: str, raw: str) -> Any:
+        low = raw.strip().lower()
+        if kind == "string":
+            return raw
+        if kind == "list":
+            return [item.strip() for item in raw.split(",") if item.strip()]
+        if kind == "bool" and low in _TRUE | _FALSE:
+            return low in _TRUE
+        if kind == "number" and re.fullmatch(r"[+-]?\d+(\.\d+)?", low):
+            return float(low) if "." in low else int(low)
+        wanted = "true or false" if kind == "bool" else "a number"
+        raise self._sources.fail(
+            ("variable", name),
+            f'[variable.{name}] must be {wanted}, not "{raw}"{self._origin(name)}',
+        )
+
+    def _origin(self, name: str) -> str:
+        if name in self._given.sets:
+            return f"; correct --set {name}"
+        if name in self._given.environment:
+            return f"; correct the environment's {name}"
+        return "; correct its default"
+
+    def _validate(self, name: str, rules: Any, value: Any) -> None:
+        items = value if isinstance(value, list) else [value]
+        for rule in rules if isinstance(rules, list) else [rules]:
+            wrong = next((r for item in items if (r := _breaks(rule, item))), None)
+            if wrong:
+                shown = ",".join(value) if isinstance(value, list) else text_of(value)
+                raise self._sources.fail(
+                    ("variable", name),
+                    f'[variable.{name}] cannot be "{shown}": {rule.get("message") or wrong}'
+                    + self._origin(name),
+                )
+
+    def fill(self, data: Any, path: Path, local: Mapping[str, Any] | None = None) -> Any:
+        """Return ``data`` with all ``${…}`` in its strings replaced; keys stay as they are.
+
+        Raises:
+            ConfigError: a variable is unknown or has no value.
+
+        """
+        if isinstance(data, str):
+            return self._fill_text(data, path, local) if "${" in data else data
+        if isinstance(data, dict):
+            filled = {}
+            for key, item in data.items():
+                try:
+                    filled[key] = self.fill(item, (*path, key), local)
+                except Missing as missing:
+                    if path[-1] not in _MAPS or not _WHOLE.fullmatch(item):
+                        raise self._lacks(missing, (*path, key)) from None
+                    filled[key] = {"unset": True}
+            return filled
+        if isinstance(data, list):
+            items: list[Any] = []
+            for number, item in enumerate(data):
+                try:
+                    value = self.fill(item, (*path, number), local)
+                except Missing as missing:
+                    raise self._lacks(missing, (*path, number)) from None
+                spliced = isinstance(value, list) and not isinstance(item, list)
+                items.extend(value if spliced else [value])
+            return items
+        return data
+
+    def _lacks(self, missing: Missing, path: Path) -> ConfigError:
+        name = missing.args[0]
+        return self._sources.fail(
+            path,
+            f"[variable.{name}] has no value; give it a default, --set {name}=… or set it in "
+            "the environment",
+            value=True,
+        )
+
+    def _fill_text(self, text: str, path: Path, local: Mapping[str, Any] | None) -> Any:
+        whole = _WHOLE.fullmatch(text)
+        if whole:
+            value = self._look_up(whole[1], path, local)
+            in_list = bool(path) and isinstance(path[-1], int)
+            if isinstance(value, list):
+                if in_list or path[0] == "variable":
+                    return value
+            elif not isinstance(value, dict):
+                if path[-1] not in _FLAGS or path[-2] in _MAPS:
+                    return text_of(value)
+                if isinstance(value, bool):
+                    return value
+                raise self._sources.fail(
+                    path,
+                    f'"{path[-1]}" must be true or false, not "{value}"; give the variable '
+                    'type = "bool"',
+                    value=True,
+                )
+
+        def replace(match: re.Match[str]) -> str:
+            if match[0] == "$${":
+                return "${"
+            if match[1] is None:
+                raise self._sources.fail(
+                    path, '"${" is not closed; write ${NAME}, or $${ for the characters', value=True
+                )
+            value = self._look_up(match[1], path, local)
+            if isinstance(value, (list, dict)):
+                if isinstance(value, list):
+                    wrong = (
+                        "is a list and cannot stand inside a text; use it as an element of a list"
+                    )
+                else:
+                    key = next(iter(value), "key")
+                    wrong = f"is a table; name one of its keys, as in ${{{match[1]}.{key}}}"
+                raise self._sources.fail(path, f"${{{match[1]}}} {wrong}", value=True)
+            return text_of(value)
+
+        return _MARK.sub(replace, text)
+
+    def _look_up(self, body: str, path: Path, local: Mapping[str, Any] | None) -> Any:
+        name, mark, fallback = body.partition(":-")
+        try:
+            value = self._find(name.strip(), path, local)
+        except Missing:
+            if not mark:
+                raise
+            return fallback
+        except GitError as error:
+            if not mark:
+                raise self._sources.fail(
+                    path,
+                    f"${{{name}}} cannot be had: {error}; write ${{{name}:-text}} for a value to "
+                    "use then",
+                    value=True,
+                ) from None
+            return fallback
+        return fallback if mark and value == "" else value
+
+    def _find(self, name: str, path: Path, local: Mapping[str, Any] | None) -> Any:
+        if local is not None:
+            axis, _, key = name.partition(".")
+            if name in local:
+                return local[name]
+            if axis in local and isinstance(local[axis], dict) and key in local[axis]:
+                return local[axis][key]
+        if name.startswith("git.") and name[len("git.") :] in self._git.names:
+            return self._git.get(name[len("git.") :])
+        if name in self._declared:
+            return self.value(name)
+        if name == _LOCAL_PLATFORM:
+            return str(platforms.host_platform())
+        if not name:
+            raise self._sources.fail(
+                path,
+                '"${}" names no variable; write ${NAME}, or $${ for the characters',
+                value=True,
+            )
+        known = [*self._declared, *(local or ()), *(f"git.{key}" for key in self._git.names)]
+        hint = nearest(name, known)
+        literal = f"; or write $${{{name}}} for the text itself"
+        raise self._sources.fail(
+            path,
+            f"${{{name}}} is no variable{hint or f'; declare [variable.{name}]'}{literal}",
+            value=True,
+        )
+
+
+def text_of(value: Any) -> str:
+    """Return a value as the text that stands in a string."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, (int, float)):
+        return "number"
+    return "list" if isinstance(value, list) else "string"
+
+
+def _breaks(rule: dict[str, Any], value: Any) -> str | None:
+    text = text_of(value)
+    if "pattern" in rule and not re.fullmatch(rule["pattern"], text):
+        return f"it does not match {rule['pattern']}"
+    if "choices" in rule and text not in [text_of(choice) for choice in rule["choices"]]:
+        choices = [text_of(choice) for choice in rule["choices"]]
+        return f"it is none of {', '.join(choices)}{nearest(text, choices)}"
+    if "min" in rule and (not isinstance(value, (int, float)) or value < rule["min"]):
+        return f"it is below {rule['min']}"
+    if "max" in rule and (not isinstance(value, (int, float)) or value > rule["max"]):
+        return f"it is above {rule['max']}"
+    return None

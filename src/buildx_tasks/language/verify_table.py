@@ -1,0 +1,126 @@
+"""What types cannot say of ``[target.NAME.verify]``: found when the file is loaded, not in a run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from buildx_tasks import platforms
+from buildx_tasks.verification.check import KINDS, OF_THE_WHOLE, name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from buildx_tasks.language.positions import Path
+
+_FOR_PLATFORMS = ("only", "skip", "xfail")
+_SAYS_NOTHING = {
+    "size": "write compressed, unpacked or growth",
+    "config": "write what the image must say, as in user or labels",
+    "files": 'write a path, as in files."/app/hello" = { mode = "0755" }',
+}
+
+
+def faults(table: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Give what is wrong in a verify table as it is written, each with where in it."""
+    yield from same_names(table)
+    for path, message in _of_table(table):
+        yield path, message
+    for number, check in enumerate(table.get("check", ())):
+        where = ("check", number)
+        kinds = _kinds(check)
+        name = check["name"]
+        if not kinds:
+            yield where, f'check "{name}" checks nothing; add one of: {", ".join(KINDS)}'
+        for path, message in _of_table(check):
+            yield (*where, *path), message
+        if set(kinds) <= OF_THE_WHOLE:
+            for key in _FOR_PLATFORMS:
+                if kinds and check.get(key):
+                    yield (
+                        (*where, key),
+                        f'check "{name}" is about the whole image, not one platform; remove {key}',
+                    )
+
+
+def same_names(table: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Give the checks of a verify table whose results would have the name of another one's."""
+    names = set(_kinds(table))
+    for number, check in enumerate(table.get("check", ())):
+        where, name = ("check", number, "name"), check["name"]
+        if name in names:
+            yield where, f'there is another check "{name}"; give each a name of its own'
+        kinds = [kind for kind in _kinds(check) if kind not in OF_THE_WHOLE]
+        parts = {name_of(name, kind, len(kinds)): kind for kind in kinds}
+        for part in names & parts.keys() - {name}:
+            what = f'which is what the {parts[part]} of "{name}" is called'
+            yield where, f'there is another check "{part}", {what}; give each a name of its own'
+        names |= {name, *parts}
+
+
+def named_platforms(table: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Give the platforms that a verify table names, each with where in it."""
+    for key in _FOR_PLATFORMS:
+        for step, text in _steps(table.get(key, ())):
+            yield (key, step), text
+    for number, check in enumerate(table.get("check", ())):
+        for path, text in named_platforms(check):
+            yield ("check", number, *path), text
+
+
+def _kinds(table: dict[str, Any]) -> list[str]:
+    return [kind for kind in KINDS if table.get(kind) not in (None, False)]
+
+
+def _of_table(table: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    seen: dict[str, dict[Any, str]] = {}
+    for key in _FOR_PLATFORMS:
+        for step, text in _steps(table.get(key, ())):
+            try:
+                seen.setdefault(key, {})[platforms.parse(text)] = text
+            except ValueError as error:
+                yield (key, step), str(error)
+    for platform in seen.get("skip", {}).keys() & seen.get("xfail", {}).keys():
+        text = seen["xfail"][platform]
+        yield ("xfail", text), f"{text} is in skip as well, and is not run; keep one"
+    for kind in KINDS:
+        said = table.get(kind)
+        if said == {} and kind in _SAYS_NOTHING:
+            yield (kind,), f'"{kind}" says nothing; {_SAYS_NOTHING[kind]}'
+        elif isinstance(said, dict):
+            yield from _inside((kind,), said)
+
+
+def _steps(value: Any) -> Iterator[tuple[Any, str]]:
+    return ((text, text) for text in value) if isinstance(value, dict) else enumerate(value)
+
+
+def _inside(path: Path, table: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    for key, value in table.items():
+        where = (*path, key)
+        if key == "matches" and isinstance(value, str):
+            try:
+                re.compile(value)
+            except re.error as error:
+                yield where, f'"{value}" is no regular expression: {error}; correct it'
+        elif key == "exists" and value is False and len(table) > 1:
+            others = ", ".join(name for name in table if name != "exists")
+            yield where, f"nothing that does not exist has {others}; remove one or the other"
+        elif key == "json-at":
+            for pointer in value:
+                if pointer and not pointer.startswith("/"):
+                    yield (
+                        (*where, pointer),
+                        f'"{pointer}" is no JSON pointer; write "/{pointer.replace(".", "/")}"',
+                    )
+        elif key == "mounts":
+            for number, mount in enumerate(value):
+                source = PurePosixPath(mount["source"])
+                if source.is_absolute() or ".." in source.parts:
+                    yield (
+                        (*where, number, "source"),
+                        f'"{source}" must be a path below the project\'s folder; copy it there',
+                    )
+        elif isinstance(value, dict) and key not in ("json", "env", "labels", "annotations"):
+            yield from _inside(where, value)

@@ -1,0 +1,134 @@
+"""Helper targets: what bake cannot say in one target, said in several of its own.
+
+A target with overrides for single platforms gets one helper for each platform, and becomes an inline
+Dockerfile whose stages are those helpers; one with files gets a helper that holds, for each platform,
+only that platform's files. Helpers have no tags, cannot be selected, and are named
+``TARGET--linux-arm64`` and ``TARGET--files``.
+Asked for since 2020: https://github.com/docker/buildx/issues/272, …/792
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from buildx_tasks.language.expansion import Target
+    from buildx_tasks.language.merging import Attributes
+    from buildx_tasks.platforms import Platform
+
+# What belongs to the image as a whole; all else describes the build of one platform.
+_WHOLE = frozenset(
+    "annotations attest cache-to call description no-cache output platforms pull tags".split()
+)
+_PICK = "ARG TARGETOS TARGETARCH TARGETVARIANT\nFROM ${TARGETOS}-${TARGETARCH}${TARGETVARIANT}\n"
+
+
+def with_helpers(
+    target: Target, name: str, selected: Mapping[Platform, str]
+) -> dict[str, Attributes]:
+    """Return the bake targets that a target comes to, by name; the first one is the target itself.
+
+    ``selected`` maps the platforms to build to the way they are written; empty: the builder's own.
+    """
+    whole = dict(target.attributes)
+    if selected:
+        whole["platforms"] = list(selected.values())
+    found = {name: whole}
+    if target.files:
+        found[f"{name}--files"] = _files_helper(target, selected)
+        _add_context(whole, "files", f"target:{name}--files")
+    overridden = {p: o for p, o in target.overrides.items() if p in selected}
+    if not overridden:
+        return found
+    shared = {key: value for key, value in whole.items() if key not in _WHOLE}
+    for key in ("no-cache", "pull"):
+        shared.update({key: whole[key]} if key in whole else {})
+    image = {key: value for key, value in whole.items() if key in _WHOLE}
+    image["contexts"] = {}
+    lines = []
+    for platform, written in selected.items():
+        helper = f"{name}--{_slug(platform)}"
+        own = {k: v for k, v in overridden.get(platform, shared).items() if k != "annotations"}
+        if target.files:
+            _add_context(own, "files", f"target:{name}--files")
+        found[helper] = {**own, "platforms": [written], "output": [{"type": "cacheonly"}]}
+        # A context's name must be in lower case, a target's need not.
+        image["contexts"][f"helper-{_slug(platform)}"] = f"target:{helper}"
+        lines.append(f"FROM helper-{_slug(platform)} AS {_stage(platform)}\n")
+        for annotation in _own_annotations(target, platform):
+            image["annotations"] = [*image.get("annotations", []), annotation]
+    if "cache-from" in whole:
+        image["cache-from"] = whole["cache-from"]
+    image["dockerfile-inline"] = "".join(lines) + _PICK
+    found[name] = image
+    return found
+
+
+def described(target: Target, name: str, selected: Mapping[Platform, str]) -> dict[str, str]:
+    """Return what each helper of a target is for, in words."""
+    words = {}
+    for helper in with_helpers(target, name, selected):
+        kind = helper[len(name) + len("--") :]
+        if kind:
+            words[helper] = f"{kind} of {name}" if kind == "files" else f"{name} for {kind}"
+    return words
+
+
+def _add_context(attributes: Attributes, name: str, value: str) -> None:
+    attributes["contexts"] = {**attributes.get("contexts", {}), name: value}
+
+
+def _own_annotations(target: Target, platform: Platform) -> list[str]:
+    """Return the annotations that only one platform has, bound to its manifest."""
+    common = target.attributes.get("annotations", [])
+    return [
+        f"manifest[{platform}]:{text.rpartition('manifest:')[2]}"
+        for text in target.overrides.get(platform, {}).get("annotations", [])
+        if text not in common
+    ]
+
+
+def _files_helper(target: Target, selected: Mapping[Platform, str]) -> Attributes:
+    """Return the target that holds each platform's files, and sends only those that are built."""
+    contexts: dict[str, str] = {}
+    lines = []
+    for platform in selected:
+        lines.append(f"FROM scratch AS {_stage(platform)}\n")
+        for name, path in target.files[platform].items():
+            # The folder is a context of its own: .dockerignore of the project does not hide it.
+            folder, base = split(path)
+            key = next((k for k, v in contexts.items() if v == folder), f"folder{len(contexts)}")
+            contexts[key] = folder
+            lines.append(f"COPY --from={key} {json.dumps([base, '/' + name])}\n")
+    return {
+        "contexts": contexts,
+        "dockerfile-inline": "".join(lines) + _PICK,
+        "platforms": list(selected.values()),
+        "output": [{"type": "cacheonly"}],
+    }
+
+
+def split(path: str) -> tuple[str, str]:
+    """Return the context that holds a file, a folder or ``target:NAME``, and the path in it."""
+    if path.startswith("target:"):
+        folder, _, base = path.partition("/")
+    else:
+        folder, _, base = path.rpartition("/")
+    return folder or ".", base or "."
+
+
+def _stage(platform: Platform) -> str:
+    return f"{platform.os}-{platform.architecture}{platform.variant}"
+
+
+def _slug(platform: Platform) -> str:
+    return str(platform).replace("/", "-").replace(".", "-")
+
+
+def helper_names(target: Target, name: str, declared: Iterable[Platform]) -> list[str]:
+    """Return all names that a target's helpers can have."""
+    names = [f"{name}--files"] if target.files else []
+    return [*names, *(f"{name}--{_slug(p)}" for p in declared)] if target.overrides else names

@@ -1,0 +1,1 @@
+"""Verified images in; tags that hold exactly these, read back, out."""

@@ -1,0 +1,107 @@
+"""Classic image stores hold one platform of an image: pushed one by one, the index is composed here."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from buildx_tasks import references
+from buildx_tasks.building import staging
+from buildx_tasks.errors import PushError
+from buildx_tasks.publishing import upload as copying
+from buildx_tasks.registry.authentication import account_for
+from buildx_tasks.registry.repository import INDEX_TYPES, Manifest, manifest_of
+from buildx_tasks.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import docker
+
+    from buildx_tasks.images.image import Image
+    from buildx_tasks.planning.selection import TargetPlan
+    from buildx_tasks.platforms import Platform
+    from buildx_tasks.publishing.publish import Registries
+    from buildx_tasks.publishing.upload import Source, Tree
+    from buildx_tasks.references import Reference
+
+
+def pushed(
+    client: docker.DockerClient,
+    registries: Registries,
+    target: TargetPlan,
+    image: Image,
+) -> tuple[Source, Tree]:
+    """Push each platform of a target under a tag of its own; return where they are, and their index.
+
+    Raises:
+        PushError: the engine cannot push one, or the registry got another config than was verified.
+        RegistryError: the registry does not give it back.
+
+    """
+    manifests: dict[Platform, Manifest] = {}
+    for platform in target.declared:
+        place = references.parse(staging.part_of(target, platform))
+        _push(client, image.manifests[platform], place)
+        held = registries.repository(place).get(place.tag)
+        config = (held.content.get("config") or {}).get("digest")
+        if config != image.manifests[platform]:
+            raise PushError(
+                f"{place}: the registry got the config {config}, verified was "
+                f"{image.manifests[platform]}; somebody else pushed it meanwhile: push again"
+            )
+        manifests[platform] = held
+    source = copying.OtherRepository(registries.repository(place))
+    found = list(manifests.values())
+    if len(found) == 1:
+        return source, copying.assembled(found[0], ())
+    return source, copying.assembled(index_of(manifests), found)
+
+
+def index_of(manifests: Mapping[Platform, Manifest]) -> Manifest:
+    """Return the index of one manifest for each platform; equal manifests give an equal index.
+
+    Source: https://github.com/opencontainers/image-spec/blob/main/image-index.md
+    """
+    entries = []
+    for platform, manifest in manifests.items():
+        fields = zip(("os", "architecture", "variant"), platform)
+        entries.append(
+            {
+                "mediaType": manifest.media_type,
+                "digest": manifest.digest,
+                "size": len(manifest.data),
+                "platform": {key: value for key, value in fields if value},
+            }
+        )
+    content = {"schemaVersion": 2, "mediaType": INDEX_TYPES[0], "manifests": entries}
+    return manifest_of(json.dumps(content, separators=(",", ":")).encode())
+
+
+def _push(client: docker.DockerClient, image: str, place: Reference) -> None:
+    """Let the engine push an image under a tag: only it can read its classic store."""
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+    from urllib3.exceptions import HTTPError
+
+    account = account_for(place.registry)
+    log_in = {
+        "username": account.name,
+        "password": account.password,
+        "identitytoken": account.token,
+        "serveraddress": place.registry,
+    }
+    repository = f"{place.registry}/{place.repository}"
+    try:
+        client.api.tag(image, repository, place.tag, force=True)
+        lines = client.api.push(repository, place.tag, stream=True, decode=True, auth_config=log_in)
+        for line in lines:
+            if "error" in line:
+                raise PushError(
+                    f"{place} could not be pushed: {printable(line['error'])}; push again"
+                )
+    except (DockerException, RequestException, HTTPError) as error:
+        reason = getattr(error, "explanation", None) or error
+        raise PushError(
+            f"{place} could not be pushed: {printable(str(reason))}; push again"
+        ) from None

@@ -1,0 +1,1 @@
+"""What happened in; the ledger, and what it tells people, out."""

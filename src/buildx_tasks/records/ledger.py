@@ -1,0 +1,197 @@
+"""``.buildx/ledger.json``: what was created, built, verified and pushed, oldest first.
+
+Each entry is an object with ``event``, ``at`` (UTC, ISO 8601) and what the event is about.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from buildx_tasks.errors import EngineError
+from buildx_tasks.machine.commands import json_text, locked, write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from buildx_tasks.verification.results import CellResult
+
+FOLDER = ".buildx"
+_FILE = "ledger.json"
+_LOCK = "ledger.lock"
+
+# What the readers of each event rely on; an entry without it (typed by hand, say) tells them nothing.
+_NEEDED: dict[str, dict[str, type]] = {
+    "created": {"builder": str, "driver": str},
+    "removed": {"builder": str},
+    "built": {"target": str, "tags": list},
+    "pulled": {"reference": str},
+    "verified": {"cell": str, "digest": str},
+    "failed": {"cell": str, "digest": str},
+    "pushed": {"target": str, "digest": str},
+}
+
+
+def prepare(root: Path) -> None:
+    """Make the folder, which git is told to leave out: it must not make a clean tree dirty.
+
+    Raises:
+        EngineError: it cannot be written.
+
+    """
+    ignore = root / FOLDER / ".gitignore"
+    try:
+        if not ignore.exists():
+            write_file(ignore, "*\n")
+    except OSError as error:
+        raise EngineError(
+            f"{root / FOLDER} cannot be written: {error.strerror}; allow it"
+        ) from None
+
+
+def read(root: Path) -> list[dict[str, Any]]:
+    """Return the entries that say all that their event is read for; none where there is no ledger.
+
+    A damaged ledger is set aside (``ledger.json.damaged``, ``-2``, ...), not lost and not trusted.
+
+    Raises:
+        EngineError: it cannot be read, or not be set aside.
+
+    """
+    return [entry for entry in whole(root) if _is_complete(entry)]
+
+
+def whole(root: Path) -> list[dict[str, Any]]:
+    """Return all entries, whatever they lack but the texts ``event`` and ``at``. Else as :func:`read`."""
+    path = root / FOLDER / _FILE
+    entries = _load(path)
+    if entries is None:
+        # Only under the lock is it certain that this one is set aside, and not a new one.
+        with locked(root / FOLDER / _LOCK):
+            entries = _load_or_set_aside(path)
+    return entries
+
+
+def record(root: Path, event: str, entries: list[dict[str, Any]]) -> None:
+    """Append one entry for each mapping, all under the same event and time.
+
+    Raises:
+        EngineError: it cannot be written; what it held is still there.
+
+    """
+    prepare(root)
+    at = dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds")
+    path = root / FOLDER / _FILE
+    try:
+        with locked(root / FOLDER / _LOCK):
+            for left in path.parent.glob(f".{_FILE}.*"):  # by a writer that was killed
+                left.unlink(missing_ok=True)
+            before = _load_or_set_aside(path)
+            added = [{"event": event, "at": at, **entry} for entry in entries]
+            write_file(path, json_text([*before, *added]))
+    except OSError as error:
+        raise EngineError(
+            f"{path} cannot be written: {error.strerror}; make room or allow it, and run this again"
+        ) from None
+
+
+def _load(path: Path) -> list[dict[str, Any]] | None:
+    """Return all entries; None where the file is damaged: torn, empty, or not of this shape."""
+    try:
+        entries = msgspec.json.decode(path.read_bytes(), type=list[dict[str, Any]])
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise EngineError(f"{path} cannot be read: {error.strerror}; allow it") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    sound = all(isinstance(entry.get(key), str) for entry in entries for key in ("event", "at"))
+    return entries if sound else None
+
+
+def _load_or_set_aside(path: Path) -> list[dict[str, Any]]:
+    """Return all entries; a damaged file gets a name that no earlier one has. The lock is held."""
+    entries = _load(path)
+    if entries is not None:
+        return entries
+    names = itertools.chain(
+        [f"{_FILE}.damaged"], (f"{_FILE}.damaged-{n}" for n in itertools.count(2))
+    )
+    aside = next(
+        path.with_name(name) for name in names if not os.path.lexists(path.with_name(name))
+    )
+    try:
+        path.replace(aside)
+    except FileNotFoundError:  # clean takes no lock
+        return []
+    except OSError as error:
+        raise EngineError(
+            f"{path} is damaged and cannot be set aside: {error.strerror}; move it away"
+        ) from None
+    print(
+        f"warning: {path} is damaged; set aside as {aside}; what was verified will be verified again",
+        file=sys.stderr,
+    )
+    return []
+
+
+def _is_complete(entry: dict[str, Any]) -> bool:
+    needed = _NEEDED.get(entry["event"], {})
+    return all(isinstance(entry.get(key), kind) for key, kind in needed.items())
+
+
+class Verified:
+    """What the ledger knows of verified cells.
+
+    ``passed`` maps a digest and the hash of what was expected of it to when it was as expected;
+    ``failed`` holds the ids of cells that were not, when they were last looked at.
+    """
+
+    def __init__(self, entries: list[dict[str, Any]]) -> None:
+        self.passed: dict[tuple[str, str], str] = {}
+        self.failed: set[str] = set()
+        for entry in entries:
+            if entry["event"] not in ("verified", "failed") or not _is_complete(entry):
+                continue
+            key = (entry["digest"], str(entry.get("checks", "")))
+            if entry["event"] == "failed":
+                self.passed.pop(key, None)
+                self.failed.add(entry["cell"])
+            elif "checks" in entry:
+                self.passed[key] = entry["at"]
+                self.failed.discard(entry["cell"])
+
+
+def record_verified(root: Path, results: Iterable[CellResult], hashes: Mapping[str, str]) -> None:
+    """Record what was looked at now, with the hash of what was expected of each cell.
+
+    A cell whose checks were all skipped is not recorded: nothing of it was looked at. What failed the
+    last time and is known to be well is recorded again.
+
+    Raises:
+        EngineError: it cannot be written.
+
+    """
+    failed = Verified(read(root)).failed
+    events = {"ok": "verified", "FAIL": "failed"}
+    entries: dict[str, list[dict[str, Any]]] = {"verified": [], "failed": []}
+    for result in results:
+        event = events.get(result.status)
+        if event and result.was_run and (not result.since or result.id in failed):
+            entry = {"cell": result.id, "digest": result.digest, "checks": hashes[result.id]}
+            entries[event].append(entry)
+    for event, listed in entries.items():
+        if listed:
+            record(root, event, listed)
+
+
+def last_pushed(entries: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the digest that was pushed last, by target."""
+    pushed = [entry for entry in entries if entry["event"] == "pushed" and _is_complete(entry)]
+    return {entry["target"]: entry["digest"] for entry in pushed}

@@ -1,0 +1,85 @@
+"""What a person sees of an upload: bytes of each layer on a terminal, a line for each in a log."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from buildx_tasks import sizes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.progress import Progress, TaskID
+
+    from buildx_tasks.publishing.upload import Blob, Watcher
+    from buildx_tasks.registry.repository import Repository
+
+_SHOWN = 12  # characters of a layer's digest
+
+
+@contextmanager
+def watcher() -> Iterator[Watcher]:
+    """Yield what to tell of each layer."""
+    if not sys.stderr.isatty():
+        lines = _Lines()
+        yield lines
+        lines.sum_up()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+    )  # fmt: skip
+    console = Console(stderr=True, highlight=False)
+    # What is piped away must not end up on the terminal, where rich would print it.
+    shown = sys.stdout.isatty()
+    with Progress(*columns, console=console, transient=True, redirect_stdout=shown) as progress:
+        yield _Live(progress)
+
+
+def _named(repository: Repository, blob: Blob) -> str:
+    return f"{repository}: {blob.digest.partition(':')[2][:_SHOWN]}"
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._present: dict[tuple[str, str], list[int]] = {}
+
+    def planned(self, repository: Repository, blob: Blob) -> None:
+        """Say nothing: a log has what ended."""
+
+    def sent(self, repository: Repository, blob: Blob, through: int) -> None:
+        if through == blob.size:
+            with self._lock:
+                size = sizes.text(blob.size)
+                print(f"{_named(repository, blob)} {size} sent", file=sys.stderr, flush=True)
+
+    def present(self, repository: Repository, blob: Blob, how: str) -> None:
+        with self._lock:
+            self._present.setdefault((str(repository), how), []).append(blob.size)
+
+    def sum_up(self) -> None:
+        for (repository, how), found in self._present.items():
+            line = f"{repository}: {len(found)} blobs {how}, {sizes.text(sum(found))}"
+            print(line, file=sys.stderr, flush=True)
+
+
+class _Live:
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bars: dict[tuple[str, str], TaskID] = {}
+
+    def planned(self, repository: Repository, blob: Blob) -> None:
+        name = _named(repository, blob)
+        self._bars[str(repository), blob.digest] = self._progress.add_task(name, total=blob.size)
+
+    def sent(self, repository: Repository, blob: Blob, through: int) -> None:
+        self._progress.update(self._bars[str(repository), blob.digest], completed=through)
+
+    def present(self, repository: Repository, blob: Blob, how: str) -> None:
+        """Say nothing: nobody waits for it."""

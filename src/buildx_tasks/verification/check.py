@@ -1,0 +1,157 @@
+"""What ``[target.NAME.verify]`` comes to for each cell, and one room for each kind of check.
+
+Each kind has a module here with ``check(subject, spec) -> Found``; ``binaries`` and ``files`` share
+one walk through the image's files instead. A failed expectation is a problem in what is found;
+exceptions are the engine's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from buildx_tasks.platforms import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from buildx_tasks.images.image import Image
+    from buildx_tasks.language.expectations import Kinds, Verify
+    from buildx_tasks.planning.selection import Cell, TargetPlan
+    from buildx_tasks.platforms import Platform
+    from buildx_tasks.verification.containers import Session
+
+# In the order in which they are reported; index is about the whole image, the others about a cell.
+KINDS = ("run", "service", "binaries", "config", "files", "size", "reproducible", "index")
+OF_THE_WHOLE = frozenset({"index"})
+
+
+class Check(NamedTuple):
+    """One expectation; ``spec`` is its structure (of ``language.expectations``), filled in.
+
+    ``skip`` and ``xfail`` are reasons, ``""`` where there is none.
+    """
+
+    name: str
+    kind: str
+    spec: Any
+    skip: str = ""
+    xfail: str = ""
+
+
+class Subject(NamedTuple):
+    """One platform of a target's image, as the checks look at it.
+
+    ``keep`` says whether its container is of interest where a check fails; the session, whether a
+    person wants to keep such.
+    """
+
+    session: Session
+    root: Path
+    target: TargetPlan
+    image: Image
+    platform: Platform
+    keep: bool = True
+
+    @property
+    def cell(self) -> Cell:
+        """The cell that is looked at."""
+        from buildx_tasks.planning.selection import Cell
+
+        return Cell(self.target.name, self.platform)
+
+
+class Found(NamedTuple):
+    """What a check found: ``problems`` is empty where all is as expected.
+
+    ``facts`` are worth reading anyhow, as in ``3.2 MB compressed``; ``enter`` is the command that
+    enters the container that was kept.
+    """
+
+    problems: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+    stdout: str = ""
+    stderr: str = ""
+    enter: str = ""
+
+
+def of_cell(verify: Verify, cell: Cell, tag: str) -> tuple[Check, ...]:
+    """Return the checks of one cell, in the order of the file, with their placeholders filled in."""
+    values = placeholders(cell, tag)
+    found = []
+    for prefix, table in _tables(verify):
+        wanted = {parse(text) for text in table.only}
+        if wanted and cell.platform not in wanted:
+            continue
+        skip, xfail = (_reason(reasons, cell) for reasons in (table.skip, table.xfail))
+        kinds = [kind for kind in _declared(table) if kind not in OF_THE_WHOLE]
+        for kind in kinds:
+            spec = fill_in(getattr(table, kind), values)
+            found.append(Check(name_of(prefix, kind, len(kinds)), kind, spec, skip, xfail))
+    return tuple(found)
+
+
+def of_whole(verify: Verify) -> tuple[Check, ...]:
+    """Return the checks of the whole image."""
+    return tuple(
+        Check(name_of(prefix, kind, 1), kind, getattr(table, kind))
+        for prefix, table in _tables(verify)
+        for kind in _declared(table)
+        if kind in OF_THE_WHOLE
+    )
+
+
+def placeholders(cell: Cell, tag: str) -> dict[str, str]:
+    """Return what stands for each placeholder in one cell."""
+    return {
+        "platform": str(cell.platform),
+        "os": cell.platform.os,
+        "arch": cell.platform.architecture,
+        "variant": cell.platform.variant,
+        "target": cell.target,
+        "tag": tag,
+    }
+
+
+def fill_in(value: Any, values: Mapping[str, str]) -> Any:
+    """Replace placeholders in a text, and in all texts of lists, tables and structures."""
+    if isinstance(value, str):
+        # Not str.format: other braces, as in JSON, stay as they are.
+        for name, text in values.items():
+            value = value.replace(f"{{{name}}}", text)
+        return value
+    if isinstance(value, list):
+        return [fill_in(item, values) for item in value]
+    if isinstance(value, dict):
+        return {fill_in(key, values): fill_in(item, values) for key, item in value.items()}
+    if isinstance(value, msgspec.Struct):
+        changed = {name: fill_in(getattr(value, name), values) for name in value.__struct_fields__}
+        return msgspec.structs.replace(value, **changed)
+    return value
+
+
+def _tables(verify: Verify) -> Iterator[tuple[str, Kinds]]:
+    yield "", verify
+    for check in verify.check:
+        yield check.name, check
+
+
+def _declared(table: Kinds) -> list[str]:
+    # An empty table declares a check too; only `reproducible = false` is none.
+    return [kind for kind in KINDS if getattr(table, kind) not in (None, False)]
+
+
+def name_of(prefix: str, kind: str, kinds: int) -> str:
+    """Return what the result of a check is called, one of so many ``kinds`` in a table.
+
+    ``prefix`` is the table's own name, ``""`` for the target's ``verify`` itself.
+    """
+    if not prefix:
+        return kind
+    return prefix if kinds == 1 else f"{prefix}: {kind}"
+
+
+def _reason(reasons: Mapping[str, str], cell: Cell) -> str:
+    return next((why for text, why in reasons.items() if parse(text) == cell.platform), "")

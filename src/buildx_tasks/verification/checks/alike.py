@@ -1,0 +1,214 @@
+"""Two builds of one platform's image, compared: which files differ and how, and what else does."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import tarfile
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from buildx_tasks.images.archives import REMOVED
+from buildx_tasks.images.layers import instruction, layers_of
+from buildx_tasks.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from buildx_tasks.images.archives import Archive, File
+    from buildx_tasks.images.layers import Layer
+
+TIME = "modification time"
+
+_MOST_FILES = 10
+_MOST_TEXT = 80  # characters of a value
+
+
+class Differences(NamedTuple):
+    """What is not the same, one line each; ``only_times``: nothing but when files were changed."""
+
+    problems: tuple[str, ...]
+    only_times: bool = False
+
+
+class Made(NamedTuple):
+    """A file, and the instruction that made it, ``""`` where that is not known."""
+
+    file: File
+    by: str = ""
+
+
+def differences(before: Archive, first: str, now: Archive, second: str) -> Differences:
+    """Compare the images of two manifests; only layers that differ are read.
+
+    There are none where only the manifests' form is another one (media types, the mark that times
+    were rewritten): that is the exporter's.
+    """
+    manifests = before.json(first), now.json(second)
+    configs = tuple(
+        archive.json(manifest["config"]["digest"])
+        for archive, manifest in zip((before, now), manifests)
+    )
+    layers = [_layers(manifest, config) for manifest, config in zip(manifests, configs)]
+    said = [*of_configs(*configs), *of_tables("annotation", *_annotations(*manifests))]
+    changed: tuple[list[Layer], list[Layer]] = ([], [])
+    for one, other in zip_longest(*layers):
+        if one and other and one.content == other.content:
+            if one.digest != other.digest:
+                said.append(f"the layer of {one.made_by}: other compression, the same files")
+            continue
+        for side, layer in zip(changed, (one, other)):
+            side.extend([layer] if layer else [])
+    files: list[tuple[str, list[str], str]] = []
+    try:
+        files = of_files(_files(before, changed[0]), _files(now, changed[1]))
+        if any(changed) and not files:
+            said += _same_files(*changed)
+    except tarfile.ReadError:
+        said += [
+            f"the layer of {layer.made_by}: other files; it cannot be read"
+            for layer in changed[1] or changed[0]
+        ]
+    only_times = bool(files) and not said and all(map(_is_time, files))
+    return Differences((*_lines(files), *said), only_times)
+
+
+def _same_files(before: Sequence[Layer], now: Sequence[Layer]) -> Iterator[str]:
+    """Say how layers differ that come to the same files."""
+    if len(before) == len(now):
+        for layer in now:
+            yield f"the layer of {layer.made_by}: the same files, in another order"
+        return
+    numbers = [len(layers) or "none" for layers in (now, before)]
+    names = ", ".join(layer.made_by for layer in now or before)
+    yield f"other layers, which come to the same files: {numbers[0]}, before {numbers[1]} ({names})"
+
+
+def of_files(
+    before: Mapping[str, Made], now: Mapping[str, Made]
+) -> list[tuple[str, list[str], str]]:
+    """Return the paths that differ, each with the differences in words and what made it.
+
+    Those of which only the times differ come last.
+    """
+    found = []
+    for path in sorted({*before, *now}):
+        one, other = before.get(path), now.get(path)
+        if one and other:
+            if words := list(_of_file(one.file, other.file)):
+                found.append((path, words, other.by))
+        elif other:
+            found.append((path, ["only there when built again"], other.by))
+        elif one:
+            found.append((path, ["not there when built again"], one.by))
+    return sorted(found, key=_is_time)
+
+
+def _of_file(before: File, now: File) -> Iterator[str]:
+    if before.kind != now.kind:
+        yield f"other type ({now.kind}, before {before.kind})"
+        return
+    if before.size != now.size:
+        yield f"other content ({now.size} bytes, before {before.size})"
+    elif before.content != now.content:
+        if now.kind == "file":
+            yield f"other content (SHA-256 {now.content[:12]}…, before {before.content[:12]}…)"
+        else:
+            yield f"leads to {now.content}, before to {before.content}"
+    if before.mode != now.mode:
+        yield f"other mode ({now.mode:04o}, before {before.mode:04o})"
+    if before.owner != now.owner:
+        yield f"other owner ({now.owner}, before {before.owner})"
+    if before.attributes != now.attributes:
+        yield "other extended attributes"
+    if before.mtime != now.mtime:
+        yield f"other {TIME} ({_time(now.mtime)}, before {_time(before.mtime)})"
+
+
+def _is_time(found: tuple[str, list[str], str]) -> bool:
+    return len(found[1]) == 1 and TIME in found[1][0]
+
+
+def _lines(files: Sequence[tuple[str, list[str], str]]) -> Iterator[str]:
+    for path, words, made_by in files[:_MOST_FILES]:
+        by = f"; made by {made_by}" if made_by else ""
+        yield f"{printable(path)}: {printable(', '.join(words))}{by}"
+    if len(files) > _MOST_FILES:
+        yield f"… and {len(files) - _MOST_FILES} more files"
+
+
+def of_configs(before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+    """Give the differences of two OCI image configs; those of layers are left to the files.
+
+    Source: https://github.com/opencontainers/image-spec/blob/main/config.md
+    """
+    parts = [
+        {key: value for key, value in one.items() if key not in ("rootfs", "history", "config")}
+        for one in (before, now)
+    ]
+    yield from of_tables("config", *parts)
+    yield from of_tables("config", before.get("config") or {}, now.get("config") or {})
+    histories: list[list[dict[str, Any]]] = [one.get("history") or [] for one in (before, now)]
+    changed = [(a, b) for a, b in zip_longest(*histories, fillvalue={}) if a != b]
+    for one, other in changed[:1]:
+        what = instruction(other.get("created_by") or one.get("created_by") or "")
+        keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]
+        values = [_text({key: step.get(key) for key in keys}) for step in (other, one)]
+        more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
+        yield f"history of {what}: {values[0]}, before {values[1]}{more}"
+
+
+def of_tables(what: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Give the keys whose values differ; of lists and tables only what is not in the other one."""
+    for key in sorted({*before, *now}):
+        one, other = before.get(key), now.get(key)
+        if one != other:
+            yield f"{what} {printable(key)}: {_text(_own(other, one))}, before {_text(_own(one, other))}"
+
+
+def _own(value: Any, other: Any) -> Any:
+    if isinstance(value, list) and isinstance(other, list):
+        return [item for item in value if item not in other] or value
+    if isinstance(value, dict) and isinstance(other, dict):
+        return {key: item for key, item in value.items() if item != other.get(key)}
+    return value
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
+    return printable(text if len(text) <= _MOST_TEXT else f"{text[: _MOST_TEXT - 1]}…")
+
+
+def _annotations(*manifests: dict[str, Any]) -> list[dict[str, str]]:
+    return [manifest.get("annotations") or {} for manifest in manifests]
+
+
+def _layers(manifest: dict[str, Any], config: dict[str, Any]) -> list[Layer]:
+    """Return an image's layers, each made by the instruction as a person knows it, or by a number."""
+    return [
+        layer._replace(made_by=instruction(layer.made_by) or f"number {number}")
+        for number, layer in enumerate(layers_of(manifest, config), start=1)
+    ]
+
+
+def _files(archive: Archive, layers: Sequence[Layer]) -> dict[str, Made]:
+    """Return what these layers come to: the last one decides."""
+    found: dict[str, Made] = {}
+    for layer in layers:
+        for path, file in archive.files(layer.digest):
+            if file.kind == REMOVED:
+                gone = [inner for inner in found if inner.startswith(f"{path}/")]
+                for inner in gone:
+                    del found[inner]
+            found[path] = Made(file, layer.made_by)
+    return found
+
+
+def _time(seconds: int) -> str:
+    return dt.datetime.fromtimestamp(seconds, dt.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,115 @@
+"""``index``: the image has exactly the declared platforms, each with its attestations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from buildx_tasks.images import image as images
+from buildx_tasks.verification.check import Found
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from buildx_tasks.images.image import Entry, Image
+    from buildx_tasks.language import expectations
+    from buildx_tasks.planning.selection import TargetPlan
+    from buildx_tasks.platforms import Platform
+    from buildx_tasks.verification.containers import Session
+
+
+class Kind(NamedTuple):
+    """A kind of attestation; ``predicates`` is how its predicate types begin."""
+
+    type: str
+    name: str
+    predicates: tuple[str, ...]
+
+
+# Source: https://docs.docker.com/build/metadata/attestations/
+SBOM = Kind("sbom", "SBOM", ("https://spdx.dev/Document", "https://cyclonedx.org/bom"))
+PROVENANCE = Kind("provenance", "provenance", ("https://slsa.dev/provenance/",))
+
+
+def check_whole(
+    session: Session, root: Path, target: TargetPlan, image: Image, spec: expectations.Index
+) -> Found:
+    """Compare the index of the target's image with what is declared.
+
+    Where neither ``spec`` nor the target's ``attest`` speaks of a kind of attestation, both its
+    presence and its absence are fine: buildx adds provenance by itself.
+
+    Raises:
+        EngineError: the image is gone, or cannot be read.
+
+    """
+    from invoke import Context
+
+    del root  # as all checks of a whole image have it
+    entries = images.entries(Context(), session.client, image)
+    problems = [*_platforms(target, entries)]
+    for kind, said in ((SBOM, spec.sbom), (PROVENANCE, spec.provenance)):
+        problems += _attestations(target, entries, kind, said)
+    return Found(tuple(problems), (summary(entries),))
+
+
+def summary(entries: Sequence[Entry]) -> str:
+    """Return ``4 platforms, SBOM and provenance on each`` for the index."""
+    number = len(entries)
+    parts = [f"{number} platform{'s' if number != 1 else ''}"]
+    having = {kind.name: sum(_has(one, kind) for one in entries) for kind in (SBOM, PROVENANCE)}
+    whole = [name for name, count in having.items() if count == number]
+    if whole and number:
+        parts.append(f"{' and '.join(whole)} on each")
+    parts += [f"{name} on {n} of them" for name, n in having.items() if 0 < n < number]
+    return ", ".join(parts) if len(parts) > 1 else f"{parts[0]}, no attestations"
+
+
+def wanted(target: TargetPlan, kind: Kind, said: bool | None) -> tuple[bool | None, str]:
+    """Return whether attestations of this kind are wanted (None: either way), and who says so."""
+    if said is not None:
+        return said, f"{kind.type} = {str(said).lower()}"
+    for entry in target.spec.attributes.get("attest", ()):
+        if entry["type"] == kind.type:
+            return not entry.get("disabled", False), "the target's attest"
+    return None, ""
+
+
+def _platforms(target: TargetPlan, entries: Sequence[Entry]) -> Iterator[str]:
+    again = f"run invoke build -t {target.name}"
+    counts = Counter(entry.platform for entry in entries)
+    if missing := [p for p in target.declared if p not in counts]:
+        yield f"platforms: declared, but not in the image: {_joined(missing)}; {again}"
+    if strange := [p for p in counts if p not in target.declared]:
+        yield (
+            f"platforms: in the image, but not declared: {_joined(strange)}; "
+            f"add them to platforms, or {again}"
+        )
+    if double := [p for p, count in counts.items() if count > 1]:
+        yield f"platforms: several times in the image: {_joined(double)}; {again}"
+    lacking = [e.platform for e in entries if not e.available and e.platform in target.declared]
+    if lacking:
+        yield f"platforms: content not in the engine's store: {_joined(lacking)}; {again}"
+
+
+def _attestations(
+    target: TargetPlan, entries: Sequence[Entry], kind: Kind, said: bool | None
+) -> Iterator[str]:
+    expected, source = wanted(target, kind, said)
+    off = [e.platform for e in entries if e.available and _has(e, kind) is not expected]
+    if expected is None or not off:
+        return
+    state, option = ("missing on", "") if expected else ("there on", ",disabled=true")
+    yield (
+        f"{kind.name}: {state} {_joined(off)}, against {source}; "
+        f'set attest = ["type={kind.type}{option}"] and build again'
+    )
+
+
+def _has(entry: Entry, kind: Kind) -> bool:
+    return any(predicate.startswith(kind.predicates) for predicate in entry.predicates)
+
+
+def _joined(platforms: Sequence[Platform]) -> str:
+    return ", ".join(map(str, platforms))

@@ -1,0 +1,190 @@
+"""``size``: how big a platform's image is: to be pulled, unpacked, and since it was pushed last."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Callable, NamedTuple, TypeVar
+
+from buildx_tasks import sizes
+from buildx_tasks.engine.refusals import RefusedError
+from buildx_tasks.errors import EngineError
+from buildx_tasks.images import image as images
+from buildx_tasks.images.layers import instruction
+from buildx_tasks.records import ledger
+from buildx_tasks.text import printable
+from buildx_tasks.verification.check import Found
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from buildx_tasks.images.layers import Layer
+    from buildx_tasks.language import expectations
+    from buildx_tasks.verification.check import Subject
+
+Said = TypeVar("Said")
+
+_MOST_SECONDS = 30  # for an answer of the registry
+_BIGGEST = 3  # layers that a problem names
+_CLASSIC = (
+    "not known: the classic image store compresses layers only when they are pushed; "
+    "use the containerd image store, or expect unpacked"
+)
+
+
+class Last(NamedTuple):
+    """The compressed bytes of the last push, 0 where there was none, or where it is not known.
+
+    ``fault`` says why it is not known though there may have been one.
+    """
+
+    size: int
+    unknown: bool = False
+    fault: str = ""
+
+
+_NOTHING = Last(0, unknown=True)
+
+
+def check(subject: Subject, spec: expectations.Size) -> Found:
+    """Compare the sizes that ``spec`` names.
+
+    ``compressed`` is the sum of the layers in the platform's manifest. ``unpacked`` is what the
+    engine counts for its files: whole blocks of the disc in the containerd store, where a container
+    is created (and not started) if the platform is not unpacked yet. ``growth`` compares with the
+    ledger's last push of the target; where it has none, with what the registry holds under the
+    target's first tag. A registry without the image is no problem, one that does not say is one.
+
+    Raises:
+        EngineError: the image is gone from the engine.
+        docker.errors.APIError: the engine refuses.
+
+    """
+    layers = images.content(subject.session.client, subject.image, subject.platform).layers
+    compressed = None if layers is None else sum(layer.size for layer in layers)
+    problems, unpacked = [], 0
+    try:
+        unpacked = _unpacked(subject, needed=spec.unpacked is not None)
+    except RefusedError as refused:
+        problems.append(f"unpacked: {refused}")
+    last = _last(subject, asked=spec.growth is not None)
+    problems += compare(spec, compressed, unpacked, last, biggest(layers or ()))
+    return Found(tuple(problems), tuple(_facts(spec, compressed, unpacked, last)))
+
+
+def compare(
+    spec: expectations.Size, compressed: int | None, unpacked: int, last: Last, layers: str
+) -> Iterator[str]:
+    """Yield what is too big; ``layers`` says which are the biggest ones.
+
+    ``compressed`` is None where it is not known.
+    """
+    if compressed is None:
+        for name in ("compressed", "growth"):
+            if getattr(spec, name) is not None:
+                yield f"{name}: {_CLASSIC}"
+    elif spec.compressed is not None and compressed > (most := sizes.parse(spec.compressed)):
+        yield f"compressed: {_beside(compressed, most)} allowed{layers}"
+    if spec.unpacked is not None and unpacked > (most := sizes.parse(spec.unpacked)):
+        yield f"unpacked: {_beside(unpacked, most)} allowed{layers}"
+    if compressed is None or spec.growth is None or last.unknown:
+        return
+    if last.fault:
+        yield (
+            f"growth: the last push is not known ({last.fault}); see to it that the registry "
+            "answers (docker login, where it wants that), and verify again"
+        )
+    elif compressed > last.size * (1 + spec.growth / 100):
+        yield (
+            f"growth: {_percent(compressed, last)} since the last push ({sizes.text(last.size)}, now "
+            f"{sizes.text(compressed)} compressed), at most {spec.growth:g} % allowed{layers}"
+        )
+
+
+def biggest(layers: Sequence[Layer]) -> str:
+    """Return ``; biggest layers: 8.1 MB COPY . /app, …``: where there is something to save."""
+    listed = sorted(layers, key=lambda layer: -layer.size)[:_BIGGEST]
+    texts = [f"{sizes.text(layer.size)} {instruction(layer.made_by)}".strip() for layer in listed]
+    return f"; biggest layers: {', '.join(texts)}" if texts else ""
+
+
+def _beside(actual: int, most: int) -> str:
+    texts = [sizes.text(size) for size in (actual, most)]
+    if texts[0] == texts[1]:  # as rounded
+        texts = [f"{size:,} B" for size in (actual, most)]
+    return f"{texts[0]}, at most {texts[1]}"
+
+
+def _percent(compressed: int, last: Last) -> str:
+    # An image without layers has no size at all.
+    return f"{(compressed - last.size) / last.size * 100:+.1f} %" if last.size else "from nothing"
+
+
+def _facts(
+    spec: expectations.Size, compressed: int | None, unpacked: int, last: Last
+) -> Iterator[str]:
+    parts = []
+    if compressed is not None:
+        parts.append(f"{sizes.text(compressed)} compressed")
+    if unpacked:
+        parts.append(f"{sizes.text(unpacked)} unpacked")
+    if compressed is not None and not (last.unknown or last.fault):
+        parts.append(f"{_percent(compressed, last)} since the last push")
+    if parts:
+        yield ", ".join(parts)
+    if compressed is not None and spec.growth is not None and last.unknown:
+        yield "nothing pushed yet: growth is not known"
+
+
+def _unpacked(subject: Subject, *, needed: bool) -> int:
+    """Return the engine's number; 0 where the platform is not unpacked, and need not be."""
+    client, image, platform = subject.session.client, subject.image, subject.platform
+    size = images.unpacked(client, image, platform)
+    if size or not needed:
+        return size
+    # Creating a container unpacks the image; never started, so that any command will do.
+    with subject.session.created(subject, ["-"]):
+        return images.unpacked(client, image, platform)
+
+
+def _last(subject: Subject, *, asked: bool) -> Last:
+    """Return the size at the last push; a registry is asked only where growth matters."""
+    platform = subject.platform
+    pushed = [
+        entry
+        for entry in ledger.read(subject.root)
+        if entry["event"] == "pushed" and entry["target"] == subject.target.name
+    ]
+    recorded = pushed[-1].get("sizes", {}) if pushed else {}
+    if str(platform) in recorded:
+        return Last(int(recorded[str(platform)]))
+    if not asked or not subject.target.spec.tags:
+        return _NOTHING
+    return _published(subject)
+
+
+def _published(subject: Subject) -> Last:
+    """Return what the registry says: asked once for each target, and once for each platform."""
+    from invoke import Context
+
+    c, tag, platform = Context(), subject.target.spec.tags[0], subject.platform
+    once = subject.session.once
+    held = once(tag, lambda: _said(lambda: images.published(c, tag, _MOST_SECONDS)))
+    if isinstance(held, Last):
+        return held
+    if held.config and subject.target.declared == (platform,):
+        # No index: it is that platform's.
+        held = held._replace(manifests={platform: held.digest})
+    if platform not in held.manifests:
+        return _NOTHING
+    only = held._replace(manifests={platform: held.manifests[platform]})
+    read = images.in_registry(c, tag, _MOST_SECONDS)
+    found = once((tag, platform), lambda: _said(lambda: images.compressed(only, read)))
+    return found if isinstance(found, Last) else Last(found[platform])
+
+
+def _said(ask: Callable[[], Said]) -> Said | Last:
+    try:
+        return ask()
+    except images.AbsentError:
+        return _NOTHING
+    except EngineError as error:
+        return Last(0, fault=printable(str(error)))

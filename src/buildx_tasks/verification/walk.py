@@ -1,0 +1,220 @@
+"""One walk through all files of a platform's image, for several visitors at once.
+
+The engine exports a container that is created and never started, so no emulator is needed. The
+export is read as it comes: only the paths are kept (see :class:`~buildx_tasks.images.paths.Tree`),
+and what the visitors keep.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any, Callable, Protocol, cast
+
+from buildx_tasks.engine.refusals import RefusedError
+from buildx_tasks.images import archives
+from buildx_tasks.images.paths import Entry, Kind, Tree
+from buildx_tasks.verification.check import Found
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from buildx_tasks.verification.check import Subject
+
+# What dockerd puts into every container, as it makes it. Files of these names in the image are
+# covered by it, and are in no export; folders of the image stay as they are (tried on Engine 28.5).
+# Source: https://github.com/moby/moby/blob/master/daemon/initlayer/setup_unix.go
+_MADE_BY_ENGINE = (
+    Entry("/.dockerenv", "file"),
+    Entry("/dev/console", "file"),
+    Entry("/dev/pts", "directory"),
+    Entry("/dev/shm", "directory"),  # noqa: S108
+    Entry("/etc/hostname", "file"),
+    Entry("/etc/hosts", "file"),
+    Entry("/etc/mtab", "symlink", 0o777, link="/proc/mounts"),
+    Entry("/etc/resolv.conf", "file"),
+    Entry("/proc", "directory"),
+    Entry("/sys", "directory"),
+    # What they are in, where nothing else is. After them.
+    Entry("/dev", "directory"),
+    Entry("/etc", "directory"),
+)
+ENGINE_PATHS = frozenset({"/", *(entry.path for entry in _MADE_BY_ENGINE)})
+
+_KINDS: dict[bytes, Kind] = {
+    tarfile.DIRTYPE: "directory",
+    tarfile.SYMTYPE: "symlink",
+    tarfile.CHRTYPE: "character device",
+    tarfile.BLKTYPE: "block device",
+    tarfile.FIFOTYPE: "pipe",
+}
+_CHUNK = 1 << 16  # bytes
+_END = bytes(512)  # a tar archive ends with blocks of zeros
+
+
+class Reader(Protocol):
+    """Takes one file's content as it comes."""
+
+    def feed(self, chunk: bytes) -> bool:
+        """Take the next 64 KiB (the last ones may be less); say whether it wants more."""
+
+    def end(self) -> None:
+        """Take note that the content ended; not called where no more was wanted."""
+
+
+class Visitor(Protocol):
+    """Looks at files during the walk, and says what it found."""
+
+    def take(self, entry: Entry) -> Reader | None:
+        """Return what reads this file's content; None where it is of no interest.
+
+        Called once for the content of each regular file; not for its further hard links.
+        """
+
+    def missing(self, tree: Tree) -> Collection[str]:
+        """Return what it must read still, now that all paths are known (each an entry's ``first``).
+
+        These are taken in a second walk.
+        """
+
+    def found(self, tree: Tree) -> Found:
+        """Return what it found."""
+
+
+def walk(subject: Subject, visitors: Sequence[Visitor]) -> list[Found]:
+    """Show all files of the subject to all visitors; return what each found.
+
+    The paths that dockerd makes in every container (ENGINE_PATHS) are not shown where they are as
+    dockerd makes them: they cannot be told from the image's own.
+
+    Raises:
+        docker.errors.APIError: the engine fails to create or export a container.
+        requests.exceptions.RequestException: the export broke off.
+
+    """
+    if subject.platform.os != "linux":
+        problem = (
+            f"files can be looked at in images for linux only, and this one is for "
+            f"{subject.platform}; leave it out with only or skip"
+        )
+        return [Found((problem,)) for _ in visitors]
+    try:
+        with subject.session.created(subject, ["-"]) as container:
+            return look(lambda: container.export(chunk_size=_CHUNK), visitors)
+    except RefusedError as refused:
+        return [Found((str(refused),)) for _ in visitors]
+
+
+def look(export: Callable[[], Iterator[bytes]], visitors: Sequence[Visitor]) -> list[Found]:
+    """Do as :func:`walk`; each call of ``export`` gives the same tar archive in chunks."""
+    tree = Tree()
+    for entry, content in _members(export()):
+        tree.add(_first_of(entry, tree))
+        if entry.kind == "file" and not entry.link:
+            content.give([visitor.take(entry) for visitor in visitors])
+    _remove_what_the_engine_made(tree)
+    missing = [set(visitor.missing(tree)) for visitor in visitors]
+    if any(missing):
+        for entry, content in _members(export()):
+            takers = [v for v, paths in zip(visitors, missing) if entry.path in paths]
+            content.give([visitor.take(entry) for visitor in takers])
+    return [visitor.found(tree) for visitor in visitors]
+
+
+def _members(chunks: Iterator[bytes]) -> Iterator[tuple[Entry, _Content]]:
+    """Give each entry, with its content, which is gone when the next one is asked for.
+
+    Of a hard link, ``link`` is the other name.
+    """
+    stream = _Stream(chunks)
+    with closing(stream), _broken_off():
+        archive: Any = tarfile.open(  # noqa: SIM115 what is to be closed is the stream
+            fileobj=cast("Any", stream),
+            mode="r|",
+            bufsize=_CHUNK,
+            encoding="utf-8",
+            errors="surrogateescape",
+        )
+        for info in archives.members(archive):
+            yield _entry(info), _Content(archive, info)
+        while stream.read(_CHUNK):
+            pass
+        if stream.tail != _END:
+            raise tarfile.ReadError("it has no end")
+
+
+@contextmanager
+def _broken_off() -> Iterator[None]:
+    from requests.exceptions import ChunkedEncodingError
+
+    try:
+        yield
+    except tarfile.TarError as error:
+        raise ChunkedEncodingError(f"the export of the container broke off: {error}") from None
+
+
+def _entry(info: tarfile.TarInfo) -> Entry:
+    path = f"/{info.name.strip('/')}"
+    kind = _KINDS.get(info.type, "file")
+    link = f"/{info.linkname.strip('/')}" if info.islnk() else info.linkname
+    return Entry(path, kind, info.mode & 0o7777, info.uid, info.gid, info.size, link, path)
+
+
+def _first_of(entry: Entry, tree: Tree) -> Entry:
+    """Return the entry as it is put into the tree: a hard link is what its first name is."""
+    if entry.kind != "file" or not entry.link:
+        return entry
+    first = tree.at(entry.link)
+    return entry._replace(link="") if first is None else first._replace(path=entry.path)
+
+
+def _remove_what_the_engine_made(tree: Tree) -> None:
+    for made in _MADE_BY_ENGINE:
+        entry = tree.at(made.path)
+        as_made = entry is not None and entry._replace(first="") == made
+        if as_made and not any(other.path.startswith(f"{made.path}/") for other in tree):
+            tree.remove(made.path)
+
+
+class _Content:
+    """What one member of the archive holds."""
+
+    def __init__(self, archive: tarfile.TarFile, info: tarfile.TarInfo) -> None:
+        self._archive = archive
+        self._info = info
+
+    def give(self, taken: Sequence[Reader | None]) -> None:
+        readers = [reader for reader in taken if reader is not None]
+        file = self._archive.extractfile(self._info) if readers else None
+        if file is None:
+            return
+        with _broken_off():
+            while readers and (chunk := file.read(_CHUNK)):
+                readers = [reader for reader in readers if reader.feed(chunk)]
+        for reader in readers:
+            reader.end()
+
+
+class _Stream:
+    """The chunks of an export as the file that tarfile reads; ``tail`` is the last block of it."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._buffer = bytearray()
+        self.tail = b""
+
+    def read(self, size: int) -> bytes:
+        while len(self._buffer) < size:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                break
+            self._buffer += chunk
+        taken = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        self.tail = (self.tail + taken[-len(_END) :])[-len(_END) :]
+        return taken
+
+    def close(self) -> None:
+        close: Any = getattr(self._chunks, "close", None)
+        if close:
+            close()
