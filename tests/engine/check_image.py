@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from buildx_tasks.engine import connection as engine
-from buildx_tasks.images import image as images
-from buildx_tasks.language.expansion import Target
-from buildx_tasks.planning.selection import TargetPlan
+from support import workspaces
+
+from buildx_tasks.building import location
+from buildx_tasks.language.targets import Target
+from buildx_tasks.planning.cells import TargetPlan
 from buildx_tasks.platforms import parse
 from buildx_tasks.verification import containers
 from buildx_tasks.verification.check import Subject
@@ -71,15 +72,14 @@ def subject(
     tag: str, root: Path, platform: str = "linux/amd64", **session: Any
 ) -> Iterator[Subject]:
     """A platform of an image with a session of its own, which must leave no thread behind."""
-    client = engine.connect()
     parsed = parse(platform)
     target = TargetPlan("app", Target({"tags": [tag]}), (parsed,), (parsed,))
     before = set(threading.enumerate())
-    made = containers.Session(client, root, **session)
-    try:
-        yield Subject(made, root, target, images.require(client, target), parsed)
-    finally:
-        made.close()
+    with (
+        closing(workspaces.bare(root)) as workspace,
+        closing(containers.Session(workspace, **session)) as made,
+    ):
+        yield Subject(made, target, location.require(workspace.engine, target), parsed)
     for thread in set(threading.enumerate()) - before:
         thread.join(2)
         assert not thread.is_alive(), thread

@@ -21,7 +21,8 @@ from uuid import uuid4
 import pytest
 from docker.errors import NotFound
 
-from buildx_tasks.engine.connection import buildx_folder, config_folder, connect
+from buildx_tasks.engine.connection import connect
+from buildx_tasks.engine.settings import buildx_folder, config_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Callable
 
-from buildx_tasks.engine import connection as engine
-from buildx_tasks.images import image as images
-from buildx_tasks.language import loading
+from support import workspaces
+
+from buildx_tasks.building import location
 from buildx_tasks.language.expectations import Binaries
 from buildx_tasks.planning.selection import make_plan
 from buildx_tasks.platforms import parse
@@ -33,14 +33,16 @@ def looked(project: Project) -> Iterator[Look]:
     A spec is Binaries, or a table of files.
     """
     project.ok("build", "--progress", "quiet")
-    plan = make_plan(loading.load(project.folder / "buildx.toml"))
-    targets = {target.name: target for target in plan.targets}
-    with closing(engine.connect()) as client, closing(Session(client, project.folder)) as session:
+    with (
+        closing(workspaces.declared(project.folder)) as workspace,
+        closing(Session(workspace)) as session,
+    ):
+        targets = {target.name: target for target in make_plan(workspace.config).targets}
 
         def look(name: str, platform: str, *specs: Any) -> list[Found]:
             target = targets[name]
-            image = images.require(client, target)
-            subject = Subject(session, project.folder, target, image, parse(platform))
+            image = location.require(workspace.engine, target)
+            subject = Subject(session, target, image, parse(platform))
             visitors: list[Any] = [
                 (binaries if isinstance(spec, Binaries) else files).visitor(subject, spec)
                 for spec in specs
@@ -50,7 +52,7 @@ def looked(project: Project) -> Iterator[Look]:
         yield look
         session.close()
         ours = docker("ps", "--all", "--quiet", "--filter", f"label={SESSION}={session.id}")
-    tags = [tag for target in plan.targets for tag in target.spec.tags]
+    tags = [tag for target in targets.values() for tag in target.spec.tags]
     docker("image", "rm", "--force", *tags)
     assert ours == ""
 

@@ -20,10 +20,12 @@ import pytest
 import tomli_w
 from invoke import Context, Result
 
-from buildx_tasks.convert import bake as importing
+from buildx_tasks.convert.bake import convert
 from buildx_tasks.errors import ConfigError
 from buildx_tasks.language import loading
-from buildx_tasks.planning.selection import bake_definition, make_plan
+from buildx_tasks.machine.commands import Commands
+from buildx_tasks.planning.bakefile import bake_definition
+from buildx_tasks.planning.selection import make_plan
 
 from .conftest import buildx
 
@@ -57,6 +59,9 @@ class Asked(Context):
 
     def run(self, command: str, **_: Any) -> Result:
         return answer(command)
+
+
+ASKED = Commands(Path(), Asked())
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -122,7 +127,7 @@ def test_the_corpus_is_large() -> None:
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.name)
 def test_import_expands_to_what_bake_prints(path: Path) -> None:
-    text = importing.convert(Asked(), path)
+    text = convert(ASKED, path)
     listed = names(path)
     if "default" in listed:
         assert comparable(ours(text)) == comparable(bake_print(path))
@@ -142,7 +147,7 @@ def test_the_same_declarations_in_toml_come_to_the_same(path: Path) -> None:
 
 @pytest.mark.parametrize("path", CORPUS[::4], ids=lambda path: path.name)
 def test_bake_takes_our_definition_and_returns_it_unchanged(path: Path) -> None:
-    definition = ours(importing.convert(Asked(), path))
+    definition = ours(convert(ASKED, path))
     written = Path(f"ours-{path.stem}.json")
     written.write_text(json.dumps(definition))
     assert comparable(bake_print(written)) == comparable(definition)

@@ -6,7 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 from buildx_tasks.language import loading
-from buildx_tasks.planning.selection import batches, make_plan
+from buildx_tasks.planning.batches import batches
+from buildx_tasks.planning.selection import make_plan
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from conftest import Project
 
 from buildx_tasks.images import elf
 from buildx_tasks.language.expectations import Binaries
-from buildx_tasks.machine import probe
+from buildx_tasks.machine import executables
 from buildx_tasks.platforms import host_platform, parse
 
 from .looked import looked, targets_of
@@ -70,7 +70,7 @@ def look(tmp_path_factory: pytest.TempPathFactory, dynamic: elf.Elf) -> Iterator
     project = Project(folder)
     for text in (*FOREIGN, "linux/amd64"):
         platform = parse(text)
-        (folder / platform.architecture).write_bytes(probe.binary(platform) or b"")
+        (folder / platform.architecture).write_bytes(executables.binary(platform) or b"")
     (folder / "damaged").write_bytes((folder / "s390x").read_bytes()[:60])
     (folder / "true").write_bytes(Path("/bin/true").read_bytes())
     (folder / "loader").write_bytes(Path(dynamic.interpreter).read_bytes())
@@ -162,18 +162,22 @@ WALK = """
 import json, re, sys
 from contextlib import closing
 from pathlib import Path
-from buildx_tasks import engine, images, loading
-from buildx_tasks.checks import Subject, binaries, files
-from buildx_tasks.containers import Session
-from buildx_tasks.expectations import Binaries, File
-from buildx_tasks.filesystem import walk
-from buildx_tasks.plan import make_plan
+from buildx_tasks.building import location
+from buildx_tasks.language import loading
+from buildx_tasks.language.expectations import Binaries, File
+from buildx_tasks.planning.selection import make_plan
+from buildx_tasks.verification.check import Subject
+from buildx_tasks.verification.checks import binaries, files
+from buildx_tasks.verification.containers import Session
+from buildx_tasks.verification.walk import walk
+from buildx_tasks.workspace import Workspace
 
-root = Path.cwd()
-(target,) = make_plan(loading.load(root / "buildx.toml")).targets
-with closing(engine.connect()) as client, closing(Session(client, root)) as session:
-    image = images.require(client, target)
-    subject = Subject(session, root, target, image, target.platforms[0])
+path = Path.cwd() / "buildx.toml"
+workspace = Workspace(path, loading.load(path))
+(target,) = make_plan(workspace.config).targets
+with closing(workspace), closing(Session(workspace)) as session:
+    image = location.require(workspace.engine, target)
+    subject = Subject(session, target, image, target.platforms[0])
     spec = {"/large": File(contains=["end"], size="250MB")}
     found = walk(subject, [binaries.visitor(subject, Binaries()), files.visitor(subject, spec)])
 (line,) = re.findall(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())

@@ -4,10 +4,10 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from support import workspaces
 
-from buildx_tasks.engine import connection as engine
-from buildx_tasks.images import image as images
-from buildx_tasks.language import expectations, loading
+from buildx_tasks.building import location
+from buildx_tasks.language import expectations
 from buildx_tasks.planning.selection import make_plan
 from buildx_tasks.platforms import parse
 from buildx_tasks.verification.check import Found, Subject
@@ -74,14 +74,16 @@ def test_each_field_passes_and_fails_for_its_own_reason(project: Project, name: 
     stages = ("plain", "toor", "nobody", "root")
     project.write("".join(_target(stage, name) for stage in stages))
     project.ok("build", "--progress", "quiet")
-    plan = make_plan(loading.load(project.folder / "buildx.toml"))
-    targets = {target.name: target for target in plan.targets}
-    with closing(engine.connect()) as client, closing(Session(client, project.folder)) as session:
+    with (
+        closing(workspaces.declared(project.folder)) as workspace,
+        closing(Session(workspace)) as session,
+    ):
+        targets = {target.name: target for target in make_plan(workspace.config).targets}
 
         def found(stage: str, platform: str, expected: dict[str, Any]) -> Found:
             target = targets[stage]
-            image = images.require(client, target)
-            subject = Subject(session, project.folder, target, image, parse(platform))
+            image = location.require(workspace.engine, target)
+            subject = Subject(session, target, image, parse(platform))
             return config.check(subject, msgspec.convert(expected, expectations.Config))
 
         for platform in ("linux/amd64", "linux/arm64"):

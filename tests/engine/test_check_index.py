@@ -1,32 +1,28 @@
 from __future__ import annotations
 
-import gc
 import hashlib
 import io
 import json
 import subprocess
 import tarfile
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import docker as sdk
 import msgspec
 import pytest
-from invoke import Context
+from support import workspaces
 
-from buildx_tasks.building import staging
-from buildx_tasks.engine import connection as engine
-from buildx_tasks.engine import content as blobs
+from buildx_tasks.building import location
+from buildx_tasks.engine import content
 from buildx_tasks.errors import EngineError
-from buildx_tasks.images import image as images
 from buildx_tasks.language import expectations, loading
 from buildx_tasks.planning.selection import make_plan
-from buildx_tasks.records import ledger
 from buildx_tasks.verification.check import Found, Subject
 from buildx_tasks.verification.checks import config, index, size
 from buildx_tasks.verification.containers import Session
 
-from .conftest import docker
+from .conftest import docker, in_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,19 +30,19 @@ if TYPE_CHECKING:
     from conftest import Project
 
     from buildx_tasks.images.image import Image
-    from buildx_tasks.planning.selection import TargetPlan
+    from buildx_tasks.planning.cells import TargetPlan
 
 BOTH = ["linux/amd64", "linux/arm64"]
 
 
-# invoke leaves the pipes of its commands to the garbage collector, which comes when it likes.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
-
-@pytest.fixture(autouse=True)
-def pipes_are_collected() -> Iterator[None]:
-    yield
-    gc.collect()
+@contextmanager
+def opened(project: Project, client: Any = None) -> Iterator[Session]:
+    """A session of the project, with all that it needs."""
+    with (
+        closing(workspaces.declared(project.folder, client)) as workspace,
+        closing(Session(workspace)) as session,
+    ):
+        yield session
 
 
 def test_exactly_the_declared_platforms(project: Project, name: str) -> None:
@@ -57,11 +53,11 @@ def test_exactly_the_declared_platforms(project: Project, name: str) -> None:
     )
     project.write(text)
     project.ok("build", "--progress", "quiet")
-    with closing(engine.connect()) as client, closing(Session(client, project.folder)) as session:
+    with opened(project) as session:
 
         def found(target: str, **expected: Any) -> Found:
             plan = _plan(project, target)
-            return _check(session, plan, images.require(client, plan), expected)
+            return _check(session, plan, location.require(session.engine, plan), expected)
 
         # buildx adds provenance by itself: that is fine, and can be refused.
         assert found("app") == Found(facts=("2 platforms, provenance on each",))
@@ -92,7 +88,7 @@ def test_exactly_the_declared_platforms(project: Project, name: str) -> None:
             'set attest = ["type=provenance"] and build again',
         )
         with pytest.raises(EngineError, match="lacks sha256:0000"):
-            blobs.read(client, f"sha256:{0:064}")
+            content.read(session.engine.client, f"sha256:{0:064}")
 
 
 def test_what_a_registry_holds_for_us_is_looked_at_there(
@@ -106,11 +102,12 @@ def test_what_a_registry_holds_for_us_is_looked_at_there(
     docker("push", "--quiet", tag)
     docker("image", "rm", tag, final)
     target = _plan(project, "app")
-    digest = images.published(Context(), tag).digest
-    entry = {"target": "app", "tags": [final], "staged": staging.by_digest(tag, digest)}
-    ledger.record(project.folder, "built", [entry])
-    with closing(engine.connect()) as client, closing(Session(client, project.folder)) as session:
-        image = staging.locate(Context(), client, project.folder, target, target.platforms[:1])
+    held = in_registry(tag)
+    assert held
+    entry = {"target": "app", "tags": [final], "staged": location.by_digest(tag, held[0])}
+    with opened(project) as session:
+        session.workspace.ledger.record("built", [entry])
+        image = location.locate(session.workspace, target, target.platforms[:1])
         assert image.repository
         assert _check(session, target, image, {}) == Found(
             facts=("2 platforms, provenance on each",)
@@ -119,12 +116,12 @@ def test_what_a_registry_holds_for_us_is_looked_at_there(
             _check(session, target, image, {"sbom": True}).problems[0].startswith("SBOM: missing")
         )
         # Its cells are in the engine by then, annotations of descriptors in the index only.
-        subject = Subject(session, project.folder, target, image, target.platforms[0])
+        subject = Subject(session, target, image, target.platforms[0])
         spec = expectations.Config(annotations={"k": "v"})
         assert config.check(subject, spec) == Found()
         assert "compressed" in size.check(subject, expectations.Size()).facts[0]
-    project.ok("push")
-    assert list(ledger.read(project.folder)[-1]["sizes"]) == BOTH
+        project.ok("push")
+        assert list(session.workspace.ledger.read()[-1]["sizes"]) == BOTH
 
 
 def test_an_sbom_is_found_by_its_predicate_type(project: Project, name: str) -> None:
@@ -132,9 +129,9 @@ def test_an_sbom_is_found_by_its_predicate_type(project: Project, name: str) -> 
     project.write(_target("app", f"{name}:v1", BOTH, 'attest = ["type=sbom"]\n'))
     target = _plan(project, "app")
     sbom = "https://spdx.dev/Document"
-    with closing(engine.connect()) as client, closing(Session(client, project.folder)) as session:
+    with opened(project) as session:
         _load(f"{name}:v1", {"amd64": [sbom], "arm64": [sbom, "https://slsa.dev/provenance/v1"]})
-        image = images.require(client, target)
+        image = location.require(session.engine, target)
         assert _check(session, target, image, {}) == Found(
             facts=("2 platforms, SBOM on each, provenance on 1 of them",)
         )
@@ -143,7 +140,7 @@ def test_an_sbom_is_found_by_its_predicate_type(project: Project, name: str) -> 
             'set attest = ["type=sbom,disabled=true"] and build again',
         )
         _load(f"{name}:v1", {"amd64": [sbom], "arm64": []})
-        assert _check(session, target, images.require(client, target), {}).problems == (
+        assert _check(session, target, location.require(session.engine, target), {}).problems == (
             "SBOM: missing on linux/arm64, against the target's attest; "
             'set attest = ["type=sbom"] and build again',
         )
@@ -156,11 +153,11 @@ def test_an_image_of_the_classic_store(project: Project, name: str, classic_engi
     target = _plan(project, "app")
     with (
         closing(sdk.DockerClient(classic_engine, version="auto")) as client,
-        closing(Session(client, project.folder)) as session,
+        opened(project, client) as session,
     ):
-        image = images.require(client, target)
+        image = location.require(session.engine, target)
         assert _check(session, target, image, {}) == Found(facts=("1 platform, no attestations",))
-        subject = Subject(session, project.folder, target, image, target.platforms[0])
+        subject = Subject(session, target, image, target.platforms[0])
         spec = expectations.Config(user="5", nonroot=True, labels={"a": "b"})
         assert config.check(subject, spec) == Found()
         small = size.check(subject, expectations.Size(unpacked=40, compressed=1))
@@ -183,7 +180,7 @@ def _plan(project: Project, target: str) -> TargetPlan:
 
 def _check(session: Session, target: TargetPlan, image: Image, expected: dict[str, Any]) -> Found:
     spec = msgspec.convert(expected, expectations.Index)
-    return index.check_whole(session, session.root, target, image, spec)
+    return index.check_whole(session, target, image, spec)
 
 
 def _load(tag: str, predicates: dict[str, list[str]]) -> None:

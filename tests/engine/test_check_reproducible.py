@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
+from support import workspaces
 
-from buildx_tasks.engine import connection as engine
-from buildx_tasks.images import image as images
+from buildx_tasks.images import store
 
 from .conftest import docker, wait_for
 from .test_fleet import fleet, machines  # noqa: F401 - fixtures
@@ -74,18 +75,20 @@ CHECK = """
 import sys
 from pathlib import Path
 import msgspec
-from invoke import Context
-from buildx_tasks import engine, loading, staging
-from buildx_tasks.checks.reproducible import check_target
-from buildx_tasks.containers import Session
-from buildx_tasks.plan import make_plan
+from buildx_tasks.building import location
+from buildx_tasks.language import loading
+from buildx_tasks.planning.selection import make_plan
+from buildx_tasks.verification.checks.reproducible import check_target
+from buildx_tasks.verification.containers import Session
+from buildx_tasks.workspace import Workspace
 
-root, name = Path(sys.argv[1]), sys.argv[2]
-plan = make_plan(loading.load(root / "buildx.toml"), [name])
+path, name = Path(sys.argv[1], "buildx.toml"), sys.argv[2]
+workspace = Workspace(path, loading.load(path))
+plan = make_plan(workspace.config, [name])
 target = plan.targets[0]
-session = Session(engine.connect(), root)
-image = staging.locate(Context(), session.client, root, target, target.platforms)
-found = check_target(Context(), root, plan, target, image, target.platforms, session)
+session = Session(workspace)
+image = location.locate(workspace, target, target.platforms)
+found = check_target(session, plan, target, image, target.platforms)
 session.close()
 shown = {str(platform): one._asdict() for platform, one in found.items()}
 print(msgspec.json.encode(shown).decode())
@@ -168,7 +171,8 @@ def test_built_again(built: Callable[..., Project], name: str) -> None:
     assert "COPY gone /" in one["stderr"]
 
     # What is in the store is the very image that was built, with the files' times set.
-    image = images.stored(engine.connect(), f"{name}-same:v1")
+    with closing(workspaces.declared(project.folder)) as workspace:
+        image = store.stored(workspace.engine, f"{name}-same:v1")
     assert image is not None
     assert {entry["target"]: entry["digest"] for entry in ledger(project)}["same"] == image.digest
     listed = docker(

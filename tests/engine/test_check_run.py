@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from buildx_tasks.builders import emulators
+from buildx_tasks.engine.engine import Engine
 from buildx_tasks.language.expectations import Mount, Output, Run
 from buildx_tasks.verification import containers
 from buildx_tasks.verification.checks import run
@@ -194,7 +194,7 @@ def test_mounts(native: Subject) -> None:
 def test_an_engine_of_another_machine_mounts_nothing(
     native: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(emulators, "is_local", lambda _client: False)
+    monkeypatch.setattr(Engine, "is_local", False)
     together(
         native,
         (
@@ -317,20 +317,19 @@ def test_a_kept_container_can_be_entered(tag: str, tmp_path: Path) -> None:
         never = run.check(made, Run(args=["/nope"]))
     with subject(tag, tmp_path, "linux/arm64", keep=True) as made:
         emulated = run.check(made, shell("uname -m > it; exit 4"))
-    client = made.session.client
-    containers.sweep(client)
+    containers.sweep(made.engine)
     (name,) = set(re.findall(f"{containers.KEPT}app-linux-amd64-[0-9a-f]+", failed.enter))
     words = failed.enter.split()
     assert words[:6] == ["docker", "run", "-it", "--rm", "--name", f"{name}-sh"]
     assert pasted(failed.enter, "pwd; cat it; uname -m\n").split() == ["/work", "left", "x86_64"]
     assert pasted(emulated.enter, "cat it; uname -m\n").split() == ["aarch64", "aarch64"]
     assert pasted(never.enter, "echo $FROM_IMAGE\n") == "yes\n"
-    mine = {c.name for c in containers.kept(client, tmp_path)}
+    mine = {c.name for c in containers.kept(made.engine, tmp_path)}
     assert len(mine) == 3
     assert name in mine
     images = ("image", "ls", "-aq", "--filter", f"label={containers.PROJECT}={tmp_path}")
     assert docker(*images) != ""
-    assert set(containers.remove_kept(client, tmp_path)) == mine
+    assert set(containers.remove_kept(made.engine, tmp_path)) == mine
     assert docker(*images) == ""
 
 
@@ -340,4 +339,4 @@ def test_a_kept_container_without_a_shell_is_run_again(tmp_path: Path) -> None:
             found = run.check(made, Run(stdout="else"))
         assert found.enter.startswith(f"docker start -ai {containers.KEPT}app-linux-amd64-")
         assert pasted(found.enter.replace("-ai", "-a")) == "nothing else is here\n"
-        containers.remove_kept(made.session.client, tmp_path)
+        containers.remove_kept(made.engine, tmp_path)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from buildx_tasks.builders import emulators
+from buildx_tasks.engine.engine import Engine
 from buildx_tasks.language.expectations import Http, Output, Service
 from buildx_tasks.verification import containers
 from buildx_tasks.verification.checks import service
@@ -182,13 +182,12 @@ def test_without_network_there_is_no_way_out(native: Subject) -> None:
 
 
 def test_services_do_not_reach_each_other(native: Subject) -> None:
-    with native.session.created(
-        native, ["httpd", "-f", "-p", "80"], network_mode=native.session.network().name
-    ) as other:
+    network = native.session.network().name
+    with native.created(["httpd", "-f", "-p", "80"], network_mode=network) as other:
         containers.start(other)
         other.reload()
-        ((network),) = other.attrs["NetworkSettings"]["Networks"].values()
-        script = f"nc -w 1 {network['IPAddress']} 80 </dev/null 2>&1; {SERVE}{WAIT}"
+        ((place),) = other.attrs["NetworkSettings"]["Networks"].values()
+        script = f"nc -w 1 {place['IPAddress']} 80 </dev/null 2>&1; {SERVE}{WAIT}"
         assert "timed out" in passes(native, serving(script)).stdout
 
 
@@ -216,7 +215,7 @@ def test_on_the_machines_own_network(native: Subject) -> None:
 def test_an_engine_elsewhere_publishes_the_port(
     native: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(emulators, "is_local", lambda _client: False)
+    monkeypatch.setattr(Engine, "is_local", False)
     for network in ("none", "host"):
         assert fails(native, serving(network=network)) == [
             f'cannot be asked: the engine is not on this machine, and network is "{network}"; '
@@ -255,17 +254,16 @@ def test_a_kept_service_runs_on(tag: str, tmp_path: Path) -> None:
             made, serving(f"{SERVE} echo $$ > /it; {WAIT}", port=81, ready_within=1)
         )
         ended = service.check(made, serving(exit_code=0))
-    client = made.session.client
     try:
-        containers.sweep(client)
+        containers.sweep(made.engine)
         name = running.enter.split()[3]
         assert running.enter == f"docker exec -it {name} sh"
         assert docker("exec", "-i", name, "sh", "-c", "cat /it") == "1"
         assert ended.enter.startswith("docker run -it --rm --name ")
         name = ended.enter.split()[5].replace("-sh", "")
         docker("start", name)  # its network is there too
-        containers.sweep(client)
+        containers.sweep(made.engine)
         wait_for(lambda: docker("exec", name, "wget", "-qO-", "127.0.0.1:8080") != "", "no answer")
     finally:
-        containers.remove_kept(client, tmp_path)
+        containers.remove_kept(made.engine, tmp_path)
     assert docker("network", "ls", "-q", "--filter", f"label={containers.PROJECT}={tmp_path}") == ""

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gc
 import json
 import random
 import re
@@ -10,35 +9,26 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pytest
+from support import workspaces
 
 from buildx_tasks import sizes
-from buildx_tasks.engine import connection as engine
-from buildx_tasks.engine import content as blobs
-from buildx_tasks.images import image as images
-from buildx_tasks.language import expectations, loading
-from buildx_tasks.machine import commands
+from buildx_tasks.building import location
+from buildx_tasks.engine import content
+from buildx_tasks.images import published, store
+from buildx_tasks.language import expectations
 from buildx_tasks.planning.selection import make_plan
 from buildx_tasks.platforms import parse
-from buildx_tasks.records import ledger
+from buildx_tasks.records.ledger import Ledger
 from buildx_tasks.verification.check import Found, Subject
 from buildx_tasks.verification.checks import size
 from buildx_tasks.verification.containers import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    import pytest
     from conftest import Project
-    from invoke import Context
 
-# invoke leaves the pipes of its commands to the garbage collector, which comes when it likes.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
-
-@pytest.fixture(autouse=True)
-def pipes_are_collected() -> Iterator[None]:
-    yield
-    gc.collect()
+    from buildx_tasks.images.image import Image
+    from buildx_tasks.registry.repository import Repository
 
 
 def test_each_limit_passes_and_fails_for_its_own_reason(
@@ -46,19 +36,22 @@ def test_each_limit_passes_and_fails_for_its_own_reason(
 ) -> None:
     _write(project, name, registry, 300_000)
     project.ok("build", "--progress", "quiet")
-    with closing(engine.connect()) as client:
+    with closing(workspaces.declared(project.folder)) as workspace:
+        (target,) = make_plan(workspace.config).targets
 
         def found(platform: str, **expected: Any) -> Found:
-            with closing(Session(client, project.folder)) as session:
-                return _check(client, session, project, platform, expected)
+            with closing(Session(workspace)) as session:
+                image = location.require(workspace.engine, target)
+                subject = Subject(session, target, image, parse(platform))
+                return size.check(subject, msgspec.convert(expected, expectations.Size))
 
         # Far larger than what HTTP/2 sends before it is told to go on.
-        stored = images.stored(client, f"{registry}/{name}:v1")
+        stored = store.stored(workspace.engine, f"{registry}/{name}:v1")
         assert stored
-        manifest = stored.manifests[parse("linux/arm64")]
-        layers = json.loads(blobs.read(client, manifest))["layers"]
+        client = workspace.engine.client
+        layers = json.loads(content.read(client, stored.manifest("linux/arm64")))["layers"]
         largest = max(layers, key=lambda layer: int(layer["size"]))
-        assert len(blobs.read(client, largest["digest"])) == largest["size"] > 200_000
+        assert len(content.read(client, largest["digest"])) == largest["size"] > 200_000
 
         # Built and never run: arm64 is not unpacked yet, and need not be for the rest.
         assert "unpacked" not in found("linux/arm64", compressed="350kB").facts[0]
@@ -77,7 +70,7 @@ def test_each_limit_passes_and_fails_for_its_own_reason(
             assert re.match(r"unpacked: 3..\.. kB, at most 1\.0 kB allowed; biggest lay", problem)
 
         project.ok("push")
-        old = ledger.read(project.folder)[-1]["sizes"]["linux/arm64"]
+        old = Ledger(project.folder).read()[-1]["sizes"]["linux/arm64"]
         _write(project, name, registry, 360_000)
         project.ok("build", "--progress", "quiet")
         for source in ("ledger", "registry"):
@@ -102,25 +95,26 @@ def test_a_registry_that_does_not_say_is_asked_once_and_a_problem(
 ) -> None:
     _write(project, name, registry, 100)
     project.ok("build", "--progress", "quiet")
-    asked: list[list[str]] = []
+    asked: list[str] = []
+    ask = published.published
 
-    def counted(c: Context, argv: list[str], seconds: int) -> Any:
-        asked.append(argv)
-        return commands.query_within(c, argv, seconds)
+    def counted(repository: Repository, reference: str) -> Image:
+        asked.append(reference)
+        return ask(repository, reference)
 
-    monkeypatch.setattr("buildx_tasks.images.query_within", counted)
+    monkeypatch.setattr(published, "published", counted)
     monkeypatch.setattr(size, "_MOST_SECONDS", 2)
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
-        closing(engine.connect()) as client,
-        closing(Session(client, project.folder)) as session,
+        closing(workspaces.declared(project.folder)) as workspace,
+        closing(Session(workspace)) as session,
     ):
-        (target,) = make_plan(loading.load(project.folder / "buildx.toml")).targets
-        image = images.require(client, target)
+        (target,) = make_plan(workspace.config).targets
+        image = location.require(workspace.engine, target)
 
         def found(tag: str) -> list[Found]:
             of = target._replace(spec=target.spec._replace(attributes={"tags": [tag]}))
-            subjects = [Subject(session, project.folder, of, image, p) for p in target.platforms]
+            subjects = [Subject(session, of, image, p) for p in target.platforms]
             with ThreadPoolExecutor() as pool:
                 return list(
                     pool.map(lambda s: size.check(s, expectations.Size(growth=5)), subjects)
@@ -128,7 +122,7 @@ def test_a_registry_that_does_not_say_is_asked_once_and_a_problem(
 
         for tag, reason in {
             f"localhost:{silent.getsockname()[1]}/{name}:v1": "no answer in 2 s",
-            f"localhost:1/{name}:v1": ".*: connection refused",
+            f"localhost:1/{name}:v1": ".*Connection refused",
         }.items():
             asked.clear()
             for one in found(tag):
@@ -155,12 +149,3 @@ platforms = ["linux/amd64", "linux/arm64"]
 tags = ["{registry}/{name}:v1", "{registry}/{name}:latest"]
 """
     )
-
-
-def _check(
-    client: Any, session: Session, project: Project, platform: str, expected: dict[str, Any]
-) -> Found:
-    (target,) = make_plan(loading.load(project.folder / "buildx.toml")).targets
-    image = images.require(client, target)
-    subject = Subject(session, project.folder, target, image, parse(platform))
-    return size.check(subject, msgspec.convert(expected, expectations.Size))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from buildx_tasks.machine.probe import binary
+from buildx_tasks.machine.executables import binary
 from buildx_tasks.platforms import parse
-from buildx_tasks.records import ledger
+from buildx_tasks.records.ledger import Ledger
 
 from .conftest import docker, in_registry, second_engine
 
@@ -68,7 +68,7 @@ class Classic(NamedTuple):
 
     def entries(self) -> list[dict[str, Any]]:
         """The ledger."""
-        return ledger.read(self.project.folder)
+        return Ledger(self.project.folder).read()
 
     def built(self) -> dict[str, Any]:
         """The last entry of the ledger about what was built."""

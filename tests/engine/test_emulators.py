@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from buildx_tasks.builders.emulators import runs_in_container
-from buildx_tasks.engine.connection import connect
+from buildx_tasks.engine.engine import Engine
+from buildx_tasks.engine.trial import runs_in_container
+from buildx_tasks.machine.commands import Commands
 from buildx_tasks.platforms import parse
 
 from .conftest import ROOT, cannot_run, docker, shell_image
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from conftest import Project
+    from docker import DockerClient
 
 # s390x: no other test runs under this emulator.
 ENTRY = Path("/proc/sys/fs/binfmt_misc/qemu-s390x")
@@ -83,7 +85,9 @@ def test_build_and_run_name_the_platform_and_the_fix_at_once(
 
 @pytest.mark.alone
 @pytest.mark.usefixtures("disabled")
-def test_setup_repairs_it_and_proves_it_by_running_something(project: Project) -> None:
+def test_setup_repairs_it_and_proves_it_by_running_something(
+    project: Project, engine: DockerClient
+) -> None:
     project.write('[target.a]\nplatforms = ["linux/s390x", "linux/amd64"]\n')
     result = project.invoke("setup", "--check")
     assert result.returncode == 1
@@ -93,7 +97,7 @@ def test_setup_repairs_it_and_proves_it_by_running_something(project: Project) -
     assert ENTRY.read_text().startswith("enabled")
     assert project.ok("setup").splitlines()[-1] == "ready: nothing to change"
     before = docker("image", "ls", "--quiet", "buildx-tasks-probe")
-    assert runs_in_container(connect(), parse("linux/s390x")) == ""
+    assert runs_in_container(Engine(Commands(project.folder), engine), parse("linux/s390x")) == ""
     assert docker("image", "ls", "--quiet", "buildx-tasks-probe") == before
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from buildx_tasks.machine.probe import binary
+from buildx_tasks.machine.executables import binary
 from buildx_tasks.platforms import parse
 
 from . import buildkit_image

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from buildx_tasks.records import ledger
+from buildx_tasks.records.ledger import Ledger
 
 from .conftest import (
     SecondEngine,
@@ -140,7 +140,7 @@ def test_a_fleet_is_made_and_builds_each_platform_on_its_node(
     for tag in ("v1", "latest"):
         assert f"{staging}:{tag}@{digest}" in printed
         assert digest in docker("buildx", "imagetools", "inspect", f"{staging}:{tag}")
-    entry = ledger.read(project.folder)[-1]
+    entry = Ledger(project.folder).read()[-1]
     assert (entry["way"], entry["verified"], entry["digest"]) == ("staged", "passed", digest)
     project.ok("clean")
     assert name not in builders()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from buildx_tasks.records import ledger
+from buildx_tasks.records.ledger import Ledger
 
 from .conftest import docker, in_registry
 
@@ -59,8 +59,8 @@ def test_digests_shown_are_those_that_the_registry_serves(
     printed = project.ok(*asked, env={"DOCKER_HOST": "unix:///nothing.sock"})
     assert json.loads(printed) == [said, {**said, "reference": exact}]
     # What other builders made waits in the registry, and is read there.
-    (built,) = [e for e in ledger.read(project.folder) if e.get("target") == "app"]
-    ledger.record(project.folder, "built", [{**built, "staged": exact}])
+    (built,) = [e for e in Ledger(project.folder).read() if e.get("target") == "app"]
+    Ledger(project.folder).record("built", [{**built, "staged": exact}])
     assert project.ok("inspect", "-t", "app") == kept.replace(tag, exact)
 
     assert kept.startswith(f"{tag}  index {digest}  2 platforms, ")

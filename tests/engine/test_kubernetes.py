@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from buildx_tasks.builders.nodes import OPTIONS
+from buildx_tasks.language.drivers import OPTIONS
 
 from .conftest import SAID, docker
 

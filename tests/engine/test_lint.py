@@ -16,12 +16,13 @@ import pytest
 from invoke import Config, Context
 
 from buildx_tasks import platforms
-from buildx_tasks.builders import state as builder
+from buildx_tasks.builders import choice
 from buildx_tasks.building import lint
-from buildx_tasks.dockerfiles import stages as dockerfile
+from buildx_tasks.dockerfiles import findings, stages
 from buildx_tasks.errors import BuildxTasksError
 from buildx_tasks.language import loading
 from buildx_tasks.planning.selection import make_plan
+from buildx_tasks.workspace import Workspace
 
 from .conftest import ROOT, cannot_run, docker, free_port, wait_for
 
@@ -103,7 +104,7 @@ def theirs(folder: Path, texts: Iterable[str]) -> list[Stages]:
 
 
 def ours(text: str) -> Stages:
-    return [(s.name, s.base, s.platform, s.line) for s in dockerfile.parse(text).stages]
+    return [(s.name, s.base, s.platform, s.line) for s in stages.parse(text).stages]
 
 
 def bake(folder: Path, targets: dict[str, Any]) -> None:
@@ -209,7 +210,7 @@ def test_what_is_said_to_be_emulated_really_runs_emulated(
     done = subprocess.run(argv, cwd=tmp_path, check=True, capture_output=True, text=True)
     ran = set(re.findall(r"^#\d+ [\d.]+ ran (\d+) (\w+)$", done.stderr, re.MULTILINE))
     really = {int(line) for line, machine in ran if platforms.parse(machine) != HOST}
-    said = dockerfile.emulated_runs(
+    said = stages.emulated_runs(
         RUNS, platforms.parse(platform), native, args, contexts={"replaced"}
     )
     assert {run.line for _, run in said} == really
@@ -232,11 +233,12 @@ def start(folder: Path, *targets: str, wanted: tuple[str, ...] = (), dry: bool =
     printed = io.StringIO()
     os.chdir(folder)
     try:
-        plan = make_plan(loading.load(folder / "buildx.toml"), targets, wanted)
+        path = folder / "buildx.toml"
         context = Context(Config(overrides={"run": {"dry": dry}}))
-        used = builder.meant(plan.config, folder)
-        with contextlib.redirect_stdout(printed):
-            found = lint.lint(context, plan, folder, used, native)
+        workspace = Workspace(path, loading.load(path), context)
+        plan = make_plan(workspace.config, targets, wanted)
+        with contextlib.closing(workspace), contextlib.redirect_stdout(printed):
+            found = lint.lint(workspace, plan, choice.meant(workspace), native)
     except BuildxTasksError as error:
         return Ended({}, [], f"{type(error).__name__}: {error}", printed.getvalue())
     finally:
@@ -252,7 +254,7 @@ def start(folder: Path, *targets: str, wanted: tuple[str, ...] = (), dry: bool =
         )
         for one in found
     ]
-    return Ended(lint.summary(found), places, "", printed.getvalue())
+    return Ended(findings.summary(found), places, "", printed.getvalue())
 
 
 def run_lint(folder: Path, *targets: str, wanted: tuple[str, ...] = ()) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from buildx_tasks import platforms
-from buildx_tasks.machine import probe
+from buildx_tasks.machine import executables, probe
 from buildx_tasks.platforms import Platform
 
 from .conftest import cannot_run, docker
@@ -69,7 +69,7 @@ def test_it_runs_on_this_machine(platform: Platform) -> None:
 
 @pytest.mark.parametrize("platform", ALL, ids=str, indirect=True)
 def test_it_runs_as_a_container(platform: Platform, name: str) -> None:
-    program = probe.binary(platform)
+    program = executables.binary(platform)
     assert program is not None
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:

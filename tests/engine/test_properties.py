@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from buildx_tasks.language import loading
-from buildx_tasks.planning.selection import bake_definition, make_plan
+from buildx_tasks.planning.bakefile import bake_definition
+from buildx_tasks.planning.selection import make_plan
 
 from .conftest import buildx
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from buildx_tasks.engine.connection import connect
-from buildx_tasks.images.image import stored
-from buildx_tasks.records import ledger
+from buildx_tasks.engine.engine import Engine
+from buildx_tasks.images.store import stored
+from buildx_tasks.machine.commands import Commands
+from buildx_tasks.records.ledger import Ledger
 
 from .conftest import cannot_run, docker, in_registry
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from conftest import Project
 
 TOML = '''
@@ -43,7 +43,7 @@ def write(project: Project, registry: str, name: str, word: str = "a", **more: s
 
 def built(project: Project) -> str:
     project.ok("build", "--progress", "quiet")
-    return str([e for e in ledger.read(project.folder) if e["event"] == "built"][-1]["digest"])
+    return str([e for e in Ledger(project.folder).read() if e["event"] == "built"][-1]["digest"])
 
 
 def require(tag: str) -> tuple[str, dict[str, Any]]:
@@ -57,7 +57,7 @@ def digest_of(tag: str) -> str:
 
 
 def pushed(folder: Path) -> list[dict[str, Any]]:
-    return [entry for entry in ledger.read(folder) if entry["event"] == "pushed"]
+    return [entry for entry in Ledger(folder).read() if entry["event"] == "pushed"]
 
 
 def test_what_arrives_elsewhere_is_what_was_verified(
@@ -73,8 +73,8 @@ def test_what_arrives_elsewhere_is_what_was_verified(
     assert result.returncode == 0, result.stderr
     assert "verified first, for they changed or were not verified: app" in result.stderr
     tags = [f"{registry}/{name}:v1", f"{registry}/more/{name}:latest"]
-    with contextlib.closing(connect()) as client:
-        local = stored(client, tags[0])
+    with contextlib.closing(Engine(Commands(Path()))) as asked:
+        local = stored(asked, tags[0])
     assert local is not None
     assert local.digest == digest
     manifests = {str(platform): one for platform, one in local.manifests.items()}
@@ -102,8 +102,8 @@ def test_what_arrives_elsewhere_is_what_was_verified(
 
     monkeypatch.setenv("DOCKER_HOST", fresh_engine)
     docker("pull", "--quiet", "--platform", "linux/arm64", tags[1])
-    with contextlib.closing(connect()) as client:
-        pulled = stored(client, tags[1])
+    with contextlib.closing(Engine(Commands(Path()))) as asked:
+        pulled = stored(asked, tags[1])
     assert pulled is not None
     assert pulled.digest == digest
     assert {str(p): one for p, one in pulled.manifests.items()} == {
@@ -170,7 +170,7 @@ def test_promote_copies_without_building(project: Project, registry: str, name: 
     for tag in (f"{registry}/{name}:stable", targets[1]):
         assert f"{tag}@{digest}" in printed
         assert digest_of(tag) == digest
-    entry = ledger.read(project.folder)[-1]
+    entry = Ledger(project.folder).read()[-1]
     assert (entry["event"], entry["from"]) == ("promoted", f"{registry}/{name}@{digest}")
     dry = project.ok("--dry", "promote", "--from", source, "--to", "stable")
     assert dry == (

@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from buildx_tasks.records import ledger
+from buildx_tasks.records.ledger import Ledger
 
 from .conftest import in_registry
 
@@ -54,7 +54,7 @@ push.immutable = {json.dumps(["v*"] if immutable else [])}
 def built(project: Project, env: Mapping[str, str] | None = None) -> dict[str, str]:
     """Build; return the digests by target."""
     project.ok("build", "--progress", "quiet", env=env)
-    entries = ledger.read(project.folder)
+    entries = Ledger(project.folder).read()
     return {e["target"]: e["digest"] for e in entries if e["event"] == "built"}
 
 

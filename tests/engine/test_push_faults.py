@@ -15,15 +15,19 @@ from uuid import uuid4
 import pytest
 from conftest import Project
 
+from buildx_tasks import Project as LoadedProject
 from buildx_tasks import references
 from buildx_tasks.building import staging
-from buildx_tasks.errors import PushError
-from buildx_tasks.images import image as images
+from buildx_tasks.errors import PushError, RegistryError
+from buildx_tasks.images import store
+from buildx_tasks.planning import cells
 from buildx_tasks.publishing import publish as pushing
-from buildx_tasks.registry import endpoints, faults
+from buildx_tasks.publishing import release
+from buildx_tasks.records.ledger import Ledger
+from buildx_tasks.registry import connection, endpoints, faults, manifests
 from buildx_tasks.registry import repository as client
 from buildx_tasks.registry.endpoints import Endpoint
-from buildx_tasks.registry.faults import RegistryError
+from buildx_tasks.workspace import Workspace
 
 from . import secured
 from .conftest import free_port, in_registry
@@ -35,8 +39,10 @@ if TYPE_CHECKING:
 
     from docker import DockerClient
 
-    from buildx_tasks.publishing.publish import Published, Registries, Release
-    from buildx_tasks.publishing.upload import Source, Tree
+    from buildx_tasks.images.graph import Graph
+    from buildx_tasks.images.sources import Source
+    from buildx_tasks.publishing.publish import Published
+    from buildx_tasks.publishing.release import Release
 
 REFUSALS = ("401", "403", "404", "quota")
 STAGES = ("blobs", "manifests", "tags")
@@ -71,12 +77,15 @@ class Quiet:
 class Kept:
     """What an engine gives, read once: here it is not the engine that does it wrong."""
 
-    def __init__(self, source: Source, tree: Tree) -> None:
+    def __init__(self, source: Source, whole: Graph) -> None:
         self.source = source
-        self.blobs = {one.digest: b"".join(source.blob(one.digest)) for one in tree.blobs}
+        self.blobs = {one.digest: b"".join(source.blob(one.digest)) for one in whole.blobs}
 
-    def manifest(self, digest: str) -> client.Manifest:
+    def manifest(self, digest: str) -> manifests.Manifest:
         return self.source.manifest(digest)
+
+    def config(self, digest: str) -> dict[str, Any]:
+        return self.source.config(digest)
 
     def blob(self, digest: str) -> Iterator[bytes]:
         data = self.blobs[digest]
@@ -91,7 +100,7 @@ class Images(NamedTuple):
 
     old: Release
     new: Release
-    registries: Callable[[], Registries]
+    workspace: Callable[[], Workspace]
 
 
 @pytest.fixture(scope="module")
@@ -104,25 +113,20 @@ def built(engine: DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Ite
         (project.folder / f"{name}.data").write_bytes(data)
     project.write("".join(TOML.format(name=name, image=image) for name in names))
     project.ok("build", "--progress", "quiet")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(project.folder)
-        from buildx_tasks.tasks.project import load
+    loaded = LoadedProject.load(project.folder)
 
-        loaded = load()
-    info = engine.info()
-
-    def registries() -> Registries:
-        return pushing.Registries(loaded.config, info, project.folder)
+    def workspace() -> Workspace:
+        return Workspace(loaded.file, loaded.config, client=engine)
 
     made = []
-    for target in loaded.plan([]).images:
-        found = images.stored(engine, images.reference_of(target))
+    for target in loaded.select().plan.images:
+        found = store.stored(workspace().engine, cells.reference_of(target))
         assert found
-        way = (staging.IN_STORE, (), "no", pushing.versions_of(info))
-        one = pushing.release(engine, registries(), target, found, *way)
-        made.append(one._replace(source=Kept(one.source, one.tree)))
+        one = release.release(workspace(), target, release.Located(found, "no"), ())
+        assert one.entry["way"] == staging.IN_STORE
+        made.append(one._replace(source=Kept(one.source, one.graph)))
     by_name = {one.target: one for one in made}
-    yield Images(by_name["old"], by_name["new"], registries)
+    yield Images(by_name["old"], by_name["new"], workspace)
     for name in names:
         engine.api.remove_image(f"localhost/{image}-{name}:v1", force=True)
 
@@ -167,13 +171,19 @@ class Place:
         name = f"faults/{uuid4().hex[:8]}"
         self.tags = (f"{proxy.address}/{name}/a:v1", f"{proxy.address}/{name}/b:latest")
 
+    def workspace(self) -> Workspace:
+        """As another command would have it: with connections, tokens and a ledger of its own."""
+        workspace = self.built.workspace()
+        workspace.ledger = Ledger(self.root)
+        return workspace
+
     def begin(self, *, old: bool) -> None:
         """Let the tags hold the old image, or be absent."""
         if old:
             tags = tuple(references.parse(self.direct(tag)) for tag in self.tags)
             one = self.built.old._replace(tags=tags)
-            pushing.publish(self.root, self.built.registries(), [one], Quiet(), lambda _: None)
-        self.before = self.built.old.tree.root.digest if old else None
+            pushing.publish(self.workspace(), [one], Quiet(), lambda _: None)
+        self.before = self.built.old.graph.root.digest if old else None
 
     def direct(self, tag: str) -> str:
         """Return a tag's name without the proxy."""
@@ -183,7 +193,7 @@ class Place:
         """Push as another command would: with connections and tokens of its own."""
         one = self.built.new._replace(tags=tuple(map(references.parse, self.tags)))
         done: list[Published] = []
-        moved = pushing.publish(self.root, self.built.registries(), [one], Quiet(), done.append)
+        moved = pushing.publish(self.workspace(), [one], Quiet(), done.append)
         assert moved == done
         return moved
 
@@ -200,7 +210,7 @@ class Place:
 
     @property
     def digest(self) -> str:
-        return self.built.new.tree.root.digest
+        return self.built.new.graph.root.digest
 
     def _require_whole(self, repository: str, entries: Iterable[dict[str, str]]) -> None:
         host, _, name = repository.partition("/")
@@ -250,7 +260,7 @@ def place(built: Images, proxy: FaultProxy, tmp_path: Path) -> Iterator[Place]:
 
 def hurry(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     if fault == "slow":
-        monkeypatch.setattr(client, "READ_SECONDS", 0.3)
+        monkeypatch.setattr(connection, "READ_SECONDS", 0.3)
 
 
 @ALL
@@ -370,10 +380,10 @@ def test_an_upload_stays_on_https_where_the_registry_says_http(
     monkeypatch.setattr(secured, "free_port", lambda: port)
     monkeypatch.setenv("REGISTRY_HTTP_HOST", f"http://localhost:{port}")  # as behind a proxy
     data = b"a layer"
-    digest = client.digest_of(data)
+    digest = manifests.digest_of(data)
     with secured.tls_registry(tmp_path) as (address, authority):
         trust = ssl.create_default_context(cafile=str(authority))
         endpoint = Endpoint(address, address, ("https",), trust, own_network=True)
-        repository = client.Registry(endpoint).repository("app")
+        repository = client.Repository(connection.Registry(endpoint), "app")
         repository.upload(digest, len(data), lambda: [data], lambda _: None)
         assert b"".join(repository.read(digest)) == data

@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from buildx_tasks.engine.accounts import account_for
 from buildx_tasks.engine.connection import connect
-from buildx_tasks.images.image import stored
-from buildx_tasks.records import ledger
+from buildx_tasks.engine.engine import Engine
+from buildx_tasks.errors import RegistryError
+from buildx_tasks.images.store import stored
+from buildx_tasks.machine.commands import Commands
+from buildx_tasks.records.ledger import Ledger
 from buildx_tasks.registry import endpoints
-from buildx_tasks.registry.authentication import account_for
-from buildx_tasks.registry.faults import RegistryError
 
 from .conftest import docker
 from .secured import htpasswd_registry, tls_registry
@@ -119,8 +121,8 @@ def built(project: Project, place: Place, name: str) -> tuple[str, dict[str, str
     """Build the image; return its digest and its manifests' digests, as the engine has them."""
     project.write(TOML.format(address=place.address, name=name))
     project.ok("build", "--progress", "quiet")
-    with contextlib.closing(connect()) as client:
-        found = stored(client, f"{place.address}/{name}:v1")
+    with contextlib.closing(Engine(Commands(project.folder))) as engine:
+        found = stored(engine, f"{place.address}/{name}:v1")
     assert found
     return found.digest, {str(platform): one for platform, one in found.manifests.items()}
 
@@ -192,7 +194,7 @@ def test_a_log_in_comes_from_docker(
         assert result.returncode == 0, result.stderr
         assert password not in result.stdout + result.stderr
         compare(place, name, "v1", digest, manifests)
-        assert ledger.read(project.folder)[-1]["digest"] == digest
+        assert Ledger(project.folder).read()[-1]["digest"] == digest
         compare_pulled(fresh_engine, f"{address}/{name}:v1", digest, manifests["linux/arm64"])
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 from conftest import Project
 
-from buildx_tasks.engine.connection import connect
-from buildx_tasks.images.image import stored
+from buildx_tasks.engine.engine import Engine
+from buildx_tasks.images.store import stored
+from buildx_tasks.machine.commands import Commands
 
 from .conftest import ROOT, docker
 
@@ -142,8 +143,8 @@ def test_another_machine_pulls_only_its_own_platform(
     pushed = manifests(tag)
     monkeypatch.setenv("DOCKER_HOST", fresh_engine)
     docker("pull", "--quiet", "--platform", "linux/arm64", tag)
-    with contextlib.closing(connect()) as client:
-        pulled = stored(client, tag)
+    with contextlib.closing(Engine(Commands(Path()))) as asked:
+        pulled = stored(asked, tag)
     assert pulled is not None
     assert {str(platform): digest for platform, digest in pulled.manifests.items()} == {
         "linux/arm64": pushed["linux/arm64"]

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from buildx_tasks.registry import endpoints
+from buildx_tasks.registry.connection import Registry, Request
 from buildx_tasks.registry.faults import PassingError
-from buildx_tasks.registry.repository import Registry
 
 from .secured import htpasswd_registry
 
@@ -194,5 +194,5 @@ def test_a_proxy_that_is_no_good_is_said_without_its_password(
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
     with pytest.raises(PassingError) as caught:
-        Registry(endpoints.of("registry.invalid")).request("GET", "/v2/", what="", scope="")
+        Registry(endpoints.of("registry.invalid")).ask(Request("GET", "/v2/", what="", scope=""))
     assert password not in str(caught.value)

@@ -5,11 +5,12 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support import workspaces
 
-from buildx_tasks.engine import connection as engine
 from buildx_tasks.errors import EngineError
 from buildx_tasks.verification import containers
 
@@ -18,7 +19,8 @@ from .conftest import docker, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from docker import DockerClient
 
 # What others verify meanwhile sweeps too.
 pytestmark = pytest.mark.alone
@@ -27,13 +29,13 @@ pytestmark = pytest.mark.alone
 SESSION = """
 import sys, time
 from pathlib import Path
-from buildx_tasks.containers import start
-from tests.engine.check_image import subject
+from buildx_tasks.verification.containers import start
+from engine.check_image import subject
 
 with subject(sys.argv[1], Path(sys.argv[2])) as made:
     network = made.session.network().name
-    with made.session.created(made, ["sleep", "99"], network_mode=network) as one:
-        with made.session.created(made, None):
+    with made.created(["sleep", "99"], network_mode=network) as one:
+        with made.created(None):
             start(one)
             print("made", flush=True)
             time.sleep(99)
@@ -48,7 +50,10 @@ def tag() -> Iterator[str]:
 
 def started(tag: str, root: Path) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-c", SESSION, tag, str(root)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", SESSION, tag, str(root)],
+        cwd=Path(__file__).parents[1],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout
     assert process.stdout.readline() == "made\n"
@@ -66,8 +71,10 @@ def volumes() -> set[str]:
     return set(docker("volume", "ls", "--quiet").split())
 
 
-def test_what_a_killed_session_left_goes_and_a_live_one_stays(tag: str, tmp_path: Path) -> None:
-    client = engine.connect()
+def test_what_a_killed_session_left_goes_and_a_live_one_stays(
+    tag: str, tmp_path: Path, engine: DockerClient
+) -> None:
+    swept = workspaces.bare(tmp_path, engine).engine
     locks = tmp_path / ".buildx" / "sessions"
     with started(tag, tmp_path) as live:
         before = volumes()
@@ -77,7 +84,7 @@ def test_what_a_killed_session_left_goes_and_a_live_one_stays(tag: str, tmp_path
             assert len(volumes() - before) >= 2
             left = volumes()
             dead.kill()
-        sweepers = [threading.Thread(target=containers.sweep, args=(client,)) for _ in "ab"]
+        sweepers = [threading.Thread(target=containers.sweep, args=(swept,)) for _ in "ab"]
         for sweeper in sweepers:
             sweeper.start()
         for sweeper in sweepers:
@@ -88,10 +95,10 @@ def test_what_a_killed_session_left_goes_and_a_live_one_stays(tag: str, tmp_path
         assert docker("ps", "--quiet", "--filter", f"label={containers.PROJECT}={tmp_path}")
         # Its lock taken away, as invoke clean does, it lives all the same.
         next(locks.iterdir()).unlink()
-        containers.sweep(client)
+        containers.sweep(swept)
         assert there(tmp_path) == (2, 1)
         live.kill()
-    containers.sweep(client)
+    containers.sweep(swept)
     assert there(tmp_path) == (0, 0)
     mine = left - before
     assert len(mine & volumes()) <= len(mine) - 2
@@ -99,7 +106,7 @@ def test_what_a_killed_session_left_goes_and_a_live_one_stays(tag: str, tmp_path
 
 def test_volumes_of_containers_go_with_them(tag: str, tmp_path: Path) -> None:
     with subject(tag, tmp_path) as made:
-        with made.session.created(made, ["true"]) as one:
+        with made.created(["true"]) as one:
             containers.start(one)
             one.wait()
             one.reload()
@@ -110,18 +117,18 @@ def test_volumes_of_containers_go_with_them(tag: str, tmp_path: Path) -> None:
 
 
 def test_what_another_machine_or_user_made_is_left_for_a_day(
-    tag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tag: str, tmp_path: Path, engine: DockerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with started(tag, tmp_path) as process:
         process.kill()
-    client = engine.connect()
+    workspace = workspaces.bare(tmp_path, engine)
     monkeypatch.setattr("socket.gethostname", lambda: "another")
-    containers.sweep(client)
+    containers.sweep(workspace.engine)
     assert there(tmp_path) == (2, 1)
     monkeypatch.undo()
-    containers.sweep(client)
+    containers.sweep(workspace.engine)
     assert there(tmp_path) == (0, 0)
-    made = containers.Session(client, tmp_path)
+    made = containers.Session(workspace)
     labels = {**made.labels, "dev.buildx-tasks.host": "another"}
     made.close()
     for hours, alive in ((23, True), (25, False)):
@@ -137,7 +144,7 @@ def test_nothing_can_be_made_once_it_is_closed(tag: str, tmp_path: Path) -> None
             made.session.network()
         with (
             pytest.raises(EngineError, match="verify was stopped"),
-            made.session.created(made, None),
+            made.created(None),
         ):
             pass
         made.session.close()
@@ -151,7 +158,7 @@ def test_what_threads_make_while_it_is_closed_does_not_stay(tag: str, tmp_path: 
             network = made.session.network().name
             for _ in range(100):
                 try:
-                    with made.session.created(made, ["sleep", "9"], network_mode=network) as one:
+                    with made.created(["sleep", "9"], network_mode=network) as one:
                         begun.set()
                         containers.start(one)
                 except Exception:  # noqa: BLE001 - it is taken away from under its hands
@@ -177,7 +184,7 @@ def test_what_has_ended_is_removed_together_and_what_runs_at_once(
 
     def made_by(number: int, *, started: bool) -> None:
         for _ in range(number):
-            with made.session.created(made, ["sleep", "9"]) as one:
+            with made.created(["sleep", "9"]) as one:
                 if started:
                     containers.start(one)
 
@@ -208,7 +215,7 @@ def test_what_took_too_long_to_create_while_it_was_closed_does_not_stay(
         api.create_container = late
         with (
             pytest.raises(EngineError, match="verify was stopped; run it again"),
-            made.session.created(made, None),
+            made.created(None),
         ):
             pytest.fail("it was created")
         assert there(tmp_path) == (0, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from buildx_tasks.machine import probe
+from buildx_tasks.machine import executables
 
 EXECUTABLE, SHARED, RELOCATABLE = 2, 3, 1
 ARM_ATTRIBUTES = 0x70000003
@@ -22,14 +22,14 @@ class Section(NamedTuple):
 def elf(
     architecture: str = "amd64",
     *,
-    header: probe.Header | None = None,
+    header: executables.Header | None = None,
     kind: int = SHARED,
     flags: int = 0,
     interpreter: str = "",
     needed: tuple[str, ...] = (),
     sections: tuple[Section, ...] = (),
 ) -> bytes:
-    bits, order, machine = header or probe.header(architecture) or (0, "", 0)
+    bits, order, machine = header or executables.header(architecture) or (0, "", 0)
     wide = bits == 64
     head_size, segment_size, section_size = (64, 56, 64) if wide else (52, 32, 40)
     word = "Q" if wide else "I"

@@ -14,7 +14,7 @@ from elftools.elf.enums import ENUM_E_MACHINE
 from buildx_tasks.errors import EngineError
 from buildx_tasks.images import elf as elf_module
 from buildx_tasks.language.expectations import Binaries
-from buildx_tasks.machine.probe import Header, binary
+from buildx_tasks.machine.executables import Header, binary
 from buildx_tasks.platforms import ARCHITECTURES, parse
 from buildx_tasks.verification.checks.binaries import BinariesVisitor
 from buildx_tasks.verification.walk import look

@@ -16,9 +16,11 @@ from buildx_tasks.errors import EngineError, UsageError
 from buildx_tasks.images import archives
 from buildx_tasks.images.image import Image
 from buildx_tasks.language import loading
-from buildx_tasks.language.expansion import Target
 from buildx_tasks.language.git import source_date_epoch
-from buildx_tasks.planning.selection import TargetPlan, bake_definition, build_definition, make_plan
+from buildx_tasks.language.targets import Target
+from buildx_tasks.planning.bakefile import bake_definition, build_definition
+from buildx_tasks.planning.cells import TargetPlan
+from buildx_tasks.planning.selection import make_plan
 from buildx_tasks.platforms import parse
 from buildx_tasks.verification.check import Found
 from buildx_tasks.verification.checks import reproducible
@@ -212,13 +214,14 @@ def test_another_form_of_the_manifest_is_told(
     monkeypatch.setattr(reproducible, "_saved", lambda *_: archives.opened(paths[0]))
     target = TargetPlan("app", Target({}), (platform,), (platform,))
     stored = Image("app:v1", "index", {platform: first})
+    nothing: Any = None
     for digest, fact in {
         first: f"built again: the same {first}",
         second: "built again: the same, but for the form of the manifest "
         f"({second}, before {first})",
     }.items():
         built = reproducible._Again({platform: digest}, lambda _: archives.opened(paths[1]))
-        found = reproducible._compared(None, tmp_path, target, stored, platform, built)
+        found = reproducible._compared(nothing, target, stored, platform, built)
         assert found == Found(facts=(fact,))
 
 

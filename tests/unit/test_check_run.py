@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from buildx_tasks.engine.refusals import RefusedError
+from buildx_tasks.engine.faults import RefusedError
 from buildx_tasks.language.expectations import Mount, Run, Service
 from buildx_tasks.platforms import parse
 from buildx_tasks.verification.check import Found, Subject
@@ -98,9 +98,10 @@ def test_a_mount_is_below_the_project(tmp_path: Path) -> None:
 def without_engine(base_url: str, **facts: Any) -> Any:
     """A subject of which nothing is known but how docker reaches the engine."""
     api = SimpleNamespace(base_url=base_url)
-    client = SimpleNamespace(api=api, info=lambda: {"OperatingSystem": "Debian"})
-    session = SimpleNamespace(client=client, is_local=False, keep=True)
-    return Subject(session, ROOT, None, None, ARM, **facts)  # type: ignore[arg-type]
+    client, info = SimpleNamespace(api=api), {"OperatingSystem": "Debian"}
+    engine = SimpleNamespace(client=client, info=info, is_local=False)
+    session = SimpleNamespace(engine=engine, root=ROOT, keep=True)
+    return Subject(session, None, None, ARM, **facts)  # type: ignore[arg-type]
 
 
 def test_over_ssh_nothing_is_run() -> None:

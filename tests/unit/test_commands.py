@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from invoke import Context
 
 from buildx_tasks.errors import EngineError
-from buildx_tasks.machine.commands import locked, run_while
+from buildx_tasks.machine.commands import Commands
+from buildx_tasks.machine.locks import locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,9 +40,7 @@ def ends(process: int) -> bool:
 
 def test_a_command_that_goes_on_gives_its_result(tmp_path: Path) -> None:
     script = "pwd; echo no >&2; exit 3"
-    result = run_while(
-        Context(), ["sh", "-c", script], folder=tmp_path, going_on=stopping_at(tmp_path / "x")
-    )
+    result = Commands(tmp_path).run_while(["sh", "-c", script], stopping_at(tmp_path / "x"))
     assert (result.exited, result.stdout, result.stderr) == (3, f"{tmp_path}\n", "no\n")
 
 
@@ -55,12 +53,7 @@ def test_a_command_is_ended_with_all_that_it_started(
     script = f"{deaf}sleep 60 & echo $! > child; echo $$ > parent; touch there; wait; sleep 60"
     began = time.monotonic()
     with pytest.raises(EngineError, match="stopped"):
-        run_while(
-            Context(),
-            ["sh", "-c", script],
-            folder=tmp_path,
-            going_on=stopping_at(tmp_path / "there"),
-        )
+        Commands(tmp_path).run_while(["sh", "-c", script], stopping_at(tmp_path / "there"))
     assert time.monotonic() - began < 10
     for name in ("child", "parent"):
         assert ends(int((tmp_path / name).read_text()))

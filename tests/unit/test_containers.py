@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import docker
 import pytest
 import requests
+from support import workspaces
 
 from buildx_tasks.errors import EngineError
 from buildx_tasks.images.image import Image
-from buildx_tasks.language.expansion import Target
-from buildx_tasks.planning.selection import TargetPlan
+from buildx_tasks.language.targets import Target
+from buildx_tasks.planning.cells import TargetPlan
 from buildx_tasks.platforms import parse
 from buildx_tasks.verification.check import Subject
 from buildx_tasks.verification.containers import Session
@@ -69,10 +70,10 @@ def slow_engine() -> Iterator[docker.DockerClient]:
 
 def test_an_engine_may_take_long_to_create_a_container(tmp_path: Path) -> None:
     with slow_engine() as client:
-        session = Session(client, tmp_path)
+        session = Session(workspaces.bare(tmp_path, client))
         target = TargetPlan("app", Target({}), (ARM,), (ARM,))
-        subject = Subject(session, tmp_path, target, Image("app:v1", "d", {ARM: "m"}), ARM)
-        with session.created(subject, ["-"]) as container:
+        subject = Subject(session, target, Image("app:v1", "d", {ARM: "m"}), ARM)
+        with subject.created(["-"]) as container:
             assert container.id == "c" * 64
             # All else is as it was: an engine that does not answer is found out.
             with pytest.raises(requests.exceptions.Timeout):
@@ -84,7 +85,7 @@ def test_a_session_that_cannot_be_written_down(tmp_path: Path) -> None:
     (tmp_path / ".buildx").mkdir()
     (tmp_path / ".buildx/sessions").touch()
     with pytest.raises(EngineError) as caught:
-        Session(docker.DockerClient(version="1.48"), tmp_path)
+        Session(workspaces.bare(tmp_path, docker.DockerClient(version="1.48")))
     assert str(caught.value) == (
         f"{tmp_path}/.buildx/sessions cannot be written: File exists; "
         "move away what is there, and verify again"
@@ -103,7 +104,7 @@ def test_what_is_asked_once_is_asked_once(tmp_path: Path) -> None:
         asked.append("y")
         raise EngineError("no")
 
-    session = Session(docker.DockerClient(version="1.48"), tmp_path)
+    session = Session(workspaces.bare(tmp_path, docker.DockerClient(version="1.48")))
     with ThreadPoolExecutor(3) as pool:
         assert set(pool.map(lambda _: session.once("key", ask), "abc")) == {"answer"}
     for _ in "ab":

@@ -15,7 +15,7 @@ from requests.exceptions import ChunkedEncodingError
 
 from buildx_tasks.images.paths import Entry, Tree, matches
 from buildx_tasks.language.expectations import Binaries, File
-from buildx_tasks.machine.probe import binary
+from buildx_tasks.machine.executables import binary
 from buildx_tasks.platforms import Platform, parse
 from buildx_tasks.text import printable
 from buildx_tasks.verification.check import Found, Subject
@@ -205,9 +205,9 @@ def test_an_export_that_breaks_off_is_the_engines_fault(cut: int) -> None:
         look(lambda: chunks(data[:cut]), [Collector("/a")])
 
 
-def test_only_images_for_linux_have_files_to_look_at(tmp_path: Path) -> None:
+def test_only_images_for_linux_have_files_to_look_at() -> None:
     nothing: Any = None
-    subject = Subject(nothing, tmp_path, nothing, nothing, Platform("windows", "amd64"))
+    subject = Subject(nothing, nothing, nothing, Platform("windows", "amd64"))
     (found,) = walk(subject, [Collector()])
     assert found.problems == (
         "files can be looked at in images for linux only, and this one is for windows/amd64; "

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from buildx_tasks.errors import UsageError
-from buildx_tasks.records import history
+from buildx_tasks.records import release_notes, table
 
 if TYPE_CHECKING:
     from conftest import Project
@@ -49,7 +49,7 @@ ENTRIES = [
 
 
 def test_rows_newest_first_with_the_cells_of_one_verification_together() -> None:
-    rows = history.rows(history.chosen(ENTRIES, None, ()))
+    rows = table.rows(table.chosen(ENTRIES, None, ()))
     assert [row[0] for row in rows] == [f"2026-11-25T08:00:0{n}Z" for n in (7, 6, 5, 4, 3, 2, 1)]
     assert [row[1:] for row in rows] == [
         ("promoted", "prod/hello:stable", INDEX, f"from {REPOSITORY}"),
@@ -70,7 +70,7 @@ def test_rows_newest_first_with_the_cells_of_one_verification_together() -> None
         ("built", "hello", INDEX, "linux/amd64, linux/arm64"),
         ("created", "b", "", "docker"),
     ]
-    every = history.rows(history.chosen(ENTRIES, None, ()), every=True)
+    every = table.rows(table.chosen(ENTRIES, None, ()), every=True)
     assert [row[2:4] for row in every if row[1] == "verified"] == [
         ("hello@linux/arm64", ARM),
         ("hello@linux/amd64", AMD),
@@ -79,31 +79,31 @@ def test_rows_newest_first_with_the_cells_of_one_verification_together() -> None
 
 
 def test_a_target_has_its_cells_its_tags_and_what_was_promoted_of_it() -> None:
-    events = [one["event"] for one in history.chosen(ENTRIES, {"hello"}, ())]
+    events = [one["event"] for one in table.chosen(ENTRIES, {"hello"}, ())]
     assert events == "promoted pushed pushed verified verified built".split()
-    assert history.chosen(ENTRIES, {"other"}, ["failed", "pushed"]) == [ENTRIES[4]]
+    assert table.chosen(ENTRIES, {"other"}, ["failed", "pushed"]) == [ENTRIES[4]]
     with pytest.raises(UsageError, match='unknown event "pushd"; did you mean "pushed"'):
-        history.chosen(ENTRIES, None, ["pushd"])
+        table.chosen(ENTRIES, None, ["pushd"])
     with pytest.raises(UsageError, match='unknown event "xxxxxx"; known: built, chosen'):
-        history.chosen(ENTRIES, None, ["xxxxxx"])
+        table.chosen(ENTRIES, None, ["xxxxxx"])
 
 
-@pytest.mark.parametrize("event", sorted(history.EVENTS | {"\x1b[2J"}))
+@pytest.mark.parametrize("event", sorted(table.EVENTS | {"\x1b[2J"}))
 @pytest.mark.parametrize("value", [None, 1, [], {}, "\x1b[2J", [1], {"a": 1}])
 def test_nothing_is_relied_on_and_nothing_acts_on_the_terminal(event: str, value: Any) -> None:
     keys = "target cell tag reference builder driver digest from was way verified platforms"
     fields = dict.fromkeys([*keys.split(), "manifests", "versions", "sizes", "staged"], value)
     for odd in ({"event": event, "at": "\x1b", **fields}, {"event": event, "at": ""}):
         for every in (False, True):
-            rows = history.rows(history.chosen([odd, *ENTRIES, odd], None, ()), every=every)
+            rows = table.rows(table.chosen([odd, *ENTRIES, odd], None, ()), every=every)
             assert all(text.isprintable() for row in rows for text in row)
-        history.chosen([odd, *ENTRIES], {"hello"}, ())
-        assert history.released([odd, *ENTRIES], ["hello"], strangers=True)["hello"]
+        table.chosen([odd, *ENTRIES], {"hello"}, ())
+        assert release_notes.released([odd, *ENTRIES], ["hello"], strangers=True)["hello"]
 
 
 def test_times_of_any_zone_are_shown_in_utc() -> None:
     for at in ("2026-11-25T09:00:00+01:00", "2026-11-25T08:00:00Z", "2026-11-25T08:00:00"):
-        assert history.rows([{"event": "x", "at": at}])[0][0] == "2026-11-25T08:00:00Z"
+        assert table.rows([{"event": "x", "at": at}])[0][0] == "2026-11-25T08:00:00Z"
 
 
 def test_the_last_push_is_the_tags_that_still_hold_its_digest() -> None:
@@ -115,25 +115,25 @@ def test_the_last_push_is_the_tags_that_still_hold_its_digest() -> None:
         push(8, "moved", OLDER, target="other"),
         stranger,
     ]
-    found = history.released(entries, ["hello", "nothing"], strangers=True)
+    found = release_notes.released(entries, ["hello", "nothing"], strangers=True)
     assert {name: [one.tag for one in tags] for name, tags in found.items()} == {
         "hello": [f"{REPOSITORY}:v1", f"{REPOSITORY}:latest", "prod/hello:stable"],
         "": ["prod/third:v1"],
     }
     assert [one.verified for one in found["hello"]] == ["passed", "no", "passed"]
     assert found["hello"][2].manifests == BOTH
-    assert "" not in history.released(entries, ["hello"], strangers=False)
+    assert "" not in release_notes.released(entries, ["hello"], strangers=False)
 
 
 def test_older_entries_have_the_platforms_of_their_build() -> None:
-    one = history.released([ENTRIES[1], push(1, "v1")], ["hello"], strangers=True)["hello"][0]
+    one = release_notes.released([ENTRIES[1], push(1, "v1")], ["hello"], strangers=True)["hello"][0]
     assert (one.platforms, one.manifests, one.repository) == (tuple(BOTH), {}, REPOSITORY)
 
 
 def test_release_notes_are_a_table_of_what_docker_pulls() -> None:
-    tags = history.released(ENTRIES[:-1], ["hello"], strangers=True)["hello"]
+    tags = release_notes.released(ENTRIES[:-1], ["hello"], strangers=True)["hello"]
     v1, latest = f"{REPOSITORY}:v1", f"{REPOSITORY}:latest"
-    assert history.release_notes(tags).splitlines() == [
+    assert release_notes.release_notes(tags).splitlines() == [
         "| image | platforms | by digest | verified |",
         "| --- | --- | --- | --- |",
         f"| `{v1}` | linux/amd64, linux/arm64 | `{v1}@{INDEX}` | passed |",
@@ -141,8 +141,8 @@ def test_release_notes_are_a_table_of_what_docker_pulls() -> None:
         f"| | linux/amd64 | `{REPOSITORY}@{AMD}` | |",
         f"| | linux/arm64 | `{REPOSITORY}@{ARM}` | |",
     ]
-    odd = history.Released("a|`b\x1b", INDEX, ("<x>|",), {}, "*")
-    assert history.release_notes([odd]).splitlines()[2] == (
+    odd = release_notes.Released("a|`b\x1b", INDEX, ("<x>|",), {}, "*")
+    assert release_notes.release_notes([odd]).splitlines()[2] == (
         rf"| `` a\|`b\x1b `` | \<x\>\| | `` a\|`b\x1b@{INDEX} `` | \* |"
     )
 

@@ -1,27 +1,40 @@
 from __future__ import annotations
 
-import json
+from typing import TYPE_CHECKING
 
 import pytest
+from support.stores import Blobs
 
-from buildx_tasks.images.image import _BEHIND_REPOSITORY, Image, compressed, of_parts
+from buildx_tasks.errors import UsageError
+from buildx_tasks.images.image import Image, of_parts
+from buildx_tasks.images.published import compressed
 from buildx_tasks.platforms import parse
+from buildx_tasks.registry.registries import Registries
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_compressed_sizes_are_the_layers_of_each_manifest() -> None:
-    manifests = {
-        "sha256:a": {"config": {"size": 99}, "layers": [{"size": 10}, {"size": 5}]},
-        "sha256:b": {"config": {"size": 99}, "layers": []},
-    }
-    image = Image("x", "sha256:i", {parse("amd64"): "sha256:a", parse("arm64"): "sha256:b"})
-    sizes = compressed(image, lambda digest: json.dumps(manifests[digest]))
-    assert sizes == {parse("amd64"): 15, parse("arm64"): 0}
+    blobs = Blobs()
+    first = blobs.add({"config": {"size": 99}, "layers": [{"size": 10}, {"size": 5}]})
+    second = blobs.add({"config": {"size": 99}, "layers": []})
+    image = Image("x", "sha256:i", {parse("amd64"): first, parse("arm64"): second})
+    assert compressed(blobs, image) == {parse("amd64"): 15, parse("arm64"): 0}
 
 
 @pytest.mark.parametrize("behind", ["", ":v1", "@sha256:0", ":v1@sha256:0"])
 @pytest.mark.parametrize("repository", ["hello", "localhost:5000/a/hello", "[::1]:5000/hello"])
-def test_the_repository_is_what_is_before_tag_and_digest(repository: str, behind: str) -> None:
-    assert _BEHIND_REPOSITORY.sub("", repository + behind) == repository
+def test_the_repository_is_what_is_before_tag_and_digest(
+    repository: str, behind: str, tmp_path: Path
+) -> None:
+    registries = Registries(None, dict, tmp_path)
+    found = registries.of(repository + behind)
+    assert str(found).endswith(repository)
+    assert (found.registry, found.name) == (
+        registries.of(repository).registry,
+        registries.of(repository).name,
+    )
 
 
 def test_the_digest_of_parts_is_that_of_platforms_and_ids() -> None:
@@ -33,3 +46,10 @@ def test_the_digest_of_parts_is_that_of_platforms_and_ids() -> None:
     assert turned.digest == image.digest
     assert of_parts("x", {arm64: "sha256:a", amd64: "sha256:b"}, {}).digest != image.digest
     assert of_parts("x", {amd64: "sha256:a"}, {}).digest != image.digest
+
+
+def test_a_platform_that_the_image_is_not_for() -> None:
+    image = Image("x", "sha256:i", {parse("amd64"): "sha256:a", parse("arm64"): "sha256:b"})
+    assert image.manifest("linux/aarch64") == image.manifest(parse("arm64")) == "sha256:b"
+    with pytest.raises(UsageError, match=r"x lacks linux/s390x; it has linux/amd64, linux/arm64: "):
+        image.manifest("s390x")

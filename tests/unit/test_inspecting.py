@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.stores import Blobs
 
 from buildx_tasks.errors import EngineError
-from buildx_tasks.images.description import Reader, Shown, lines, shown, summary
-from buildx_tasks.registry.repository import Manifest, digest_of, manifest_of
+from buildx_tasks.images.description import Shown, lines, shown, summary
+from buildx_tasks.registry.manifests import Manifest, manifest_of
 
 if TYPE_CHECKING:
     from conftest import Project
@@ -18,36 +18,23 @@ UNKNOWN = {"os": "unknown", "architecture": "unknown"}
 GONE = f"sha256:{'9' * 64}"
 
 
-class Content(dict[str, bytes]):
-    """Blobs and manifests by digest, as a store has them."""
-
-    def add(self, content: Any) -> str:
-        data = json.dumps(content).encode()
-        self[digest_of(data)] = data
-        return digest_of(data)
-
-    def _read(self, digest: str) -> bytes:
-        if digest not in self:
-            raise EngineError(f"lacks {digest}")
-        return self[digest]
-
-    def reader(self) -> Reader:
-        return Reader(lambda digest: manifest_of(self._read(digest)), self._read)
+class Content(Blobs):
+    """Images, as a store has them."""
 
     def image(self, platform: dict[str, str], *layers: tuple[str, int, str]) -> str:
         history = [{"created_by": how} for _, _, how in layers]
         config = self.add({**platform, "history": history})
-        return self._manifest(config, [{"digest": one, "size": size} for one, size, _ in layers])
+        return self._image(config, [{"digest": one, "size": size} for one, size, _ in layers])
 
     def attestation(self, of: str, *predicates: str) -> dict[str, Any]:
         mark = "in-toto.io/predicate-type"
         layers = [{"digest": p, "size": 700, "annotations": {mark: p}} for p in predicates]
         annotations = {"vnd.docker.reference.type": "attestation-manifest"}
         annotations["vnd.docker.reference.digest"] = of
-        digest = self._manifest(self.add(UNKNOWN), layers)
+        digest = self._image(self.add(UNKNOWN), layers)
         return {"digest": digest, "platform": UNKNOWN, "annotations": annotations}
 
-    def _manifest(self, config: str, layers: list[dict[str, Any]]) -> str:
+    def _image(self, config: str, layers: list[dict[str, Any]]) -> str:
         described = {"mediaType": f"{OCI}.config.v1+json", "digest": config}
         return self.add({"config": described, "layers": layers})
 
@@ -83,7 +70,7 @@ def whole() -> tuple[Content, Manifest, list[str]]:
 
 def test_the_tree_has_each_platform_with_its_layers_and_attestations() -> None:
     content, root, (amd64, arm, first, stray) = whole()
-    image = shown(content.reader(), "x/app:v1", root)
+    image = shown(content, "x/app:v1", root)
     assert list(lines(image)) == [
         f"x/app:v1  index {root.digest}  3 platforms, 2.0 kB",
         "  annotation a = 1",
@@ -103,7 +90,7 @@ def test_the_tree_has_each_platform_with_its_layers_and_attestations() -> None:
 
 def test_json_says_the_same() -> None:
     content, root, (amd64, _, first, stray) = whole()
-    said = summary(shown(content.reader(), "x/app:v1", root))
+    said = summary(shown(content, "x/app:v1", root))
     assert (said["reference"], said["digest"], said["size"]) == ("x/app:v1", root.digest, 2030)
     assert said["mediaType"] == f"{OCI}.index.v1+json"
     assert said["annotations"] == {"a": "1", "b": "\x07"}
@@ -127,7 +114,7 @@ def test_json_says_the_same() -> None:
 def test_an_image_without_index_has_the_platform_of_its_config() -> None:
     content = Content()
     digest = content.image(ARM, ("sha256:base", 999, ""))
-    image = shown(content.reader(), "app:v1", content.reader().manifest(digest))
+    image = shown(content, "app:v1", content.manifest(digest))
     assert list(lines(image)) == [
         f"app:v1  manifest without index {digest}  1 platform, 999 B",
         f"  linux/arm/v7  {digest}  999 B, 1 layer",
@@ -141,7 +128,7 @@ def test_other_artifacts_and_indexes_in_an_index_are_named_as_such() -> None:
     chart = content.add({"config": described, "layers": [{"digest": "sha256:a", "size": 1}]})
     inner = content.index()
     root = content.index({"digest": chart, "platform": UNKNOWN}, {"digest": inner.digest})
-    assert list(lines(shown(content.reader(), "app:v1", root)))[1:] == [
+    assert list(lines(shown(content, "app:v1", root)))[1:] == [
         f"  no platform  {chart}  1 B, 1 layer",
         "    sha256:a       1 B",
         f"  no platform  {inner.digest}  an index in the index",
@@ -158,7 +145,7 @@ def test_nothing_there() -> None:
 def test_what_is_no_image_is_one_error(listed: Any) -> None:
     content = Content()
     with pytest.raises(EngineError, match="x/app:v1 is no image that can be shown: "):
-        shown(content.reader(), "x/app:v1", content.index(listed))
+        shown(content, "x/app:v1", content.index(listed))
 
 
 def test_references_and_targets_are_not_mixed(project: Project) -> None:

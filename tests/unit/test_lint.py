@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildx_tasks import platforms
+from buildx_tasks.builders.capability import local_text
 from buildx_tasks.building import lint
-from buildx_tasks.dockerfiles import compiling, rules
-from buildx_tasks.dockerfiles import stages as dockerfile
+from buildx_tasks.dockerfiles import codes, compiling, rules, stages
+from buildx_tasks.dockerfiles.build import DockerfileBuild
+from buildx_tasks.dockerfiles.findings import Finding, lines, merged, summary
 from buildx_tasks.dockerfiles.instructions import Instruction
-from buildx_tasks.dockerfiles.rules import Finding
 from buildx_tasks.language import loading
-from buildx_tasks.planning.dockerfile_builds import Case, cases, local_text
+from buildx_tasks.planning.dockerfile_builds import dockerfile_builds
 from buildx_tasks.planning.selection import Plan, make_plan
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def check(
     text: str, *wanted: str, on: tuple[Platform, ...] = (AMD64, ARM64), **attributes: Any
 ) -> list[Finding]:
     """Check a Dockerfile; return what our rules of these codes say."""
-    case = Case("app", "app", "Dockerfile", attributes, on)
+    case = DockerfileBuild("app", "app", "Dockerfile", attributes, on)
     found = rules.check(case, text, native)
     return [one for one in found if not wanted or one.code in wanted]
 
@@ -87,7 +88,7 @@ def test_the_same_stage_pinned_is_fine() -> None:
 def test_where_the_builder_runs_it_natively_nothing_is_emulated() -> None:
     text = f"FROM golang:1.24-alpine AS builder\n{CACHED}go build -o /app .\n{SHIP}"
     assert check(text, on=(AMD64,)) == []
-    case = Case("app", "app", "Dockerfile", {}, (AMD64, ARM64))
+    case = DockerfileBuild("app", "app", "Dockerfile", {}, (AMD64, ARM64))
     assert rules.check(case, text, lambda _: True) == []
 
 
@@ -351,7 +352,7 @@ def test_an_image_that_is_each_platform_s() -> None:
     assert check(PINNED, "FinalStagePinned", call="outline") == []
     assert check(PINNED, "FinalStagePinned", contexts={"builder": "target:x"}) == []
     assert len(check(PINNED + SHIP, "FinalStagePinned", target="builder")) == 1
-    case = Case("app", "app", "Dockerfile", {}, (AMD64, ARM64))
+    case = DockerfileBuild("app", "app", "Dockerfile", {}, (AMD64, ARM64))
     assert rules.check(case, PINNED, native, linked=True) == []
 
 
@@ -551,7 +552,7 @@ def plan(tmp_path: Path) -> Plan:
 
 
 def test_each_dockerfile_with_its_platforms(plan: Plan) -> None:
-    found = [(c.target, c.name, c.file, c.platforms, c.apart) for c in cases(plan)]
+    found = [(c.target, c.name, c.file, c.platforms, c.apart) for c in dockerfile_builds(plan)]
     assert found == [
         ("app", "app--linux-amd64", "src/Dockerfile", (AMD64, RISCV64), False),
         ("app", "app--linux-arm64", "src/Dockerfile.arm64", (ARM64,), True),
@@ -568,9 +569,12 @@ def test_each_dockerfile_with_its_platforms(plan: Plan) -> None:
 
 def test_overrides_of_platforms_that_are_not_selected_make_no_case(plan: Plan) -> None:
     selected = make_plan(plan.config, ["app"], ["linux/amd64"])
-    assert next((c.name, c.platforms) for c in cases(selected)) == ("app", (AMD64,))
+    assert next((c.name, c.platforms) for c in dockerfile_builds(selected)) == ("app", (AMD64,))
     selected = make_plan(plan.config, ["app"], ["linux/arm64"])
-    assert next((c.name, c.apart) for c in cases(selected)) == ("app--linux-arm64", True)
+    assert next((c.name, c.apart) for c in dockerfile_builds(selected)) == (
+        "app--linux-arm64",
+        True,
+    )
 
 
 def test_the_bake_file_asks_for_checks_and_needs_no_other_target(plan: Plan) -> None:
@@ -599,17 +603,17 @@ def test_a_linked_target_without_the_selected_platform_is_checked_for_its_own(
         '[target.app]\ncontexts = { x = "target:x" }\nplatforms = ["linux/arm64"]\n'
         '[target.x]\nplatforms = ["linux/amd64"]\n'
     )
-    found = {c.name: c.platforms for c in cases(make_plan(loading.load(path), ["app"]))}
+    found = {c.name: c.platforms for c in dockerfile_builds(make_plan(loading.load(path), ["app"]))}
     assert found == {"app": (ARM64,), "x": (AMD64,)}
 
 
 def test_files_are_a_named_context(plan: Plan) -> None:
-    for case in cases(plan):
+    for case in dockerfile_builds(plan):
         assert ("files" in case.contexts) is (case.target == "app")
 
 
 def test_dockerfiles_are_read_where_they_are_here(plan: Plan, tmp_path: Path) -> None:
-    found = {case.name: case for case in cases(plan)}
+    found = {case.name: case for case in dockerfile_builds(plan)}
     assert local_text(found["base"], tmp_path) == "FROM scratch"
     assert local_text(found["far"], tmp_path) is None
     assert local_text(found["app--linux-amd64"], tmp_path) is None
@@ -632,8 +636,8 @@ def place(line: int) -> dict[str, Any]:
 
 
 def test_warnings_of_buildkit_get_their_stage() -> None:
-    parsed = dockerfile.parse("# x\nFROM a AS one\nFROM b")
-    case = Case("app", "app", "F", {}, (ARM64,), apart=True)
+    parsed = stages.parse("# x\nFROM a AS one\nFROM b")
+    case = DockerfileBuild("app", "app", "F", {}, (ARM64,), apart=True)
     found = lint._buildkit(case, answer(("FromAsCasing", 2), ("UndefinedVar", 3), ("X", 0)), parsed)
     assert found == [
         Finding("FromAsCasing", "app", ARM64, "F", 2, "one", "FromAsCasing!", "u"),
@@ -643,9 +647,9 @@ def test_warnings_of_buildkit_get_their_stage() -> None:
 
 
 def test_what_buildkit_cannot_know_of_a_linked_base_is_left_out() -> None:
-    parsed = dockerfile.parse("FROM base AS one\nFROM one\nFROM x\n")
+    parsed = stages.parse("FROM base AS one\nFROM one\nFROM x\n")
     attributes = {"contexts": {"base": "target:base", "x": "docker-image://y"}}
-    case = Case("app", "app", "F", attributes, (ARM64,))
+    case = DockerfileBuild("app", "app", "F", attributes, (ARM64,))
     codes = [(code, line) for line in (1, 2, 3) for code in ("UndefinedVar", "StageNameCasing")]
     found = lint._buildkit(case, answer(*codes), parsed)
     assert [(f.code, f.line) for f in found] == [
@@ -657,15 +661,15 @@ def test_what_buildkit_cannot_know_of_a_linked_base_is_left_out() -> None:
 
 
 def test_what_cannot_be_built_is_a_finding() -> None:
-    case = Case("app", "app", "F", {}, (ARM64,))
-    parsed = dockerfile.parse("FROM a AS one\nRUNN x\n")
+    case = DockerfileBuild("app", "app", "F", {}, (ARM64,))
+    parsed = stages.parse("FROM a AS one\nRUNN x\n")
     error = {"buildError": {"message": "odd", "location": place(2)}}
     (found,) = lint._errors(case, error, parsed)
     assert found[:7] == ("Unbuildable", "app", None, "F", 2, "one", "odd")
     assert list(lint._errors(case, {"warnings": []}, parsed)) == []
     warned = {"buildError": {"message": "lint violation found for rules: X"}}
     assert list(lint._errors(case, warned, parsed)) == []
-    assert "Unbuildable" not in lint.KNOWN_CODES
+    assert "Unbuildable" not in codes.KNOWN_CODES
 
 
 def test_dockerfiles_that_are_not_here_are_findings(tmp_path: Path) -> None:
@@ -723,7 +727,7 @@ def test_lines_for_people() -> None:
         run._replace(target="other"),
         run._replace(line=6),
     ]
-    assert lint.lines(findings) == [
+    assert lines(findings) == [
         "src/Dockerfile:5: EmulatedRun bad [app@linux/arm64, app@linux/riscv64]",
         "  fix: good",
         "src/Dockerfile: FromAsCasing odd [app]",
@@ -732,8 +736,8 @@ def test_lines_for_people() -> None:
         "src/Dockerfile:6: EmulatedRun bad [app@linux/arm64]",
         "  fix: good",
     ]
-    assert len(lint.merged(findings)) == 4
-    assert lint.lines([]) == []
+    assert len(merged(findings)) == 4
+    assert lines([]) == []
 
 
 def test_findings_as_json() -> None:
@@ -741,7 +745,7 @@ def test_findings_as_json() -> None:
         Finding("EmulatedRun", "app", ARM64, "src/Dockerfile", 5, "builder", "bad", "good"),
         Finding("FromAsCasing", "app", None, "src/Dockerfile", 0, "", "odd", "u"),
     ]
-    first, second = lint.summary(findings)["findings"]
+    first, second = summary(findings)["findings"]
     assert first == {
         "code": "EmulatedRun",
         "target": "app",

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from buildx_tasks.builders import nodes
+from buildx_tasks.builders import buildkitd, nodes
 from buildx_tasks.builders.nodes import Node
 from buildx_tasks.errors import ConfigError
-from buildx_tasks.language import buildkitd, loading
+from buildx_tasks.language import loading
 from buildx_tasks.platforms import parse
 
 if TYPE_CHECKING:

@@ -4,25 +4,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from buildx_tasks.builders.state import FALLBACK
-from buildx_tasks.building import staging
+from buildx_tasks.builders.choice import FALLBACK
+from buildx_tasks.building import classic_store, staging
 from buildx_tasks.errors import UsageError
 from buildx_tasks.language import loading
 from buildx_tasks.language.config import Builder, Node
-from buildx_tasks.planning.selection import (
-    Plan,
-    bake_definition,
-    build_definition,
-    make_plan,
-    rows,
-    summary,
-)
+from buildx_tasks.planning.bakefile import bake_definition, build_definition
+from buildx_tasks.planning.selection import Plan, make_plan
+from buildx_tasks.planning.views import rows, summary
 from buildx_tasks.platforms import host_platform, parse
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from buildx_tasks.language.expansion import Config
+    from buildx_tasks.language.targets import Config
 
 TEXT = """
 [group.default]
@@ -199,7 +194,7 @@ def test_a_divided_plan_has_a_target_for_each_platform(tmp_path: Path) -> None:
     path = tmp_path / "buildx.toml"
     path.write_text(DIVIDED)
     plan = make_plan(loading.load(path), ["all"])
-    divided = staging.divided(plan)
+    divided = classic_store.divided(plan)
     amd64, arm = parse("linux/amd64"), parse("linux/arm/v7")
     # The shorter name is a declared target's.
     assert divided.parts["base"] == {
@@ -236,7 +231,7 @@ def test_a_divided_plan_has_a_target_for_each_platform(tmp_path: Path) -> None:
 
 def test_what_is_divided_is_an_image_for_a_declared_builder_with_one_node(config: Config) -> None:
     own = Builder("own", "docker")
-    assert staging.divisible(own, make_plan(config, ["web", "files"]))
-    assert not staging.divisible(None, make_plan(config, ["web"]))
-    assert not staging.divisible(FALLBACK, make_plan(config, ["web"]))
-    assert not staging.divisible(own, make_plan(config, ["cli", "files"]))
+    assert classic_store.divisible(own, make_plan(config, ["web", "files"]))
+    assert not classic_store.divisible(None, make_plan(config, ["web"]))
+    assert not classic_store.divisible(FALLBACK, make_plan(config, ["web"]))
+    assert not classic_store.divisible(own, make_plan(config, ["cli", "files"]))

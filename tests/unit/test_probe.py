@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from buildx_tasks.machine import probe
+from buildx_tasks.machine import executables, probe
 from buildx_tasks.platforms import ARCHITECTURES, Platform, host_platform, parse
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def test_every_architecture_but_wasm_has_a_program() -> None:
 
 @pytest.mark.parametrize("architecture", sorted(HEADERS))
 def test_it_is_one_whole_elf_executable(architecture: str) -> None:
-    program = probe.binary(Platform("linux", architecture))
+    program = executables.binary(Platform("linux", architecture))
     assert program is not None
     wide, order, machine = HEADERS[architecture]
     assert program[:16] == b"\x7fELF" + bytes((wide, order, 1)) + bytes(9)
@@ -71,7 +71,7 @@ def test_it_is_one_whole_elf_executable(architecture: str) -> None:
 
 
 def test_code_is_in_the_byte_order_of_the_architecture() -> None:
-    big, little = (probe.binary(parse(text)) for text in ("mips", "mipsle"))
+    big, little = (executables.binary(parse(text)) for text in ("mips", "mipsle"))
     assert big is not None
     assert little is not None
     assert big[-4:] == bytes.fromhex("0000000c")
@@ -80,7 +80,7 @@ def test_code_is_in_the_byte_order_of_the_architecture() -> None:
 
 @pytest.mark.parametrize("text", ["linux/wasm", "windows/amd64", "darwin/arm64", "wasip1/wasm"])
 def test_other_systems_have_none(text: str) -> None:
-    assert probe.binary(parse(text)) is None
+    assert executables.binary(parse(text)) is None
     assert not probe.runs_here(parse(text))
 
 
@@ -88,7 +88,9 @@ def test_other_systems_have_none(text: str) -> None:
 def test_variants_share_a_program(text: str) -> None:
     platform = parse(f"linux/{text}")
     assert platform.variant
-    assert probe.binary(platform) == probe.binary(Platform("linux", platform.architecture))
+    assert executables.binary(platform) == executables.binary(
+        Platform("linux", platform.architecture)
+    )
 
 
 @linux
@@ -128,7 +130,7 @@ def test_nowhere_to_run_is_no(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @linux
 def test_a_file_that_is_still_open_elsewhere_is_tried_again(tmp_path: Path) -> None:
-    program = probe.binary(host_platform())
+    program = executables.binary(host_platform())
     assert program is not None
     path = tmp_path / "probe"
     path.write_bytes(program)

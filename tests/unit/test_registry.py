@@ -2,12 +2,21 @@ from __future__ import annotations
 
 import datetime as dt
 import email.utils
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from requests import Response
 
+from buildx_tasks.errors import MissingError, RegistryError
 from buildx_tasks.registry import endpoints, faults
-from buildx_tasks.registry.faults import MissingError, PassingError, RegistryError
+from buildx_tasks.registry.faults import PassingError
+from buildx_tasks.registry.registries import Registries
+
+if TYPE_CHECKING:
+    from buildx_tasks.registry.repository import Repository
 
 
 def answer(status: int, body: bytes = b"", **headers: str) -> Response:
@@ -64,3 +73,24 @@ def test_retry_after_is_seconds_or_a_date() -> None:
 )
 def test_only_this_machine_is_this_machine(host: str, local: bool) -> None:
     assert endpoints.is_loopback(host) is local
+
+
+def at(port: int) -> Repository:
+    return Registries(None, dict, Path()).of(f"127.0.0.1:{port}/app")
+
+
+def test_a_registry_that_keeps_silent_is_given_up_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        limited = at(silent.getsockname()[1]).within(0.3)
+        began = time.monotonic()
+        for _ in range(2):  # altogether
+            with pytest.raises(RegistryError, match=r"/app:v1: no answer in 0\.3 s$"):
+                limited.get("v1")
+        assert time.monotonic() - began < 2
+
+
+def test_what_was_wrong_until_the_time_is_over_is_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with pytest.raises(RegistryError, match=r"^gone: Connection refused$"):
+        at(port).within(0.3).get("v1", what="gone")

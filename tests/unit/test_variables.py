@@ -14,7 +14,7 @@ from buildx_tasks.language.metadata import KINDS, Facts, tags
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from buildx_tasks.language.expansion import Config
+    from buildx_tasks.language.targets import Config
 
 
 def load(folder: Path, text: str, **options: Any) -> Config:

@@ -2,26 +2,31 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from support import workspaces
 
 from buildx_tasks.errors import EngineError
 from buildx_tasks.images.image import Image
 from buildx_tasks.language import loading
 from buildx_tasks.language.expectations import Run, Verify
 from buildx_tasks.language.verify_table import faults
-from buildx_tasks.planning.selection import Cell, make_plan
+from buildx_tasks.planning.cells import Cell
+from buildx_tasks.planning.selection import make_plan
 from buildx_tasks.platforms import parse
-from buildx_tasks.records import ledger
+from buildx_tasks.records.ledger import Ledger, Verified
 from buildx_tasks.reports.cells import print_report
 from buildx_tasks.verification import check as checks
+from buildx_tasks.verification import passed
 from buildx_tasks.verification.check import Check, Found
+from buildx_tasks.verification.recording import record_verified
 from buildx_tasks.verification.results import CellResult, CheckResult, Report
-from buildx_tasks.verification.units import Mounted, context_of, hash_of
-from buildx_tasks.verification.verify import _FaultError, _result
+from buildx_tasks.verification.unit_checks import FaultError, result_of
+from buildx_tasks.verification.units import Mounted, context_of, hash_of, units
+from buildx_tasks.verification.verify import Options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -200,11 +205,11 @@ def test_a_verdict_depends_on_more_than_the_manifest(tmp_path: Path) -> None:
 
 def test_a_known_failure_must_fail() -> None:
     check = Check("run", "run", Run(), xfail="issue 7")
-    failing = _result(check, Found(("exit code: expected 0, got 1",)), 0.5)
+    failing = result_of(check, Found(("exit code: expected 0, got 1",)), 0.5)
     assert (failing.status, failing.reason) == ("xfail", "issue 7")
-    faulty = _result(check, _FaultError("the engine failed 3 times"), 0.5)
+    faulty = result_of(check, FaultError("the engine failed 3 times"), 0.5)
     assert (faulty.status, faulty.problems) == ("FAIL", ("the engine failed 3 times",))
-    passing = _result(check, Found(), 0.5)
+    passing = result_of(check, Found(), 0.5)
     assert passing.status == "FAIL"
     assert passing.problems == (
         'passes, but xfail says "issue 7"; remove this platform from xfail',
@@ -217,20 +222,53 @@ def result(status: Any, platform: str = "linux/arm64", **more: Any) -> CellResul
 
 
 def test_the_ledger_knows_what_passed_and_what_failed_last(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
     amd64 = "linux/amd64"
     for results in (
         [result("ok"), result("ok", amd64)],
         [result("FAIL"), result("ok", amd64, since="then")],
         [result("skip", "linux/riscv64"), result("FAIL", "linux/386", was_run=False)],
     ):
-        ledger.record_verified(tmp_path, results, {r.id: f"hash of {r.id}" for r in results})
-    history = ledger.Verified(ledger.read(tmp_path))
+        record_verified(ledger, results, {r.id: f"hash of {r.id}" for r in results})
+    history = Verified(ledger.read())
     assert history.failed == {"hello@linux/arm64"}
     assert [key for _, key in history.passed] == ["hash of hello@linux/amd64"]
-    assert len(ledger.read(tmp_path)) == 3
+    assert len(ledger.read()) == 3
     known = [result("ok", since="then")]
-    ledger.record_verified(tmp_path, known, {"hello@linux/arm64": "hash of hello@linux/arm64"})
-    assert ledger.Verified(ledger.read(tmp_path)).failed == set()
+    record_verified(ledger, known, {"hello@linux/arm64": "hash of hello@linux/arm64"})
+    assert Verified(ledger.read()).failed == set()
+
+
+def test_what_ended_before_an_interruption_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "buildx.toml"
+    path.write_text("[target.hello]\nplatforms = ['arm64']\ntags = ['a:1']\nverify.run = {}\n")
+    with closing(workspaces.declared(tmp_path)) as workspace:
+        plan = make_plan(workspace.config)
+        manifests = {plan.targets[0].platforms[0]: "sha256:1"}
+        listed = units(plan.targets, tmp_path, lambda _: Image("a:1", "index", manifests), {})
+        told: list[str] = []
+
+        class Watcher:
+            def started(self, unit_id: str) -> None:
+                told.append(f"{unit_id} began")
+
+            def ended(self, result: CellResult) -> None:
+                told.append(f"{result.id} ended")
+
+        def interrupted(*_: Any, watcher: Watcher, **__: Any) -> None:
+            watcher.started(listed[0].id)
+            watcher.ended(result("ok"))
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(passed, "verify", interrupted)
+        monkeypatch.setattr("buildx_tasks.builders.capability.require_runnable", lambda *_: None)
+        with pytest.raises(KeyboardInterrupt):
+            passed.verified(workspace, plan, listed, {}, Options(), Watcher())
+        assert told == ["hello@linux/arm64 began", "hello@linux/arm64 ended"]
+        known = Verified(workspace.ledger.read()).passed
+        assert list(known) == [("sha256:1", listed[0].hash)]
 
 
 def test_foreign_output_does_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

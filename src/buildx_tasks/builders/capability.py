@@ -1,61 +1,50 @@
-"""What can be built and run from here: asked before the work starts, answered with the fix.
-
-A cell whose emulator is missing would fail minutes later with ``exec format error``, one whose node
-is down after 20 s with ``context deadline exceeded`` and no name.
-"""
+"""A plan in; what can build and run it from here, or the fix, out: asked before the work starts."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
 from buildx_tasks import platforms
-from buildx_tasks.builders import emulators, nodes, reconcile
-from buildx_tasks.builders import state as builders
-from buildx_tasks.dockerfiles import stages as dockerfile
-from buildx_tasks.engine import connection as engine
+from buildx_tasks.builders import choice, emulators, nodes, remaining
+from buildx_tasks.builders.state import inspected, titles
+from buildx_tasks.dockerfiles import stages
+from buildx_tasks.engine import explanation, settings
 from buildx_tasks.errors import EngineError
-from buildx_tasks.machine.commands import is_dry, run, write_file
-from buildx_tasks.planning.dockerfile_builds import cases, local_text
-from buildx_tasks.planning.selection import Cell
+from buildx_tasks.planning.cells import Cell
+from buildx_tasks.planning.dockerfile_builds import dockerfile_builds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from contextlib import AbstractContextManager
-
-    from invoke import Context
+    from collections.abc import Iterable, Iterator, Sequence
 
     from buildx_tasks.builders.state import BuilderState, NodeState
+    from buildx_tasks.dockerfiles.build import DockerfileBuild
+    from buildx_tasks.engine.engine import Engine
     from buildx_tasks.language.config import Builder
-    from buildx_tasks.planning.dockerfile_builds import Case
     from buildx_tasks.planning.selection import Plan
-    from buildx_tasks.platforms import Platform
-
-    Native = Callable[[Platform], bool]
+    from buildx_tasks.platforms import Native, Platform
+    from buildx_tasks.workspace import Workspace
 
 _FIX = "run invoke setup"
 
 
-class Reach(NamedTuple):
+class Capability(NamedTuple):
     """What the builder can do.
 
     ``native`` says whether a platform's programs run without emulation on some node, ``runs``
     whether they run at all; ``down`` are the nodes that do not answer and cannot be started.
     """
 
-    native: Callable[[Platform], bool]
-    runs: Callable[[Platform], bool]
+    native: Native
+    runs: Native
     down: tuple[NodeState, ...] = ()
     alive: tuple[NodeState, ...] = ()
 
 
-def of(c: Context, builder: Builder | None, wanted: Iterable[Platform]) -> Reach:
+def of(engine: Engine, builder: Builder | None, wanted: Iterable[Platform]) -> Capability:
     """Return what the builder that is meant can do about the wanted platforms.
 
     Raises:
@@ -63,40 +52,42 @@ def of(c: Context, builder: Builder | None, wanted: Iterable[Platform]) -> Reach
 
     """
     if builder is None:
-        own = not builders.overridden()
+        own = not choice.overridden()
     else:
         own = builder.driver == "docker" and not builder.endpoint
-    if own and (found := _of_engine(c, wanted)):
+    if own and (found := _of_engine(engine, wanted)):
         return found
-    return _of_nodes(c, builders.name_of(builder), builder)
+    return _of_nodes(engine, choice.name_of(builder), builder)
 
 
-def _of_engine(c: Context, wanted: Iterable[Platform]) -> Reach | None:
+def _of_engine(engine: Engine, wanted: Iterable[Platform]) -> Capability | None:
     """Return what this machine's engine can do; None where the engine is somewhere else."""
     if sys.platform != "linux":
         return None  # the engine's kernel is another one
-    if engine.chosen():
-        host = os.environ.get("DOCKER_HOST") or builders.context_host(c, engine.context_name())
+    if settings.chosen():
+        host = os.environ.get("DOCKER_HOST") or settings.context_host(
+            engine.commands, settings.context_name()
+        )
         if not host.startswith("unix://"):
             return None
     here = platforms.host_platform()
     foreign = [p for p in wanted if not platforms.runs_natively(p, here)]
     lacking = frozenset(emulators.not_running(p for p in foreign if p.os == "linux"))
     # Asked only where something is missing: a build that works pays for no connection.
-    if lacking and not emulators.is_local(engine.connect()):
+    if lacking and not engine.is_local:
         return None
-    return Reach(lambda p: platforms.runs_natively(p, here), lambda p: p not in lacking)
+    return Capability(lambda p: platforms.runs_natively(p, here), lambda p: p not in lacking)
 
 
-def _of_nodes(c: Context, name: str, builder: Builder | None) -> Reach:
-    state = builders.inspected(c, name)
+def _of_nodes(engine: Engine, name: str, builder: Builder | None) -> Capability:
+    state = inspected(engine, name)
     if state is None or not state.nodes:
-        fix = f"unset {builders.CURRENT_VARIABLE}, or create it" if builder is None else _FIX
+        fix = f"unset {choice.CURRENT_VARIABLE}, or create it" if builder is None else _FIX
         raise EngineError(f'builder "{name}" is not there or does not answer; {fix}')
-    down = tuple(node for node in state.nodes if is_down(state, node))
+    down = tuple(node for node in state.nodes if _is_down(state, node))
     alive = tuple(node for node in state.nodes if node not in down)
     if not alive:
-        raise EngineError(f"{_named(down)} does not answer; start it")
+        raise EngineError(f"{titles(down)} does not answer; start it")
     pins = {n.name: n.platforms for n in nodes.declared(builder, Path())} if builder else {}
     # A node's own platform comes first, unless others are pinned to it.
     here = (platforms.host_platform(),)
@@ -104,7 +95,7 @@ def _of_nodes(c: Context, name: str, builder: Builder | None) -> Reach:
     possible = {platform for node in alive for platform in node.platforms}
     # What a node that the build will start can emulate is not known before.
     known = all(node.running for node in alive)
-    return Reach(
+    return Capability(
         lambda p: any(platforms.runs_natively(p, one) for one in natively),
         lambda p: not known or any(platforms.runs_natively(p, one) for one in possible),
         down,
@@ -112,67 +103,65 @@ def _of_nodes(c: Context, name: str, builder: Builder | None) -> Reach:
     )
 
 
-def is_down(state: BuilderState, node: NodeState) -> bool:
+def _is_down(state: BuilderState, node: NodeState) -> bool:
     """Say whether a node does not answer, and the build will not start it either."""
-    return not node.running and (state.driver in builders.NOT_STARTED or bool(node.error))
-
-
-def _named(found: Sequence[NodeState]) -> str:
-    return ", ".join(f'node "{node.name}" at {node.endpoint}' for node in found)
+    return not node.running and (state.driver in choice.NOT_STARTED or bool(node.error))
 
 
 @contextlib.contextmanager
-def required(c: Context, plan: Plan, root: Path) -> Iterator[Builder | None]:
+def required(workspace: Workspace, plan: Plan) -> Iterator[Builder | None]:
     """Yield the builder to use, once it is clear that it can build every selected cell.
 
-    Where a node is down and the others can do its work, that is a builder of the others, made for
-    this build and removed after it.
+    A cell whose emulator is missing would fail minutes later with ``exec format error``, one whose
+    node is down after 20 s with ``context deadline exceeded`` and no name. Where a node is down and
+    the others can do its work, the builder is one of the others, made for this build and removed
+    after it.
 
     Raises:
         EngineError: cells that no node can build, each named, with the fix.
 
     """
-    builder = builders.meant(plan.config, root)
+    builder = choice.meant(workspace)
     everything = (*plan.targets, *plan.linked)
-    reach = of(c, builder, {p for target in everything for p in target.platforms})
+    able = of(workspace.engine, builder, {p for target in everything for p in target.platforms})
     never = plan.config.emulators.source == "never"
-    able = reach.native if never else reach.runs
+    runs = able.native if never else able.runs
     found = [
-        (Cell(case.target, platform), step)
-        for case in cases(plan)
-        for platform in case.platforms
-        if not able(platform) and (step := _needs_to_run(case, platform, able, root))
+        (Cell(build.target, platform), step)
+        for build in dockerfile_builds(plan)
+        for platform in build.platforms
+        if not runs(platform) and (step := _needs_to_run(build, platform, runs, workspace.root))
     ]
     if found:
-        raise EngineError(_unbuildable(found, reach, never=never))
-    with _of_those_that_answer(c, builder, reach, root) as used:
+        raise EngineError(_unbuildable(found, able.down, never=never))
+    with remaining.of_those_that_answer(workspace, builder, able.down, able.alive) as used:
         yield used
 
 
 @contextlib.contextmanager
-def standing(c: Context, plan: Plan, root: Path) -> Iterator[tuple[Builder | None, Native]]:
+def standing(workspace: Workspace) -> Iterator[tuple[Builder | None, Native]]:
     """Yield a builder whose nodes all answer, and what says which platforms it runs natively.
 
     Raises:
         EngineError: the builder is not there, or none of its nodes answers.
 
     """
-    builder = builders.meant(plan.config, root)
-    if is_dry(c):
+    builder = choice.meant(workspace)
+    if workspace.commands.is_dry:
         here = platforms.host_platform()
         yield builder, lambda platform: platforms.runs_natively(platform, here)
         return
-    reach = of(c, builder, ())
-    with _of_those_that_answer(c, builder, reach, root) as used:
-        yield used, reach.native
+    able = of(workspace.engine, builder, ())
+    with remaining.of_those_that_answer(workspace, builder, able.down, able.alive) as used:
+        yield used, able.native
 
 
-def _unbuildable(found: list[tuple[Cell, str]], reach: Reach, *, never: bool) -> str:
+def _unbuildable(found: list[tuple[Cell, str]], down: Sequence[NodeState], *, never: bool) -> str:
     cells = ", ".join(str(cell) for cell, _ in found)
     names = ", ".join(dict.fromkeys(str(cell.platform) for cell, _ in found))
     step = f"{found[0][1]} runs there"
-    if reach.down:
-        why = f"{_named(reach.down)} does not answer, and no other node runs {names}"
+    if down:
+        why = f"{titles(down)} does not answer, and no other node runs {names}"
         return (
             f"{cells} cannot be built: {step}, {why}; start it, or select other platforms with -p"
         )
@@ -187,33 +176,31 @@ def _unbuildable(found: list[tuple[Cell, str]], reach: Reach, *, never: bool) ->
     )
 
 
-def _needs_to_run(
-    case: Case, platform: Platform, able: Callable[[Platform], bool], root: Path
-) -> str:
+def _needs_to_run(build: DockerfileBuild, platform: Platform, runs: Native, root: Path) -> str:
     """Return where a platform's build runs programs that nothing here runs; ``""`` if nowhere.
 
     What cannot be read from here, as a Dockerfile in a git repository, is believed to work.
     """
-    text = local_text(case, root)
+    text = local_text(build, root)
     if text is None:
         return ""
     with contextlib.suppress(ValueError):  # BuildKit will say what is wrong with it
-        for _, instruction in dockerfile.emulated_runs(
-            text, platform, able, case.args, case.stage, case.contexts
+        for _, instruction in stages.emulated_runs(
+            text, platform, runs, build.args, build.stage, build.contexts
         ):
-            return f"{case.file}:{instruction.line}"
+            return f"{build.file}:{instruction.line}"
     return ""
 
 
-def require_runnable(c: Context, cells: Sequence[Cell]) -> None:
+def require_runnable(engine: Engine, cells: Sequence[Cell]) -> None:
     """Raise where this machine's engine cannot run some of the cells.
 
     Raises:
         EngineError: their emulators are missing.
 
     """
-    reach = _of_engine(c, {cell.platform for cell in cells})
-    lacking = [cell for cell in cells if reach and not reach.runs(cell.platform)]
+    able = _of_engine(engine, {cell.platform for cell in cells})
+    lacking = [cell for cell in cells if able and not able.runs(cell.platform)]
     if lacking:
         names = ", ".join(dict.fromkeys(str(cell.platform) for cell in lacking))
         raise EngineError(
@@ -222,64 +209,7 @@ def require_runnable(c: Context, cells: Sequence[Cell]) -> None:
         )
 
 
-def _of_those_that_answer(
-    c: Context, builder: Builder | None, reach: Reach, root: Path
-) -> AbstractContextManager[Builder | None]:
-    if not reach.down or builder is None:
-        return contextlib.nullcontext(builder)
-    return _of_the_rest(c, builder, reach, root)
-
-
-@contextlib.contextmanager
-def _of_the_rest(c: Context, builder: Builder, reach: Reach, root: Path) -> Iterator[Builder]:
-    """Yield a builder of the nodes that answer; it is gone afterwards, its nodes are untouched."""
-    alive = {node.name for node in reach.alive}
-    rest = [node for node in nodes.declared(builder, root) if node.name in alive]
-    if not rest:
-        raise EngineError(f"{_named(reach.down)} does not answer; start it")
-    left = "-".join(node.name for node in reach.down)
-    # With this process's number: other projects may build with the rest of this builder too.
-    name = f"{builder.name}-without-{left}-{os.getpid()}"
-    changed = msgspec.structs.replace(builder, name=name)
-    print(
-        f"{_named(reach.down)} does not answer; built without it",
-        file=sys.stderr,
-        flush=True,
-    )
-    sweep(c, builder, root)
-    try:
-        for change in reconcile.creation(changed, rest):
-            for path, text in change.files.items():
-                write_file(root / path, text)
-            for argv in change.commands:
-                if not (result := run(c, argv, folder=root, hide=True)).ok:
-                    raise EngineError(f"{changed.name} cannot be made: {result.stderr.strip()}")
-        yield changed
-    finally:
-        run(c, reconcile.removal(name, "--keep-daemon"), folder=root, hide=True)
-
-
-def sweep(c: Context, builder: Builder, root: Path) -> None:
-    """Remove the builders of the rest that builds left behind when they were killed."""
-    pattern = re.compile(re.escape(builder.name) + r"-without-.+-(\d+)")
-    folder = engine.buildx_folder() / "instances"  # where buildx keeps a file for each builder
-    for path in folder.glob(f"{builder.name}-without-*") if folder.is_dir() else ():
-        found = pattern.fullmatch(path.name)
-        if found and not _is_alive(int(found[1])):
-            run(c, reconcile.removal(path.name, "--keep-daemon"), folder=root, hide=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def explain_loss(c: Context, builder: Builder | None, said: str) -> None:
+def explain_loss(engine: Engine, builder: Builder | None, said: str) -> None:
     """Raise if a failed build is explained by a node that was lost.
 
     Raises:
@@ -288,11 +218,11 @@ def explain_loss(c: Context, builder: Builder | None, said: str) -> None:
     """
     if builder is None or builder.driver == "docker":
         return
-    state = builders.inspected(c, builder.name)
-    lost = [node for node in state.nodes if is_down(state, node)] if state else []
+    state = inspected(engine, builder.name)
+    lost = [node for node in state.nodes if _is_down(state, node)] if state else []
     if lost:
         raise EngineError(
-            f"{_named(lost)} was lost during the build; run it again: the other nodes build what "
+            f"{titles(lost)} was lost during the build; run it again: the other nodes build what "
             "they can"
         )
     if "code = Unavailable" in said:
@@ -300,3 +230,33 @@ def explain_loss(c: Context, builder: Builder | None, said: str) -> None:
             f'a node of builder "{builder.name}" was lost during the build, and answers again; '
             "run it again"
         )
+
+
+def explain_failure(
+    engine: Engine, builder: Builder | None, widest: Sequence[Platform] = ()
+) -> None:
+    """Raise if engine, buildx, builder or image store explain why a build failed.
+
+    ``widest`` are the platforms of the widest image.
+
+    Raises:
+        EngineError: with what is missing and how to go on.
+
+    """
+    needs_engine = builder is None or builder.driver in choice.ENGINES
+    explanation.explain_failure(
+        engine, widest if needs_engine else None, builder.name if builder else None
+    )
+
+
+def local_text(build: DockerfileBuild, root: Path) -> str | None:
+    """Return a Dockerfile's text without asking an engine; None where it is not here."""
+    if "dockerfile-inline" in build.attributes:
+        return str(build.attributes["dockerfile-inline"])
+    path = root / build.file
+    if not path.exists():
+        path = path.with_name(path.name.lower())  # buildx takes `dockerfile` too
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None

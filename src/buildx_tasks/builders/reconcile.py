@@ -1,8 +1,4 @@
-"""Declared against actual → the changes that make them one: plain data, in the order to apply.
-
-What buildx adds by itself is no difference. Nodes that differ are changed in place where buildx can;
-else the builder is made anew, and its cache state is kept.
-"""
+"""A declared builder and the actual one in; the changes that make them one, in their order, out."""
 
 from __future__ import annotations
 
@@ -11,24 +7,23 @@ import io
 import shlex
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from buildx_tasks.builders.state import BuilderState, NodeState, context_host, pinned
-from buildx_tasks.engine import connection as engine
+from buildx_tasks.builders import buildkitd
+from buildx_tasks.builders.state import BuilderState, NodeState, pinned
+from buildx_tasks.engine import settings
 from buildx_tasks.errors import EngineError
-from buildx_tasks.language import buildkitd
-from buildx_tasks.machine.commands import query
 from buildx_tasks.records import ledger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from invoke import Context
-
     from buildx_tasks.builders.nodes import Node
+    from buildx_tasks.engine.engine import Engine
     from buildx_tasks.language.config import Builder
+    from buildx_tasks.machine.commands import Commands
     from buildx_tasks.platforms import Platform
 
-OURS = "made by buildx-tasks"  # in the description of our docker contexts
+_OURS = "made by buildx-tasks"  # in the description of our docker contexts
 
 # The container and kubernetes drivers add it to every node.
 _ADDED_FLAG = "--allow-insecure-entitlement=network.host"
@@ -47,15 +42,15 @@ class Change(NamedTuple):
     event: Literal["", "created", "removed", "used", "bootstrapped"] = ""
 
 
-def context_changes(c: Context, declared: Builder, state: BuilderState | None) -> list[Change]:
+def context_changes(engine: Engine, declared: Builder, state: BuilderState | None) -> list[Change]:
     """Return how the engine's own builder gets the declared name.
 
     buildx has one ``docker`` builder for each docker context, and cannot create others.
     Source: https://docs.docker.com/build/builders/drivers/docker/
     """
     name = declared.name
-    source = declared.endpoint or engine.context_name()
-    host = context_host(c, source)
+    source = declared.endpoint or settings.context_name()
+    host = settings.context_host(engine.commands, source)
     if not host:
         raise EngineError(
             f'[builder] endpoint "{source}" is no docker context; see docker context ls'
@@ -67,20 +62,32 @@ def context_changes(c: Context, declared: Builder, state: BuilderState | None) -
         state = None
     if state is None:
         argv: tuple[str, ...] = ("docker", "context", "create", name)
-        argv += ("--description", f"the engine's own builder, {OURS}", "--docker", f"from={source}")
+        argv += (
+            "--description",
+            f"the engine's own builder, {_OURS}",
+            "--docker",
+            f"from={source}",
+        )
         words = f'create builder "{name}" (docker, the engine of {source})'
         return [*changes, Change(words, (argv,), event="created")]
-    if context_host(c, name) != host:
-        _require_ours(c, name)
+    if settings.context_host(engine.commands, name) != host:
+        _require_ours(engine.commands, name)
         argv = ("docker", "context", "update", name, "--docker", f"from={source}")
         return [Change(f'change builder "{name}": it uses the engine of {source}', (argv,))]
     return []
 
 
 def node_changes(
-    c: Context, declared: Builder, nodes: Sequence[Node], state: BuilderState | None, root: Path
+    engine: Engine,
+    declared: Builder,
+    nodes: Sequence[Node],
+    state: BuilderState | None,
+    root: Path,
 ) -> list[Change]:
     """Return how a builder with nodes of its own becomes the declared one.
+
+    Nodes that differ are changed in place where buildx can; else the builder is made anew, and its
+    cache state is kept.
 
     Raises:
         EngineError: something of that name is in the way, or a named file cannot be read.
@@ -89,16 +96,17 @@ def node_changes(
     if state is None:
         return creation(declared, nodes)
     if state.driver != declared.driver:
-        return [_other_removal(c, declared, state), *creation(declared, nodes)]
+        return [_other_removal(engine.commands, declared, state), *creation(declared, nodes)]
     if declared.driver == "cloud":
         return []
     there = {node.name: node for node in state.nodes}
     wanted = {node.name for node in nodes}
-    pins = pinned(c, declared.name)
+    pins = pinned(engine, declared.name)
     hosts = {}
     if declared.driver == "docker-container":
-        nodes = [n if n.endpoint else n._replace(endpoint=engine.context_name()) for n in nodes]
-        hosts = {n.endpoint: context_host(c, n.endpoint) for n in nodes if "://" not in n.endpoint}
+        nodes = [n if n.endpoint else n._replace(endpoint=settings.context_name()) for n in nodes]
+        contexts = [node.endpoint for node in nodes if "://" not in node.endpoint]
+        hosts = {name: settings.context_host(engine.commands, name) for name in contexts}
     differing = {
         node.name: found
         for node in nodes
@@ -136,7 +144,8 @@ def differences(
 ) -> list[str]:
     """Return in words what differs between a declared node and the actual one.
 
-    ``pins`` are the platforms pinned to the actual one; ``hosts`` maps docker contexts to addresses.
+    What buildx adds by itself is no difference. ``pins`` are the platforms pinned to the actual node;
+    ``hosts`` maps docker contexts to addresses.
     Values of options are not repeated: an environment variable can be a secret.
     """
     found = []
@@ -244,34 +253,35 @@ def removal(name: str, *options: str) -> list[str]:
     return ["docker", "buildx", "rm", "--force", *options, name]
 
 
-def _other_removal(c: Context, declared: Builder, state: BuilderState) -> Change:
+def _other_removal(commands: Commands, declared: Builder, state: BuilderState) -> Change:
     """Return how a builder that is not of the declared driver goes; ``""`` is one that is broken."""
-    if state.driver == "docker" or (not state.driver and context_host(c, declared.name)):
-        return _context_removal(c, declared)
+    unknown = not state.driver
+    if state.driver == "docker" or (unknown and settings.context_host(commands, declared.name)):
+        return _context_removal(commands, declared)
     if not state.driver:
         return _removal(state, state.error or "it is broken")
     return _removal(state, f"driver is {state.driver}, declared is {declared.driver}", keep=False)
 
 
-def _context_removal(c: Context, declared: Builder) -> Change:
-    _require_ours(c, declared.name)
+def _context_removal(commands: Commands, declared: Builder) -> Change:
+    _require_ours(commands, declared.name)
     argv = tuple(context_removal(declared.name))
     why = f"driver is docker, declared is {declared.driver}"
     return Change(f'remove builder "{declared.name}": {why}', (argv,), event="removed")
 
 
-def _require_ours(c: Context, name: str) -> None:
-    if not is_our_context(c, name):
+def _require_ours(commands: Commands, name: str) -> None:
+    if not is_our_context(commands, name):
         raise EngineError(
             f'"{name}" is a docker context that buildx-tasks did not make; '
             "give [builder] another name, or remove the context"
         )
 
 
-def is_our_context(c: Context, name: str) -> bool:
+def is_our_context(commands: Commands, name: str) -> bool:
     """Say whether a docker context was made by setup."""
     argv = ["docker", "context", "inspect", name, "--format", "{{json .Metadata}}"]
-    return OURS in query(c, argv).stdout
+    return _OURS in commands.query(argv).stdout
 
 
 def leaving(declared: Builder, node: NodeState) -> Change:

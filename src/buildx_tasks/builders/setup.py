@@ -1,29 +1,26 @@
-"""``setup``: what is declared against what is there, as a plan; then the plan is carried out."""
+"""A project in; the steps that make emulators and builder what is declared, done or only said, out."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from buildx_tasks.builders import capability as reach
-from buildx_tasks.builders import emulators, nodes, reconcile
-from buildx_tasks.builders import state as builders
+from buildx_tasks.builders import choice, emulators, nodes, reconcile, remaining
 from buildx_tasks.builders.reconcile import Change
-from buildx_tasks.engine import connection as engine
+from buildx_tasks.builders.state import BuilderState, states
+from buildx_tasks.engine import settings
+from buildx_tasks.engine.trial import runs_in_container
 from buildx_tasks.errors import EngineError
-from buildx_tasks.machine.commands import is_dry, locked, print_files, run, write_file
-from buildx_tasks.records import ledger
+from buildx_tasks.machine.files import write_file
+from buildx_tasks.machine.locks import locked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    import docker
-    from invoke import Context
-
-    from buildx_tasks.builders.state import BuilderState
+    from buildx_tasks.engine.engine import Engine
     from buildx_tasks.language.config import Builder
-    from buildx_tasks.language.expansion import Config
+    from buildx_tasks.language.targets import Config
     from buildx_tasks.platforms import Platform
+    from buildx_tasks.workspace import Workspace
 
 SILENT_HINT = "start it, or take it out of [builder] and run invoke setup"
 
@@ -31,21 +28,21 @@ SILENT_HINT = "start it, or take it out of [builder] and run invoke setup"
 class Look(NamedTuple):
     """What is declared against what is there.
 
-    ``notes`` say what was chosen and why, ``changes`` what is to be done, ``silent`` which nodes do
-    not answer although nothing here could start them, ``lacking`` which platforms get an emulator,
-    ``fallback`` that a builder is used instead of the engine's own.
+    ``notes`` say what was chosen and why, ``changes`` what is to be done, ``known`` the builders that
+    were there, ``silent`` which nodes do not answer although nothing here could start them,
+    ``lacking`` which platforms get an emulator, ``fallback`` that a builder is used instead of the
+    engine's own.
     """
 
     notes: tuple[str, ...]
     changes: tuple[Change, ...]
+    known: Mapping[str, BuilderState]
     silent: tuple[str, ...] = ()
     lacking: tuple[Platform, ...] = ()
     fallback: bool = False
 
 
-def setup(
-    c: Context, config: Config, root: Path, show: Callable[[str], None], *, check: bool = False
-) -> Look:
+def setup(workspace: Workspace, show: Callable[[str], None], *, check: bool = False) -> Look:
     """Make emulators and builder what is declared; with ``check`` only say what differs.
 
     ``show`` is called with each line of the plan before it is carried out. Setups wait for each
@@ -55,42 +52,48 @@ def setup(
         EngineError: something is missing that this cannot make, or a node does not answer.
 
     """
-    if check or is_dry(c):
-        found = look(c, config, root)
-        if check:
-            # All our commands name their builder: which one is in use is the person's own choice.
-            found = found._replace(changes=tuple(x for x in found.changes if x.event != "used"))
+    if check:
+        found = look(workspace)
+        # All our commands name their builder: which one is in use is the person's own choice.
+        found = found._replace(changes=tuple(x for x in found.changes if x.event != "used"))
         for line in (*found.notes, *(change.words for change in found.changes), *found.silent):
-            if check:
-                show(line)
-        for change in () if check else found.changes:
-            print_files(change.files, root)
-            for argv in change.commands:
-                run(c, argv, folder=root)
+            show(line)
         return found
-    with locked(engine.config_folder() / "buildx-tasks.lock", "another setup"):
-        found = look(c, config, root)
+    if workspace.commands.is_dry:
+        found = look(workspace)
+        for change in found.changes:
+            workspace.commands.print_files(change.files)
+            for argv in change.commands:
+                workspace.commands.run(argv)
+        return found
+    with locked(settings.config_folder() / "buildx-tasks.lock", "another setup"):
+        found = look(workspace)
         for line in (*found.notes, *(change.words for change in found.changes)):
             show(line)
-        if found.fallback and not builders.meant(config, root):
-            # Somebody made it before: it is meant from now on, and not ours to remove.
-            ledger.record(root, "chosen", [{"builder": builders.FALLBACK.name}])
-        if found.silent:
-            raise EngineError(f"{'; '.join(found.silent)}; {SILENT_HINT}")
-        if config.builder:
-            reach.sweep(c, config.builder, root)
-        for change in found.changes:
-            if change.event == "bootstrapped":
-                # Where nothing can be started, waiting for it would take 20 s and name no node.
-                _require_answers(c, config, root)
-            _record(root, config, change)
-            _carry_out(c, change, root)
-        if found.changes:
-            _require_running(c, config, root, found.lacking)
+        _make(workspace, found)
     return found
 
 
-def look(c: Context, config: Config, root: Path, *, emulated: bool = True) -> Look:
+def _make(workspace: Workspace, found: Look) -> None:
+    builder = workspace.config.builder
+    if found.fallback and not choice.meant(workspace):
+        # Somebody made it before: it is meant from now on, and not ours to remove.
+        workspace.ledger.record("chosen", [{"builder": choice.FALLBACK.name}])
+    if found.silent:
+        raise EngineError(f"{'; '.join(found.silent)}; {SILENT_HINT}")
+    if builder:
+        remaining.sweep(workspace, builder)
+    for change in found.changes:
+        if change.event == "bootstrapped":
+            # Where nothing can be started, waiting for it would take 20 s and name no node.
+            _require_answers(workspace)
+        _record(workspace, change)
+        _carry_out(workspace, change)
+    if found.changes:
+        _require_running(workspace, found.lacking)
+
+
+def look(workspace: Workspace, *, emulated: bool = True) -> Look:
     """Compare what is declared with what is there; ask, and change nothing.
 
     Without ``emulated`` the emulators are not looked at.
@@ -99,78 +102,83 @@ def look(c: Context, config: Config, root: Path, *, emulated: bool = True) -> Lo
         EngineError: something is missing that no setup could make.
 
     """
-    declared = config.builder
-    try:
-        client = engine.connect()
-    except EngineError:
-        if declared is None or declared.driver in builders.ENGINES:
-            raise
-        client = None
-    known = builders.states(c)
-    if declared is None and builders.overridden() and builders.name_of(None) not in known:
+    engine = workspace.engine
+    declared = workspace.config.builder
+    answers = _engine_answers(engine, declared)
+    known = states(engine)
+    if declared is None and choice.overridden() and choice.name_of(None) not in known:
         raise EngineError(
-            f'{builders.CURRENT_VARIABLE} names "{builders.name_of(None)}", which is no builder; '
+            f'{choice.CURRENT_VARIABLE} names "{choice.name_of(None)}", which is no builder; '
             "unset it, or create that builder"
         )
     notes: list[str] = []
     changes: list[Change] = []
-    if declared is None and client:
-        declared, why = _instead(client, config)
+    if declared is None and answers:
+        declared, why = _instead(engine, workspace.config)
         notes.append(why)
-        if declared is None and builders.meant(config, root):
-            argv = tuple(reconcile.removal(builders.FALLBACK.name))
-            words = f'remove builder "{builders.FALLBACK.name}": it is not needed any more'
-            made = any(e["event"] == "created" for e in ledger.read(root))
+        if declared is None and choice.meant(workspace):
+            argv = tuple(reconcile.removal(choice.FALLBACK.name))
+            words = f'remove builder "{choice.FALLBACK.name}": it is not needed any more'
+            made = any(e["event"] == "created" for e in workspace.ledger.read())
             changes.append(Change(words, (argv,) if made else (), event="removed"))
     state = known.get(declared.name) if declared else None
-    needed = emulators.needed_platforms(config) if emulated else frozenset()
-    lacking = emulators.missing(client, needed) if client else []
-    registered = _registration(config, declared, state, lacking, notes)
-    changes += _builder_changes(c, declared, state, root)
+    needed = emulators.needed_platforms(workspace.config) if emulated else frozenset()
+    lacking = emulators.missing(engine, needed) if answers else []
+    registered = _registration(workspace.config, declared, state, lacking, notes)
+    changes += _builder_changes(workspace, declared, state)
     silent = tuple(_silent(state)) if state and not changes else ()
     starting = bool(registered or changes or (state and not state.running and not silent))
     if declared and declared.driver != "docker" and (changes or not (state and state.current)):
         argv = ("docker", "buildx", "use", declared.name)
         changes.append(Change(f'use builder "{declared.name}"', (argv,), event="used"))
     if starting:
-        name = declared.name if declared else builders.name_of(None)
+        name = declared.name if declared else choice.name_of(None)
         argv = ("docker", "buildx", "inspect", "--bootstrap", name)
         changes.append(Change(f'bootstrap builder "{name}"', (argv,), event="bootstrapped"))
     return Look(
         tuple(notes),
         (*registered, *changes),
+        known,
         silent,
         tuple(lacking) if registered else (),
-        fallback=declared is builders.FALLBACK,
+        fallback=declared is choice.FALLBACK,
     )
 
 
+def _engine_answers(engine: Engine, declared: Builder | None) -> bool:
+    try:
+        engine.require()
+    except EngineError:
+        if declared is None or declared.driver in choice.ENGINES:
+            raise
+        return False
+    return True
+
+
 def _builder_changes(
-    c: Context, declared: Builder | None, state: BuilderState | None, root: Path
+    workspace: Workspace, declared: Builder | None, state: BuilderState | None
 ) -> list[Change]:
     if declared is None or (declared.driver == "docker" and declared.name == "default"):
         return []
+    engine, root = workspace.engine, workspace.root
     if declared.driver == "docker":
-        return reconcile.context_changes(c, declared, state)
+        return reconcile.context_changes(engine, declared, state)
     if state is None:
-        builders.require_driver(c, declared.driver)
-    return reconcile.node_changes(c, declared, nodes.declared(declared, root), state, root)
+        choice.require_driver(engine, declared.driver)
+    return reconcile.node_changes(engine, declared, nodes.declared(declared, root), state, root)
 
 
-def _instead(client: docker.DockerClient, config: Config) -> tuple[Builder | None, str]:
+def _instead(engine: Engine, config: Config) -> tuple[Builder | None, str]:
     """Return the builder for a file that declares none, and why: None is the engine's own."""
-    own = builders.name_of(None)
-    if builders.overridden():
-        return None, f'builder "{own}": named by {builders.CURRENT_VARIABLE}'
-    info = client.info()
-    if engine.has_containerd_store(info):
-        return None, f'builder "{own}": the engine\'s own, which can do all that is declared'
-    reasons = list(beyond_classic_store(config))
+    own = choice.name_of(None)
+    if choice.overridden():
+        return None, f'builder "{own}": named by {choice.CURRENT_VARIABLE}'
+    reasons = [] if engine.has_containerd_store else list(beyond_classic_store(config))
     if not reasons:
         return None, f'builder "{own}": the engine\'s own, which can do all that is declared'
-    return builders.FALLBACK, (
-        f'builder "{builders.FALLBACK.name}" (docker-container): the engine\'s own cannot '
-        f"{reasons[0]}, for its image store is the classic one ({info.get('Driver')})"
+    return choice.FALLBACK, (
+        f'builder "{choice.FALLBACK.name}" (docker-container): the engine\'s own cannot '
+        f"{reasons[0]}, for its image store is the classic one ({engine.info.get('Driver')})"
     )
 
 
@@ -216,20 +224,20 @@ def _registration(
 
 def _silent(state: BuilderState) -> Iterator[str]:
     """Yield the nodes that do not answer, where buildx has no means to start them."""
-    for node in state.nodes if state.driver in builders.NOT_STARTED else ():
+    for node in state.nodes if state.driver in choice.NOT_STARTED else ():
         if not node.running:
             reason = nodes.unreachable(node.endpoint, node.driver_opts)
             because = f" ({reason})" if reason else ""
-            yield f'node "{node.name}" at {node.endpoint} does not answer{because}'
+            yield f"{node.title} does not answer{because}"
 
 
-def _carry_out(c: Context, change: Change, root: Path) -> None:
+def _carry_out(workspace: Workspace, change: Change) -> None:
     if change.files:
-        ledger.prepare(root)
+        workspace.ledger.prepare()
     for path, text in change.files.items():
-        write_file(root / path, text)
+        write_file(workspace.root / path, text)
     for argv in change.commands:
-        result = run(c, argv, folder=root, hide=True)
+        result = workspace.commands.run(argv, hide=True)
         if not result.ok:
             # Not the command: its options can hold what others should not read.
             said = [line for line in result.stderr.splitlines() if line.strip()]
@@ -250,36 +258,38 @@ def _hint(said: str) -> str:
     return "; docker buildx says more with --debug"
 
 
-def _record(root: Path, config: Config, change: Change) -> None:
+def _record(workspace: Workspace, change: Change) -> None:
     """Note what setup makes, so that clean removes it; beforehand, for it may be killed."""
     if change.event in ("created", "removed"):
-        made = config.builder or builders.FALLBACK
-        ledger.record(root, change.event, [{"builder": made.name, "driver": made.driver}])
+        made = workspace.config.builder or choice.FALLBACK
+        workspace.ledger.record(change.event, [{"builder": made.name, "driver": made.driver}])
 
 
-def _state(c: Context, config: Config, root: Path) -> BuilderState | None:
-    return builders.states(c).get(builders.name_of(builders.meant(config, root)))
+def _state(workspace: Workspace) -> BuilderState | None:
+    return states(workspace.engine).get(choice.name_of(choice.meant(workspace)))
 
 
-def _require_answers(c: Context, config: Config, root: Path) -> None:
-    if config.builder is None or config.builder.driver not in builders.NOT_STARTED:
+def _require_answers(workspace: Workspace) -> None:
+    builder = workspace.config.builder
+    if builder is None or builder.driver not in choice.NOT_STARTED:
         return
-    state = _state(c, config, root)
+    state = _state(workspace)
     if state and (silent := list(_silent(state))):
         raise EngineError(f"{'; '.join(silent)}; {SILENT_HINT}")
 
 
-def _require_running(c: Context, config: Config, root: Path, lacking: Sequence[Platform]) -> None:
+def _require_running(workspace: Workspace, lacking: Sequence[Platform]) -> None:
     """Raise unless every node runs, and every emulator that was registered works."""
-    if config.builder is None or config.builder.driver not in builders.NOT_STARTED:
-        state = _state(c, config, root)
+    builder = workspace.config.builder
+    if builder is None or builder.driver not in choice.NOT_STARTED:
+        state = _state(workspace)
         if state is None or not state.running:
-            name = builders.name_of(builders.meant(config, root))
+            name = choice.name_of(choice.meant(workspace))
             raise EngineError(
                 f'builder "{name}" does not run; docker buildx inspect --bootstrap {name} says why'
             )
     for platform in lacking:
-        if reason := emulators.runs_in_container(engine.connect(), platform):
+        if reason := runs_in_container(workspace.engine, platform):
             raise EngineError(
                 f"the emulator for {platform} was registered, but runs nothing: {reason}; "
                 f"see {emulators.BINFMT}"

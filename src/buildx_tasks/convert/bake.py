@@ -1,4 +1,4 @@
-"""A bake or compose file, as ``docker buildx bake --print`` resolves it, written as ``buildx.toml``."""
+"""A bake or compose file, as ``bake --print`` resolves it → the text of a ``buildx.toml``."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.errors import UsageError
-from buildx_tasks.language.expansion import DEFAULT
 from buildx_tasks.language.merging import as_csv
-from buildx_tasks.machine.commands import query, write_file
+from buildx_tasks.language.targets import DEFAULT
+from buildx_tasks.machine.files import write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from invoke import Context
+    from buildx_tasks.machine.commands import Commands
 
+_HEADER = "# Imported from {name}; variables, matrices and inheritance are worked out.\n\n"
 _COMPOSABLE = ("attest", "cache-from", "cache-to", "output", "secret", "ssh")
 _ESCAPED = {"$${": "${", "%%{": "%{"}
 # bake prints these escaped, and all other strings as they are.
 _ESCAPED_KEYS = frozenset({"annotations", "args", "dockerfile-inline", "extra-hosts", "labels"})
 
 
-def convert(c: Context, path: Path) -> str:
+def convert(commands: Commands, path: Path) -> str:
     """Return the text of a ``buildx.toml`` that declares what the file's targets and groups come to.
 
     Variables, functions, matrices and inheritance are gone: bake has worked them out.
@@ -33,25 +34,23 @@ def convert(c: Context, path: Path) -> str:
     """
     import tomli_w
 
-    return _HEADER.format(name=path.name) + tomli_w.dumps(read(c, path), multiline_strings=True)
+    data = read(commands, path)
+    return _HEADER.format(name=path.name) + tomli_w.dumps(data, multiline_strings=True)
 
 
-_HEADER = "# Imported from {name}; variables, matrices and inheritance are worked out.\n\n"
-
-
-def read(c: Context, path: Path) -> dict[str, Any]:
+def read(commands: Commands, path: Path) -> dict[str, Any]:
     """Return the data of that ``buildx.toml``; raise as :func:`convert` does."""
     if not path.is_file():
         raise UsageError(f"--from: {path} is no file")
-    listing = _bake(c, path, "--list", "type=targets,format=json")
+    listing = _bake(commands, path, "--list", "type=targets,format=json")
     listed = [entry["name"] for entry in listing or ()]
     if not listed:
         raise UsageError(f"--from: {path.name} declares no target")
-    everything = _bake(c, path, "--print", *listed)
+    everything = _bake(commands, path, "--print", *listed)
     groups = {k: v for k, v in everything["group"].items() if k != DEFAULT}
     if DEFAULT in listed and DEFAULT not in everything["target"]:
         # Asked for by name, all of them would be in the default group.
-        groups = {DEFAULT: _bake(c, path, "--print")["group"][DEFAULT], **groups}
+        groups = {DEFAULT: _bake(commands, path, "--print")["group"][DEFAULT], **groups}
     data: dict[str, Any] = {}
     if groups:
         data["group"] = groups
@@ -71,8 +70,8 @@ def write_new(path: Path, text: str) -> None:
     write_file(path, text)
 
 
-def _bake(c: Context, path: Path, *options: str) -> Any:
-    result = query(c, ["docker", "buildx", "bake", "--file", str(path), *options])
+def _bake(commands: Commands, path: Path, *options: str) -> Any:
+    result = commands.query(["docker", "buildx", "bake", "--file", str(path), *options])
     if not result.ok:
         said = [line for line in result.stderr.splitlines() if line.strip()]
         raise UsageError(

@@ -256,10 +256,10 @@ def run_commands(run: Instruction) -> Iterator[tuple[str, ...]]:
     outer = list(commands(run.arguments))
     yield from outer
     if not outer or outer[0][0].rpartition("/")[2] in SHELLS:
-        for text in run.heredocs:
-            first = text.partition("\n")[0]
+        for script in run.heredocs:
+            first = script.partition("\n")[0]
             if not first.startswith("#!") or any(first.endswith(shell) for shell in SHELLS):
-                yield from commands(text)
+                yield from commands(script)
 
 
 def _language(command: tuple[str, ...]) -> Language | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import shlex
-from typing import TYPE_CHECKING, Callable, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from buildx_tasks import platforms
 from buildx_tasks.dockerfiles.instructions import read
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from buildx_tasks.dockerfiles.instructions import Instruction
-    from buildx_tasks.platforms import Platform
+    from buildx_tasks.platforms import Native, Platform
 
 SCRATCH = "scratch"
 
@@ -256,7 +256,7 @@ def target_stage(placed: Sequence[Placed], target: str = "") -> int:
     return names[target.lower()]
 
 
-def native_platform(native: Callable[[Platform], bool]) -> Platform | None:
+def native_platform(native: Native) -> Platform | None:
     """Return what ``$BUILDPLATFORM`` can be for a builder: a platform that it runs natively."""
     known = (platforms.host_platform(), *map(platforms.parse, _EVERYWHERE))
     return next(filter(native, known), None)
@@ -265,7 +265,7 @@ def native_platform(native: Callable[[Platform], bool]) -> Platform | None:
 def emulated_runs(
     text: str,
     platform: Platform,
-    native: Callable[[Platform], bool],
+    native: Native,
     args: Mapping[str, str] | None = None,
     target: str = "",
     contexts: Collection[str] = (),

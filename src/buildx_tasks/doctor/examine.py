@@ -1,4 +1,4 @@
-"""Look at everything that the declared targets need; say what is not ok, and the fix."""
+"""A project in; findings about all that its targets need, each with its fix, out."""
 
 from __future__ import annotations
 
@@ -6,88 +6,66 @@ import re
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from buildx_tasks import platforms
-from buildx_tasks.builders import emulators, setup
-from buildx_tasks.builders import state as builders
-from buildx_tasks.building.bake import NEEDS
-from buildx_tasks.doctor import registries
-from buildx_tasks.engine import connection as engine
+from buildx_tasks.builders import choice, emulators, setup
+from buildx_tasks.building.requirements import NEEDS
+from buildx_tasks.doctor import proxies, registries
+from buildx_tasks.doctor.findings import Finding, failed
+from buildx_tasks.engine import explanation
+from buildx_tasks.engine.trial import runs_in_container
 from buildx_tasks.errors import EngineError
-from buildx_tasks.machine import probe
-from buildx_tasks.machine.commands import query, query_within
+from buildx_tasks.machine import executables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import docker
-    from invoke import Context
-
+    from buildx_tasks.engine.engine import Engine
     from buildx_tasks.language.config import Builder
-    from buildx_tasks.language.expansion import Config
+    from buildx_tasks.machine.commands import Commands
     from buildx_tasks.platforms import Platform
+    from buildx_tasks.workspace import Workspace
 
 # The first with `buildx ls --format json`.
 # Source: https://github.com/docker/buildx/releases/tag/v0.14.0
-MINIMUM_BUILDX = (0, 14)
+_MINIMUM_BUILDX = (0, 14)
 # Below this a build of a few images of a common language fails for want of space.
-MINIMUM_FREE = 2 * 1024**3  # bytes
+_MINIMUM_FREE = 2 * 1024**3  # bytes
 
 
-class Finding(NamedTuple):
-    """One thing looked at; ``fix`` is empty when it is ok."""
-
-    subject: str
-    ok: bool
-    found: str
-    fix: str = ""
-
-
-def as_json(findings: list[Finding]) -> dict[str, Any]:
-    """Return the findings as JSON data: ``ok`` for the whole, and one object for each."""
-    return {
-        "ok": all(finding.ok for finding in findings),
-        "findings": [finding._asdict() for finding in findings],
-    }
-
-
-def examine(c: Context, config: Config, root: Path) -> Iterator[Finding]:
+def examine(workspace: Workspace) -> Iterator[Finding]:
     """Yield findings one by one; what cannot be looked at for want of an engine is left out."""
-    yield _client(c)
-    buildx = _buildx(c, config)
+    commands, config = workspace.commands, workspace.config
+    yield _client(commands)
+    buildx = _buildx(workspace)
     yield buildx
-    client = None
+    engine: Engine | None = workspace.engine
     try:
-        client = engine.connect()
+        version = workspace.engine.version
+        workspace.engine.require()
     except EngineError as error:
-        yield _failed("engine", error)
+        engine = None
+        yield failed("engine", error)
     else:
-        version = client.version()
         yield Finding("engine", ok=True, found=f"{version['Version']}, API {version['ApiVersion']}")
-        yield _image_store(client, config, root)
-        yield from _disk(client)
-    yield from _proxies(client)
-    built = list(_builder(c, config, root, client)) if buildx.ok else []
+        yield _image_store(workspace)
+        yield from _disk(workspace.engine)
+    yield from _proxies(engine)
+    built = list(_builder(workspace, engine)) if buildx.ok else []
     yield from built
     needed = sorted(emulators.needed_platforms(config))
-    if client:
-        native = emulators.engine_platform(client)
-        yield from _tried(needed, lambda platform: _in_engine(client, platform, native))
+    if engine:
+        yield from _tried(needed, partial(_in_engine, engine))
     if config.builder and config.builder.driver != "docker" and all(f.ok for f in built):
-        builder = config.builder
-        yield from _tried(needed, lambda platform: _in_builder(c, builder, platform))
-    yield from registries.examine(client, config, root)
+        yield from _tried(needed, partial(_in_builder, commands, config.builder))
+    yield from registries.examine(workspace, engine)
 
 
-def _failed(subject: str, error: Exception) -> Finding:
-    found, _, fix = str(error).partition("; ")
-    return Finding(subject, ok=False, found=found, fix=fix)
-
-
-def _client(c: Context) -> Finding:
-    result = query(c, ["docker", "--version"])
+def _client(commands: Commands) -> Finding:
+    result = commands.query(["docker", "--version"])
     match = re.search(r"\d+\.\d+\.\d+\S*?(?=,|\s|$)", result.stdout)
     if not result.ok or not match:
         fix = "install docker-cli (Debian, Ubuntu) or docker-ce-cli (Docker's packages)"
@@ -96,12 +74,13 @@ def _client(c: Context) -> Finding:
     return Finding("client", ok=True, found=f"{match[0]}, {where}")
 
 
-def _buildx(c: Context, config: Config) -> Finding:
-    result = query(c, ["docker", "buildx", "version"])
+def _buildx(workspace: Workspace) -> Finding:
+    config = workspace.config
+    result = workspace.commands.query(["docker", "buildx", "version"])
     match = re.search(r"v?(\d+)\.(\d+)\.\d+\S*", result.stdout)
     if not result.ok or not match:
-        return Finding("buildx", ok=False, found="not there", fix=engine.BUILDX_HINT)
-    needed = {"its own use by these tasks": MINIMUM_BUILDX}
+        return Finding("buildx", ok=False, found="not there", fix=explanation.BUILDX_HINT)
+    needed = {"its own use by these tasks": _MINIMUM_BUILDX}
     for name, target in config.target.items():
         for attributes in target.builds:
             for key in NEEDS.keys() & attributes.keys():
@@ -111,71 +90,69 @@ def _buildx(c: Context, config: Config) -> Finding:
     if have < version:
         fix = f"upgrade it to {version[0]}.{version[1]} or newer, which {why} needs"
         return Finding("buildx", ok=False, found=match[0], fix=fix)
-    if config.builder:
+    if config.builder and config.builder.driver == "cloud":
         try:
-            if config.builder.driver == "cloud":
-                builders.require_driver(c, config.builder.driver)
+            choice.require_driver(workspace.engine, config.builder.driver)
         except EngineError as error:
-            return _failed("buildx", error)
+            return failed("buildx", error)
     return Finding("buildx", ok=True, found=match[0])
 
 
-def _image_store(client: docker.DockerClient, config: Config, root: Path) -> Finding:
-    info = client.info()
-    if engine.has_containerd_store(info):
+def _image_store(workspace: Workspace) -> Finding:
+    engine = workspace.engine
+    if engine.has_containerd_store:
         return Finding("image store", ok=True, found="containerd")
-    found = f"classic ({info.get('Driver')}): one platform a tag"
-    reasons = list(setup.beyond_classic_store(config))
+    found = f"classic ({engine.info.get('Driver')}): one platform a tag"
+    reasons = list(setup.beyond_classic_store(workspace.config))
     if not reasons:
         return Finding("image store", ok=True, found=f"{found}, which is enough here")
-    builder = builders.meant(config, root)
-    if builder == builders.FALLBACK or (builder and len(builder.node) > 1):
+    builder = choice.meant(workspace)
+    if builder == choice.FALLBACK or (builder and len(builder.node) > 1):
         found = f"{found}; builder {builder.name} sends images to the registry"
         return Finding("image store", ok=True, found=found)
-    return Finding("image store", ok=False, found=found, fix=engine.STORE_HINT)
+    return Finding("image store", ok=False, found=found, fix=explanation.STORE_HINT)
 
 
-def _disk(client: docker.DockerClient) -> Iterator[Finding]:
-    folder = client.info().get("DockerRootDir", "")
-    if not emulators.is_local(client) or not Path(folder).is_dir():
+def _disk(engine: Engine) -> Iterator[Finding]:
+    folder = engine.info.get("DockerRootDir", "")
+    if not engine.is_local or not Path(folder).is_dir():
         return  # another machine's disk
     free = shutil.disk_usage(folder).free
     found = f"{free / 1024**3:.1f} GiB free in {folder}"
-    if free >= MINIMUM_FREE:
+    if free >= _MINIMUM_FREE:
         yield Finding("disk", ok=True, found=found)
     else:
         fix = "docker buildx prune and docker image prune free space"
         yield Finding("disk", ok=False, found=found, fix=fix)
 
 
-def _proxies(client: docker.DockerClient | None) -> Iterator[Finding]:
+def _proxies(engine: Engine | None) -> Iterator[Finding]:
     # The proxies of an engine elsewhere are not to be reached from here.
-    info = client.info() if client and emulators.is_local(client) else {}
-    for place, address in registries.proxies(info):
-        shown = registries.without_password(address)
+    info = engine.info if engine and engine.is_local else {}
+    for place, address in proxies.declared(info):
+        shown = proxies.without_password(address)
         subject = f"proxy {shown}"
-        if reason := registries.unreachable(address):
+        if reason := proxies.unreachable(address):
             fix = f"correct it in {place}, or start it"
             yield Finding(subject, ok=False, found=f"{place}: {reason}", fix=fix)
         else:
             yield Finding(subject, ok=True, found=f"{place}: answers")
 
 
-def _builder(
-    c: Context, config: Config, root: Path, client: docker.DockerClient | None
-) -> Iterator[Finding]:
-    if client is None and (config.builder is None or config.builder.driver in builders.ENGINES):
+def _builder(workspace: Workspace, engine: Engine | None) -> Iterator[Finding]:
+    declared = workspace.config.builder
+    if engine is None and (declared is None or declared.driver in choice.ENGINES):
         return  # what is said of the engine says it
-    name = builders.name_of(builders.meant(config, root))
+    name = choice.name_of(choice.meant(workspace))
     subject = f"builder {name}"
     try:
-        if config.builder:
-            builders.require_same_engine(c, config.builder)
-        found = setup.look(c, config, root, emulated=False)
-        state = builders.states(c).get(name)
+        if declared:
+            choice.require_same_engine(workspace.engine, declared)
+        found = setup.look(workspace, emulated=False)
     except EngineError as error:
-        yield _failed(subject, error)
+        yield failed(subject, error)
         return
+    state = found.known.get(name)
     for silent in found.silent:
         node, _, what = silent.partition(" does ")
         yield Finding(node, ok=False, found=f"does {what}", fix=setup.SILENT_HINT)
@@ -192,22 +169,23 @@ def _tried(needed: list[Platform], examine: Callable[[Platform], Finding]) -> It
         yield from pool.map(examine, needed)
 
 
-def _in_engine(client: docker.DockerClient, platform: Platform, native: Platform) -> Finding:
+def _in_engine(engine: Engine, platform: Platform) -> Finding:
     """Run the smallest program of a platform in a container, as run and verify would."""
     subject = f"platform {platform}"
-    if probe.binary(platform) is None:
+    native = engine.platform
+    if executables.binary(platform) is None:
         found = f"cannot run on {native}"
         return Finding(subject, ok=False, found=found, fix="declare a platform that it runs")
     how = "native" if platforms.runs_natively(platform, native) else "emulated"
-    if reason := emulators.runs_in_container(client, platform):
+    if reason := runs_in_container(engine, platform):
         return Finding(subject, ok=False, found=f"{how}: {reason}", fix="run invoke setup")
     return Finding(subject, ok=True, found=f"{how}: a program ran")
 
 
-def _in_builder(c: Context, builder: Builder, platform: Platform) -> Finding:
+def _in_builder(commands: Commands, builder: Builder, platform: Platform) -> Finding:
     """Run the smallest program of a platform in a build, on whichever node buildx picks for it."""
     subject = f"platform {platform} in {builder.name}"
-    program = probe.binary(platform)
+    program = executables.binary(platform)
     if program is None:
         return Finding(subject, ok=True, found="not tried: there is no program for it")
     with tempfile.TemporaryDirectory(prefix="buildx-tasks-") as folder:
@@ -217,7 +195,7 @@ def _in_builder(c: Context, builder: Builder, platform: Platform) -> Finding:
         Path(folder, "probe").write_bytes(program)
         Path(folder, "probe").chmod(0o755)
         options = ["--no-cache", "--platform", str(platform), "--output", "type=cacheonly"]
-        result = query_within(c, [*builders.command(builder, "build"), *options, folder], 60)
+        result = commands.query_within([*choice.command(builder, "build"), *options, folder], 60)
     if result is None:
         found, fix = "the program did not end within 60 s", "see docker buildx history logs"
         return Finding(subject, ok=False, found=found, fix=fix)

@@ -1,1 +1,1 @@
-"""The Docker Engine, reached as the docker command does: what it is, what it stores, why it fails."""
+"""An address that the docker command knows in; what the engine is, stores and refuses, out."""

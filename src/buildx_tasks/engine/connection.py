@@ -1,23 +1,16 @@
-"""The Docker Engine: reach it the way the docker command does, and say why it cannot do a job."""
+"""docker's context or ``DOCKER_HOST`` in; a client of the engine that it means, out."""
 
 from __future__ import annotations
 
-import json
 import os
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from buildx_tasks.engine.faults import reason_of
+from buildx_tasks.engine.settings import config_folder
 from buildx_tasks.errors import EngineError
-from buildx_tasks.machine.commands import query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     import docker
-    from invoke import Context
-
-    from buildx_tasks.platforms import Platform
 
 # Engine 28 (API 1.48) lists an image's platforms, which every check here stands on.
 # Source: https://docs.docker.com/reference/api/engine/version-history/#v148-api-changes
@@ -25,14 +18,6 @@ MINIMUM_API = (1, 48)
 MINIMUM_ENGINE = "28.0"
 
 START_HINT = "start it (./bootstrap does in this repo), or point DOCKER_HOST at one that runs"
-STORE_HINT = (
-    'add {"features": {"containerd-snapshotter": true}} to /etc/docker/daemon.json and restart '
-    "the engine (Docker Desktop: Settings, General, containerd image store)"
-)
-BUILDX_HINT = (
-    "install the docker-buildx package (Debian, Ubuntu), docker-buildx-plugin (Docker's packages), "
-    "or the plug-in from https://github.com/docker/buildx/releases"
-)
 
 
 def connect() -> docker.DockerClient:
@@ -49,7 +34,7 @@ def connect() -> docker.DockerClient:
         client = docker.DockerClient(**_endpoint())
         api_version = client.api.api_version
     except (DockerException, OSError) as error:
-        raise EngineError(f"no Docker Engine answers ({_reason(error)}); {START_HINT}") from None
+        raise EngineError(f"no Docker Engine answers ({reason_of(error)}); {START_HINT}") from None
     except (AttributeError, KeyError, TypeError, ValueError):
         # What docker's library does not catch. Its words may hold a part of a log-in.
         place = config_folder() / "config.json"
@@ -62,40 +47,6 @@ def connect() -> docker.DockerClient:
             f"needed is {'.'.join(map(str, MINIMUM_API))} (Engine {MINIMUM_ENGINE}); upgrade it"
         )
     return client
-
-
-def context_name() -> str:
-    """Return the docker context that the docker command uses, by docker's own rules.
-
-    Source: https://docs.docker.com/engine/manage-resources/contexts/#use-a-different-context
-    """
-    if os.environ.get("DOCKER_HOST"):
-        return "default"
-    return os.environ.get("DOCKER_CONTEXT") or client_config().get("currentContext") or "default"
-
-
-def chosen() -> bool:
-    """Say whether somebody chose another engine than docker's default one."""
-    return bool(os.environ.get("DOCKER_HOST")) or context_name() != "default"
-
-
-def config_folder() -> Path:
-    """Return the folder of the docker command's own configuration."""
-    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
-
-
-def buildx_folder() -> Path:
-    """Return the folder of buildx's own configuration and state."""
-    return Path(os.environ.get("BUILDX_CONFIG") or config_folder() / "buildx")
-
-
-def client_config() -> dict[str, Any]:
-    """Return what the docker command's ``config.json`` says; nothing where it cannot be read."""
-    try:
-        found = json.loads((config_folder() / "config.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _endpoint() -> dict[str, Any]:
@@ -115,72 +66,3 @@ def _endpoint() -> dict[str, Any]:
             arguments["tls"] = context.TLSConfig
     arguments["use_ssh_client"] = str(arguments.get("base_url", "")).startswith("ssh://")
     return arguments
-
-
-def _reason(error: Exception) -> str:
-    # docker wraps requests wraps urllib3 wraps the OSError that says it in plain words.
-    deepest: BaseException = error
-    while deepest.__cause__ or deepest.__context__:
-        deepest = deepest.__cause__ or deepest.__context__ or deepest
-    return str(getattr(deepest, "strerror", None) or deepest)
-
-
-@contextmanager
-def faults() -> Iterator[None]:
-    """Turn what docker's client says of an engine that fails into our error.
-
-    Raises:
-        EngineError: the engine refused, or does not answer any more.
-
-    """
-    from docker.errors import DockerException
-    from requests.exceptions import RequestException
-
-    try:
-        yield
-    except (DockerException, RequestException) as error:
-        reason = getattr(error, "explanation", None) or _reason(error)
-        raise EngineError(f"the engine failed: {reason}; see invoke doctor") from None
-
-
-def has_containerd_store(info: dict[str, Any]) -> bool:
-    """Say from ``/info`` whether images live in containerd's store, which holds whole indexes."""
-    status = dict(pair for pair in info.get("DriverStatus") or [] if len(pair) == 2)
-    return str(status.get("driver-type", "")).startswith("io.containerd.snapshotter")
-
-
-def explain_failure(c: Context, platforms: Sequence[Platform] | None, builder: str | None) -> None:
-    """Raise a named error if engine, buildx, builder or store explain why a build failed.
-
-    Asked only after a failure: a build that works pays nothing for it. ``platforms`` are the ones of
-    the widest image, None where the build needs no engine.
-
-    Raises:
-        EngineError: with what is missing and how to go on.
-
-    """
-    if not query(c, ["docker", "--version"]).ok:
-        raise EngineError("the docker command is not on PATH; install docker-cli, or see README.md")
-    client = None if platforms is None else connect()
-    if not query(c, ["docker", "buildx", "version"]).ok:
-        raise EngineError(f"docker has no buildx; {BUILDX_HINT}")
-    if builder and not query(c, ["docker", "buildx", "inspect", builder]).ok:
-        raise EngineError(f'builder "{builder}" is not there or does not answer; run invoke setup')
-    if client and platforms and len(platforms) > 1:
-        require_containerd_store(
-            client.info(), "hold several platforms of one image", ", or select one platform with -p"
-        )
-
-
-def require_containerd_store(info: dict[str, Any], purpose: str, way_out: str = "") -> None:
-    """Raise unless the engine has the containerd image store.
-
-    Raises:
-        EngineError: it has the classic one.
-
-    """
-    if not has_containerd_store(info):
-        raise EngineError(
-            f"the engine's image store is the classic one ({info.get('Driver')}), "
-            f"which cannot {purpose}; {STORE_HINT}{way_out}"
-        )

@@ -1,10 +1,12 @@
-"""Containers and networks are removed: many at once, for each removal costs the engine much alone."""
+"""Containers and networks in; none of them left: many at once, for each costs the engine much alone."""
 
 from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
+
+from buildx_tasks.engine import faults
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +22,11 @@ _GOING_SECONDS = 20.0  # how long a container may take that is just going
 def remove_containers(listed: Sequence[Any]) -> None:
     """Remove containers with their volumes, running or not; gone ones are no failure.
 
-    All are tried. Raises what the first one raised that failed: ``docker.errors.APIError``, or
-    ``requests.exceptions.RequestException``.
+    All are tried.
+
+    Raises:
+        faults.all_errors: of the first one that failed.
+
     """
     if len(listed) == 1:
         _remove(listed[0])
@@ -31,12 +36,10 @@ def remove_containers(listed: Sequence[Any]) -> None:
 
 
 def _remove(container: Any) -> None:
-    from docker.errors import APIError
-
     try:
         container.remove(force=True, v=True)
-    except APIError as error:
-        if error.status_code not in (404, 409):  # gone, or going
+    except faults.api_errors() as error:
+        if faults.status_of(error) not in (404, 409):  # gone, or going
             raise
 
 
@@ -44,20 +47,18 @@ def remove_network(network: Any) -> None:
     """Remove a network, once the containers on it are gone.
 
     Raises:
-        docker.errors.APIError: one stays.
+        faults.api_errors: one stays.
 
     """
-    from docker.errors import APIError
-
     end = time.monotonic() + _GOING_SECONDS
     while True:
         try:
             network.remove()
-        except APIError as error:
-            if error.status_code == 404:
+        except faults.api_errors() as error:
+            if faults.status_of(error) == 404:
                 return
             # In use by a container that is just going.
-            if error.status_code != 403 or time.monotonic() > end:
+            if faults.status_of(error) != 403 or time.monotonic() > end:
                 raise
             time.sleep(0.1)
         else:

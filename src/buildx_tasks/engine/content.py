@@ -1,4 +1,4 @@
-"""Single blobs of the engine's content store, by digest: manifests, configs, statements, layers.
+"""A digest in; that blob of the engine's content store, out: a manifest, config, statement or layer.
 
 The Engine API gives an image's blobs only in one archive, at some 30 to 100 MB/s. BuildKit's gRPC, which
 the engine serves on its own socket, reads a single one; buildx reads build records the same way. Of
@@ -12,6 +12,7 @@ import hashlib
 import struct
 from typing import TYPE_CHECKING, Any
 
+from buildx_tasks.engine import faults
 from buildx_tasks.errors import EngineError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def read(client: docker.DockerClient, digest: str) -> bytes:
 
     Raises:
         EngineError: the store lacks it, or the engine gives no access to it.
-        requests.exceptions.RequestException: the connection failed.
+        faults.lost_connections: the connection failed.
 
     """
     return b"".join(stream(client, digest))
@@ -58,11 +59,9 @@ def stream(client: docker.DockerClient, digest: str) -> Iterator[bytes]:
 
     Raises:
         EngineError: the store lacks it, or the engine gives no access to it.
-        requests.exceptions.RequestException: the connection failed.
+        faults.lost_connections: the connection failed.
 
     """
-    from requests.exceptions import ConnectionError as Lost
-
     api = client.api
     # Not of this API's version: every engine with BuildKit has it.
     response = api.post(
@@ -86,7 +85,7 @@ def stream(client: docker.DockerClient, digest: str) -> Iterator[bytes]:
             hashed.update(content)
             yield content
     except OSError as error:
-        raise Lost(f"the engine broke off reading {digest}: {error}") from error
+        raise faults.lost(f"the engine broke off reading {digest}: {error}") from error
     finally:
         response.close()
     if f"sha256:{hashed.hexdigest()}" != digest:

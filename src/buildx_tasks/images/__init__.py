@@ -1,1 +1,1 @@
-"""What is in an image: index, manifests, layers, files; from a store, a registry or an archive."""
+"""A reference or digest in; what is in that image, out: in a store, a registry or an archive."""

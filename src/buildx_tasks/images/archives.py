@@ -1,4 +1,4 @@
-"""Images in files, as the ``oci`` exporter and ``docker save`` write them: manifests, configs, layers.
+"""A file in, as the ``oci`` exporter and ``docker save`` write it; the image that it holds out.
 
 Source: https://github.com/opencontainers/image-spec/blob/main/image-layout.md
 """
@@ -12,16 +12,19 @@ import tarfile
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks.errors import EngineError
-from buildx_tasks.images.image import ATTESTATION, platform_of
+from buildx_tasks.images.attestations import ATTESTATION
+from buildx_tasks.images.image import platform_of
 from buildx_tasks.machine import files as disk
+from buildx_tasks.registry.manifests import manifest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import docker
-
+    from buildx_tasks.engine.engine import Engine
     from buildx_tasks.platforms import Platform
+    from buildx_tasks.registry.manifests import Manifest
+    from buildx_tasks.registry.repository import Repository
 
 REMOVED = "removal"  # what a layer says of a path that earlier ones had
 
@@ -54,7 +57,7 @@ class File(NamedTuple):
 
 
 class Archive:
-    """One archive, read piece by piece; whole layers are never in memory."""
+    """One archive, as a Source: read piece by piece; whole layers are never in memory."""
 
     def __init__(self, tar: tarfile.TarFile) -> None:
         self._tar = tar
@@ -62,7 +65,7 @@ class Archive:
     def manifests(self) -> dict[Platform, str]:
         """Return the digest of each platform's manifest; attestations are left out."""
         waiting = list(json.loads(self._open("index.json").read())["manifests"])
-        found = {}
+        found: dict[Platform, str] = {}
         while waiting:
             entry = waiting.pop(0)
             if ATTESTATION in (entry.get("annotations") or {}):
@@ -70,12 +73,27 @@ class Archive:
             if entry.get("platform"):
                 found[platform_of(entry["platform"])] = entry["digest"]
             else:  # an index below the archive's own
-                waiting += self.json(entry["digest"]).get("manifests", [])
+                waiting += self.manifest(entry["digest"]).content.get("manifests", [])
         return found
 
-    def json(self, digest: str) -> Any:
-        """Return the data of a manifest or config."""
-        return json.loads(self._open(_path(digest)).read())
+    def manifest(self, digest: str) -> Manifest:
+        """As a Source."""
+        return manifest_of(self._blob(digest).read())
+
+    def config(self, digest: str) -> dict[str, Any]:
+        """As a Source."""
+        found: dict[str, Any] = json.loads(self._blob(digest).read())
+        return found
+
+    def blob(self, digest: str) -> Iterator[bytes]:
+        """As a Source."""
+        stream = self._blob(digest)
+        while chunk := stream.read(_CHUNK):
+            yield chunk
+
+    def origin(self, repository: Repository) -> str:  # noqa: ARG002
+        """As a Source."""
+        return ""
 
     def files(self, digest: str) -> Iterator[tuple[str, File]]:
         """Give the paths that a layer has, each beginning with ``/``.
@@ -85,11 +103,13 @@ class Archive:
 
         """
         archive: Any
-        with tarfile.open(
-            fileobj=self._open(_path(digest)), mode="r|*", errors="surrogateescape"
-        ) as archive:
+        layer = self._blob(digest)
+        with tarfile.open(fileobj=layer, mode="r|*", errors="surrogateescape") as archive:
             for info in members(archive):
                 yield _file(archive, info)
+
+    def _blob(self, digest: str) -> IO[bytes]:
+        return self._open(f"blobs/{digest.replace(':', '/')}")
 
     def _open(self, path: str) -> IO[bytes]:
         opened = self._tar.extractfile(path)
@@ -123,15 +143,15 @@ def opened(path: Path) -> Iterator[Archive]:
         yield Archive(tar)
 
 
-def save(client: docker.DockerClient, reference: str, platform: Platform, path: Path) -> None:
+def save(engine: Engine, reference: str, platform: Platform, path: Path) -> None:
     """Write one platform of an image of the engine's store into an archive.
 
     Raises:
         EngineError: the engine does not give it, or it cannot be written.
-        requests.exceptions.RequestException: it broke off.
+        faults.lost_connections: it broke off.
 
     """
-    api = client.api
+    api = engine.client.api
     only = {"os": platform.os, "architecture": platform.architecture, "variant": platform.variant}
     response = api.get(
         f"{api.base_url}/v{api.api_version}/images/get",
@@ -152,10 +172,6 @@ def save(client: docker.DockerClient, reference: str, platform: Platform, path: 
         finally:
             with contextlib.suppress(OSError):  # it tries to write what is left
                 stream.close()
-
-
-def _path(digest: str) -> str:
-    return f"blobs/{digest.replace(':', '/')}"
 
 
 def _file(archive: tarfile.TarFile, info: tarfile.TarInfo) -> tuple[str, File]:

@@ -1,30 +1,29 @@
-"""An image as a tree: index, platforms, layers, and what is attested of each platform."""
+"""An image in; the tree of its index, platforms, layers and attestations, for people and as JSON, out."""
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks import sizes
-from buildx_tasks.engine import content as blobs
-from buildx_tasks.errors import EngineError
-from buildx_tasks.images import image as images
+from buildx_tasks.errors import EngineError, MissingError
+from buildx_tasks.images import attestations
+from buildx_tasks.images.attestations import PROVENANCE, SBOM
+from buildx_tasks.images.image import platform_of
 from buildx_tasks.images.layers import instruction, layers_of
-from buildx_tasks.registry.faults import MissingError
-from buildx_tasks.registry.repository import INDEX_TYPES, manifest_of
+from buildx_tasks.images.sources import RepositorySource
+from buildx_tasks.registry.manifests import INDEX_TYPES
 from buildx_tasks.text import printable
-from buildx_tasks.verification.checks.index import PROVENANCE, SBOM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    import docker
-
     from buildx_tasks.images.layers import Layer
-    from buildx_tasks.registry.repository import Manifest, Repository
+    from buildx_tasks.images.sources import Source
+    from buildx_tasks.registry.manifests import Manifest
+    from buildx_tasks.registry.repository import Repository
 
 _AT_ONCE = 4  # manifests that are read from a registry
 # Other artifacts have configs that need not be JSON, and say nothing of layers.
@@ -34,13 +33,6 @@ _CONFIG_TYPES = (
 )
 NO_PLATFORM = "no platform"
 NOT_THERE = "not there"
-
-
-class Reader(NamedTuple):
-    """Where an image is read from, by digest; ``blob`` is for small ones."""
-
-    manifest: Callable[[str], Manifest]
-    blob: Callable[[str], bytes]
 
 
 class Attestation(NamedTuple):
@@ -86,23 +78,6 @@ class Shown(NamedTuple):
         return sum(layer.size for layer in layers.values())
 
 
-def of_store(client: docker.DockerClient) -> Reader:
-    """Return what reads from the engine's containerd image store."""
-    read = partial(blobs.read, client)
-    return Reader(lambda digest: manifest_of(read(digest)), read)
-
-
-def of_repository(repository: Repository) -> Reader:
-    """Return what reads from a repository; faults that may pass are tried again."""
-
-    def blob(digest: str) -> bytes:
-        what = repository.named(digest)
-        found: bytes = repository.insist(what, lambda: b"".join(repository.read(digest)))
-        return found
-
-    return Reader(repository.get, blob)
-
-
 def published(repository: Repository, reference: str, tag_or_digest: str) -> Shown:
     """Return the image that a repository holds under a tag or digest, if there is one.
 
@@ -112,10 +87,12 @@ def published(repository: Repository, reference: str, tag_or_digest: str) -> Sho
 
     """
     root = repository.find(tag_or_digest)
-    return Shown(reference) if root is None else shown(of_repository(repository), reference, root)
+    if root is None:
+        return Shown(reference)
+    return shown(RepositorySource(repository), reference, root)
 
 
-def shown(reader: Reader, reference: str, root: Manifest) -> Shown:
+def shown(source: Source, reference: str, root: Manifest) -> Shown:
     """Return an image with all that is below its index, or its only manifest.
 
     Raises:
@@ -125,9 +102,9 @@ def shown(reader: Reader, reference: str, root: Manifest) -> Shown:
     """
     try:
         if not root.is_index:
-            part = _part(reader, {"digest": root.digest}, root)
+            part = _part(source, {"digest": root.digest}, root)
             return Shown(reference, root.digest, root.media_type, (part,))
-        return _whole(reader, reference, root)
+        return _whole(source, reference, root)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise EngineError(
             f"{reference} is no image that can be shown: {type(error).__name__} {error}; look with "
@@ -135,15 +112,15 @@ def shown(reader: Reader, reference: str, root: Manifest) -> Shown:
         ) from None
 
 
-def _whole(reader: Reader, reference: str, root: Manifest) -> Shown:
+def _whole(source: Source, reference: str, root: Manifest) -> Shown:
     content = root.content
     listed = content["manifests"]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        found = list(pool.map(partial(_read, reader), listed))
+        found = list(pool.map(partial(_read, source), listed))
     attested: dict[str, list[Attestation]] = {}
     for descriptor, one in zip(listed, found):
         if isinstance(one, Attestation):
-            attested.setdefault(_marks(descriptor).get(images.ATTESTED, ""), []).append(one)
+            attested.setdefault(_marks(descriptor).get(attestations.ATTESTED, ""), []).append(one)
     parts = tuple(
         one._replace(attestations=tuple(attested.get(one.digest, ())))
         for one in found
@@ -155,23 +132,23 @@ def _whole(reader: Reader, reference: str, root: Manifest) -> Shown:
     return Shown(reference, root.digest, root.media_type, parts, marks, strays)
 
 
-def _read(reader: Reader, descriptor: Mapping[str, Any]) -> Part | Attestation:
+def _read(source: Source, descriptor: Mapping[str, Any]) -> Part | Attestation:
     digest = descriptor["digest"]
     manifest: Manifest | None
     try:
-        manifest = reader.manifest(digest)
+        manifest = source.manifest(digest)
     except (EngineError, MissingError):
         manifest = None  # as where one platform of an index was pulled
-    if images.ATTESTATION not in _marks(descriptor):
-        return _part(reader, descriptor, manifest)
+    if attestations.ATTESTATION not in _marks(descriptor):
+        return _part(source, descriptor, manifest)
     if manifest is None:
         return Attestation(digest, (), None)
     content = manifest.content
-    predicates = tuple(images.predicates_of(content))
+    predicates = tuple(attestations.predicates_of(content))
     return Attestation(digest, predicates, sum(layer["size"] for layer in content["layers"]))
 
 
-def _part(reader: Reader, descriptor: Mapping[str, Any], manifest: Manifest | None) -> Part:
+def _part(source: Source, descriptor: Mapping[str, Any], manifest: Manifest | None) -> Part:
     digest, platform = descriptor["digest"], descriptor.get("platform")
     if manifest is None:
         return Part(_platform(platform), digest, None, note=NOT_THERE)
@@ -180,12 +157,12 @@ def _part(reader: Reader, descriptor: Mapping[str, Any], manifest: Manifest | No
     content = manifest.content
     described = content["config"]
     is_image = described.get("mediaType") in _CONFIG_TYPES
-    config = json.loads(reader.blob(described["digest"])) if is_image else {}
+    config = source.config(described["digest"]) if is_image else {}
     return Part(_platform(platform or config), digest, layers_of(content, config))
 
 
 def _platform(data: Mapping[str, Any] | None) -> str:
-    found = images.platform_of(data or {})
+    found = platform_of(data or {})
     return NO_PLATFORM if found.os in ("", "unknown") else str(found)
 
 

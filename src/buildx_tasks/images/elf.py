@@ -1,4 +1,4 @@
-"""What an ELF file says of itself: which machine it is for, and what it needs to run."""
+"""An ELF file in; which machine it is for, and what it needs to run, out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 import struct
 from typing import IO, TYPE_CHECKING, Literal, NamedTuple
 
-from buildx_tasks.machine.probe import Header
+from buildx_tasks.machine.executables import Header
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

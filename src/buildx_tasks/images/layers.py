@@ -1,4 +1,4 @@
-"""The layers of one platform's image, and the instructions that made them."""
+"""A platform's manifest and config in; its layers, with the instructions that made them, out."""
 
 from __future__ import annotations
 

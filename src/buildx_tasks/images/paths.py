@@ -1,4 +1,4 @@
-"""All paths of an image: found as in its container, matched by globs, near ones; no content."""
+"""A path or glob in; what of an image is at it, or near to it, out. It has no content."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 Target and group attributes carry bake's names and bake's meaning, so who knows a bake file knows
 this one; what bake lacks stands beside it. The JSON Schema and ``docs/reference.md`` are generated
 from these types. What a file comes to, once variables, matrices and inheritance are worked out, is a
-:class:`~buildx_tasks.language.expansion.Config`.
+:class:`~buildx_tasks.language.targets.Config`.
 Source of bake's attributes: https://docs.docker.com/build/bake/reference/
 """
 

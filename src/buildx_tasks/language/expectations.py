@@ -273,3 +273,18 @@ class Verify(Kinds, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     check: Annotated[
         list[NamedCheck], Meta(description="More checks, each with a name of its own")
     ] = []
+
+
+# In the order in which they are reported; index is about the whole image, the others about a cell.
+KINDS = ("run", "service", "binaries", "config", "files", "size", "reproducible", "index")
+OF_THE_WHOLE = frozenset({"index"})
+
+
+def name_of(prefix: str, kind: str, kinds: int) -> str:
+    """Return what the result of a check is called, one of so many ``kinds`` in a table.
+
+    ``prefix`` is the table's own name, ``""`` for the target's ``verify`` itself.
+    """
+    if not prefix:
+        return kind
+    return prefix if kinds == 1 else f"{prefix}: {kind}"

@@ -1,6 +1,6 @@
-"""Files → :class:`~buildx_tasks.language.expansion.Config`, or one clear error with its place.
+"""Files → :class:`~buildx_tasks.language.targets.Config`, or one clear error with its place.
 
-The order: find, read, merge overlays (:mod:`sources`), check the structure (:mod:`checking`), fill
+The order: find, read, merge overlays (:mod:`sources`), check the structure (:mod:`structure`), fill
 in variables (:mod:`variables`), work out matrices and inheritance (:mod:`expansion`).
 """
 
@@ -12,7 +12,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from buildx_tasks.language.expansion import Config, expand
+from buildx_tasks.language.expansion import expand
 from buildx_tasks.language.git import Git
 from buildx_tasks.language.sources import FILE_NAME, Sources, find
 from buildx_tasks.language.structure import check
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from buildx_tasks.language.config import BuildxToml
+    from buildx_tasks.language.targets import Config
 
 __all__ = ["FILE_NAME", "find", "load"]
 

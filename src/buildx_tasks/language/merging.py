@@ -13,6 +13,8 @@ import posixpath
 import re
 from typing import Any, Callable
 
+from buildx_tasks.references import CWD, REMOTE
+
 REPLACED = frozenset(
     "cache-to call context description dockerfile dockerfile-inline network no-cache output "
     "platforms pull shm-size tags target".split()
@@ -109,11 +111,7 @@ def entitled(attributes: Attributes) -> Attributes:
 def _clean(context: str) -> str:
     if REMOTE.match(context):
         return context
-    return posixpath.normpath(context.removeprefix(_CWD))
-
-
-_CWD = "cwd://"  # bake's mark for a path of the caller's machine
-REMOTE = re.compile(r"(?!cwd://)[a-z][a-z0-9+.-]*://|git@|github\.com/")
+    return posixpath.normpath(context.removeprefix(CWD))
 
 
 def _without_duplicates(key: str, entries: list[Any]) -> list[Any]:
@@ -260,7 +258,7 @@ _ENTRIES: dict[str, Callable[[Any], Any]] = {
 
 PLAIN = (ATTRIBUTES - _ENTRIES.keys() - MERGED_BY_KEY) | {"resources"}  # already canonical
 
-_PLAIN = re.compile(r'[^,"\n\r]*')
+_UNQUOTED = re.compile(r'[^,"\n\r]*')  # what CSV can hold as it is
 
 
 def as_csv(key: str, entry: dict[str, Any]) -> str | None:
@@ -269,12 +267,12 @@ def as_csv(key: str, entry: dict[str, Any]) -> str | None:
         return "=".join([entry["id"], *([",".join(entry["paths"])] if "paths" in entry else [])])
     if key == "output" and entry.keys() == {"type", "dest"} and entry["type"] == "local":
         text = str(entry["dest"])
-        return f"type=local,dest={text}" if _PLAIN.fullmatch(text) else None
+        return f"type=local,dest={text}" if _UNQUOTED.fullmatch(text) else None
     if key.startswith("cache-") and entry.keys() == {"type", "ref"} and entry["type"] == "registry":
-        return f"type=registry,ref={entry['ref']}" if _PLAIN.fullmatch(entry["ref"]) else None
+        return f"type=registry,ref={entry['ref']}" if _UNQUOTED.fullmatch(entry["ref"]) else None
     first = [name for name in ("type", "id") if name in entry]
     pairs = {name: entry[name] for name in [*first, *(n for n in entry if n not in first)]}
     texts = {name: _text(value) or "" for name, value in pairs.items()}
-    if not all(map(_PLAIN.fullmatch, (*texts, *texts.values()))):
+    if not all(map(_UNQUOTED.fullmatch, (*texts, *texts.values()))):
         return None
     return ",".join(f"{name}={value}" for name, value in texts.items())

@@ -11,7 +11,7 @@ from typing import NamedTuple, Union
 
 import tomli
 
-Path = tuple[Union[str, int], ...]
+KeyPath = tuple[Union[str, int], ...]
 
 _SPACE = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -40,20 +40,20 @@ class Positions:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
-        self._keys: dict[Path, int] = {}
-        self._values: dict[Path, int] = {}
-        self._lengths: dict[Path, int] = {}
+        self._keys: dict[KeyPath, int] = {}
+        self._values: dict[KeyPath, int] = {}
+        self._lengths: dict[KeyPath, int] = {}
         self._scan_document()
 
-    def key(self, path: Path) -> Position:
+    def key(self, path: KeyPath) -> Position:
         """Return where the key (or array element) at ``path`` stands, or its nearest parent."""
         return self._find(path, self._keys)
 
-    def value(self, path: Path) -> Position:
+    def value(self, path: KeyPath) -> Position:
         """Return where the value at ``path`` starts, or its nearest parent's key."""
         return self._find(path, {**self._keys, **self._values})
 
-    def _find(self, path: Path, known: dict[Path, int]) -> Position:
+    def _find(self, path: KeyPath, known: dict[KeyPath, int]) -> Position:
         while path and path not in known:
             path = path[:-1]
         offset = known.get(path, 0)
@@ -61,7 +61,7 @@ class Positions:
         return Position(before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1)
 
     def _scan_document(self) -> None:
-        table: Path = ()
+        table: KeyPath = ()
         while self._skip_space():
             if self._text.startswith("[[", self._at):
                 self._at += 2
@@ -101,7 +101,7 @@ class Positions:
                 return parts
             self._at += 1
 
-    def _enter(self, path: Path, parts: list[tuple[str, int]]) -> Path:
+    def _enter(self, path: KeyPath, parts: list[tuple[str, int]]) -> KeyPath:
         """Note each part of a key below ``path``; an array of tables means its last element."""
         for number, (part, offset) in enumerate(parts, start=1):
             path = (*path, part)
@@ -110,12 +110,12 @@ class Positions:
                 path = (*path, self._lengths[path] - 1)
         return path
 
-    def _scan_pair(self, table: Path) -> None:
+    def _scan_pair(self, table: KeyPath) -> None:
         path = self._enter(table, self._read_key())
         self._at = self._text.index("=", self._at) + 1
         self._scan_value(path)
 
-    def _scan_value(self, path: Path) -> None:
+    def _scan_value(self, path: KeyPath) -> None:
         self._skip_space()
         self._values[path] = self._at
         first = self._text[self._at]
@@ -127,20 +127,20 @@ class Positions:
             match = (_STRING if first in "\"'" else _SCALAR).match(self._text, self._at)
             self._at = match.end() if match else self._at + 1
 
-    def _scan_array(self, path: Path) -> None:
+    def _scan_array(self, path: KeyPath) -> None:
         self._at += 1
         index = 0
         while self._skip_space() and self._text[self._at] != "]":
             if self._text[self._at] == ",":
                 self._at += 1
                 continue
-            element: Path = (*path, index)
+            element: KeyPath = (*path, index)
             self._keys[element] = self._at
             self._scan_value(element)
             index += 1
         self._at += 1
 
-    def _scan_inline_table(self, path: Path) -> None:
+    def _scan_inline_table(self, path: KeyPath) -> None:
         self._at += 1
         while self._skip_space() and self._text[self._at] != "}":
             if self._text[self._at] == ",":

@@ -1,4 +1,4 @@
-"""JSON Schema and reference page, generated from the typed configuration.
+"""The typed configuration → its JSON Schema and its reference page.
 
 ``python -m buildx_tasks.language.schema`` writes both; a test fails where they are stale.
 """
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from buildx_tasks.language import buildkitd, config, expectations
-from buildx_tasks.machine.commands import json_text, write_file
+from buildx_tasks.language.merging import APPENDED, MERGED_BY_KEY, REPLACED
+from buildx_tasks.machine.files import write_file
+from buildx_tasks.text import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,8 +105,6 @@ def _without_null(value: Any) -> Any:
 
 def reference() -> str:
     """Return the reference page as Markdown: one table for each of the file's tables."""
-    from buildx_tasks.language.merging import APPENDED, MERGED_BY_KEY, REPLACED
-
     rules = {"replaced": REPLACED, "by_key": MERGED_BY_KEY, "appended": APPENDED}
     joined = {name: ", ".join(f"`{key}`" for key in sorted(keys)) for name, keys in rules.items()}
     parts = [_INTRODUCTION.format(**joined)]

@@ -8,13 +8,12 @@ last: tables key by key, any other value replaced whole.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import tomli
 
 from buildx_tasks.errors import ConfigError, UsageError, nearest
-from buildx_tasks.language.positions import Path as KeyPath
-from buildx_tasks.language.positions import Positions
+from buildx_tasks.language.positions import KeyPath, Positions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +33,14 @@ class Source(NamedTuple):
     text: str
     data: dict[str, Any]
     prefix: KeyPath = ()
+
+
+class Fail(Protocol):
+    """What makes an error of a place in the files: :meth:`Sources.fail`."""
+
+    def __call__(self, path: KeyPath, message: str, *, value: bool = False) -> ConfigError:
+        """Return the error that names file, line and column of a key, or of its value."""
+        ...
 
 
 def find(start: Path) -> Path:

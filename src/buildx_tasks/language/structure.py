@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from buildx_tasks.errors import ConfigError, nearest
+from buildx_tasks.errors import nearest
 from buildx_tasks.language.config import NAME, VARIABLE_NAME, BuildxToml
 from buildx_tasks.language.merging import ATTRIBUTES
 
 if TYPE_CHECKING:
-    from buildx_tasks.language.positions import Path as KeyPath
+    from buildx_tasks.errors import ConfigError
+    from buildx_tasks.language.positions import KeyPath
+    from buildx_tasks.language.sources import Fail
 
 _TYPE_NAMES = {
     "array": "a list",
@@ -24,8 +26,6 @@ _TYPE_NAMES = {
 }
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 _NO_TARGET = "no [target.NAME] is declared; add one with platforms and tags"
-
-Fail = Callable[..., ConfigError]
 
 
 def check(data: dict[str, Any], fail: Fail) -> BuildxToml:

@@ -18,6 +18,7 @@ from buildx_tasks.language.git import Git, GitError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from buildx_tasks.language.positions import KeyPath
     from buildx_tasks.language.sources import Sources
 
 _MARK = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
@@ -27,8 +28,6 @@ _FALSE = frozenset({"0", "false", "no", "off"})
 _LOCAL_PLATFORM = "BAKE_LOCAL_PLATFORM"  # bake's own
 _FLAGS = frozenset({"no-cache", "pull"})
 _MAPS = frozenset({"args", "labels", "extra-hosts"})
-
-Path = tuple[Any, ...]
 
 
 class Missing(Exception):  # noqa: N818 - a state, seldom an error
@@ -176,7 +175,7 @@ class Variables:
                     + self._origin(name),
                 )
 
-    def fill(self, data: Any, path: Path, local: Mapping[str, Any] | None = None) -> Any:
+    def fill(self, data: Any, path: KeyPath, local: Mapping[str, Any] | None = None) -> Any:
         """Return ``data`` with all ``${…}`` in its strings replaced; keys stay as they are.
 
         Raises:
@@ -207,7 +206,7 @@ class Variables:
             return items
         return data
 
-    def _lacks(self, missing: Missing, path: Path) -> ConfigError:
+    def _lacks(self, missing: Missing, path: KeyPath) -> ConfigError:
         name = missing.args[0]
         return self._sources.fail(
             path,
@@ -216,7 +215,7 @@ class Variables:
             value=True,
         )
 
-    def _fill_text(self, text: str, path: Path, local: Mapping[str, Any] | None) -> Any:
+    def _fill_text(self, text: str, path: KeyPath, local: Mapping[str, Any] | None) -> Any:
         whole = _WHOLE.fullmatch(text)
         if whole:
             value = self._look_up(whole[1], path, local)
@@ -257,7 +256,7 @@ class Variables:
 
         return _MARK.sub(replace, text)
 
-    def _look_up(self, body: str, path: Path, local: Mapping[str, Any] | None) -> Any:
+    def _look_up(self, body: str, path: KeyPath, local: Mapping[str, Any] | None) -> Any:
         name, mark, fallback = body.partition(":-")
         try:
             value = self._find(name.strip(), path, local)
@@ -276,7 +275,7 @@ class Variables:
             return fallback
         return fallback if mark and value == "" else value
 
-    def _find(self, name: str, path: Path, local: Mapping[str, Any] | None) -> Any:
+    def _find(self, name: str, path: KeyPath, local: Mapping[str, Any] | None) -> Any:
         if local is not None:
             axis, _, key = name.partition(".")
             if name in local:

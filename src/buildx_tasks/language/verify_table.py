@@ -7,12 +7,12 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from buildx_tasks import platforms
-from buildx_tasks.verification.check import KINDS, OF_THE_WHOLE, name_of
+from buildx_tasks.language.expectations import KINDS, OF_THE_WHOLE, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from buildx_tasks.language.positions import Path
+    from buildx_tasks.language.positions import KeyPath
 
 _FOR_PLATFORMS = ("only", "skip", "xfail")
 _SAYS_NOTHING = {
@@ -22,7 +22,7 @@ _SAYS_NOTHING = {
 }
 
 
-def faults(table: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+def faults(table: dict[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     """Give what is wrong in a verify table as it is written, each with where in it."""
     yield from same_names(table)
     for path, message in _of_table(table):
@@ -44,7 +44,7 @@ def faults(table: dict[str, Any]) -> Iterator[tuple[Path, str]]:
                     )
 
 
-def same_names(table: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+def same_names(table: dict[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     """Give the checks of a verify table whose results would have the name of another one's."""
     names = set(_kinds(table))
     for number, check in enumerate(table.get("check", ())):
@@ -59,7 +59,7 @@ def same_names(table: dict[str, Any]) -> Iterator[tuple[Path, str]]:
         names |= {name, *parts}
 
 
-def named_platforms(table: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+def named_platforms(table: dict[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     """Give the platforms that a verify table names, each with where in it."""
     for key in _FOR_PLATFORMS:
         for step, text in _steps(table.get(key, ())):
@@ -73,7 +73,7 @@ def _kinds(table: dict[str, Any]) -> list[str]:
     return [kind for kind in KINDS if table.get(kind) not in (None, False)]
 
 
-def _of_table(table: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+def _of_table(table: dict[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     seen: dict[str, dict[Any, str]] = {}
     for key in _FOR_PLATFORMS:
         for step, text in _steps(table.get(key, ())):
@@ -96,7 +96,7 @@ def _steps(value: Any) -> Iterator[tuple[Any, str]]:
     return ((text, text) for text in value) if isinstance(value, dict) else enumerate(value)
 
 
-def _inside(path: Path, table: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+def _inside(path: KeyPath, table: dict[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     for key, value in table.items():
         where = (*path, key)
         if key == "matches" and isinstance(value, str):

@@ -1,1 +1,1 @@
-"""The machine: commands that are run, files that are written, locks, programs that are tried."""
+"""Commands, files and programs in; run, written and tried on this machine, out."""

@@ -12,11 +12,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+from buildx_tasks.language.targets import LINK, dashed, files_helper, platform_helper
 
-    from buildx_tasks.language.expansion import Target
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from buildx_tasks.language.merging import Attributes
+    from buildx_tasks.language.targets import Target
     from buildx_tasks.platforms import Platform
 
 # What belongs to the image as a whole; all else describes the build of one platform.
@@ -38,8 +40,8 @@ def with_helpers(
         whole["platforms"] = list(selected.values())
     found = {name: whole}
     if target.files:
-        found[f"{name}--files"] = _files_helper(target, selected)
-        _add_context(whole, "files", f"target:{name}--files")
+        found[files_helper(name)] = _of_files(target, selected)
+        _add_context(whole, "files", LINK + files_helper(name))
     overridden = {p: o for p, o in target.overrides.items() if p in selected}
     if not overridden:
         return found
@@ -50,14 +52,14 @@ def with_helpers(
     image["contexts"] = {}
     lines = []
     for platform, written in selected.items():
-        helper = f"{name}--{_slug(platform)}"
+        helper = platform_helper(name, platform)
         own = {k: v for k, v in overridden.get(platform, shared).items() if k != "annotations"}
         if target.files:
-            _add_context(own, "files", f"target:{name}--files")
+            _add_context(own, "files", LINK + files_helper(name))
         found[helper] = {**own, "platforms": [written], "output": [{"type": "cacheonly"}]}
         # A context's name must be in lower case, a target's need not.
-        image["contexts"][f"helper-{_slug(platform)}"] = f"target:{helper}"
-        lines.append(f"FROM helper-{_slug(platform)} AS {_stage(platform)}\n")
+        image["contexts"][f"helper-{dashed(platform)}"] = LINK + helper
+        lines.append(f"FROM helper-{dashed(platform)} AS {_stage(platform)}\n")
         for annotation in _own_annotations(target, platform):
             image["annotations"] = [*image.get("annotations", []), annotation]
     if "cache-from" in whole:
@@ -71,9 +73,10 @@ def described(target: Target, name: str, selected: Mapping[Platform, str]) -> di
     """Return what each helper of a target is for, in words."""
     words = {}
     for helper in with_helpers(target, name, selected):
-        kind = helper[len(name) + len("--") :]
-        if kind:
-            words[helper] = f"{kind} of {name}" if kind == "files" else f"{name} for {kind}"
+        if helper == files_helper(name):
+            words[helper] = f"files of {name}"
+        elif helper != name:
+            words[helper] = f"{name} for {helper[len(name) + len('--') :]}"
     return words
 
 
@@ -91,7 +94,7 @@ def _own_annotations(target: Target, platform: Platform) -> list[str]:
     ]
 
 
-def _files_helper(target: Target, selected: Mapping[Platform, str]) -> Attributes:
+def _of_files(target: Target, selected: Mapping[Platform, str]) -> Attributes:
     """Return the target that holds each platform's files, and sends only those that are built."""
     contexts: dict[str, str] = {}
     lines = []
@@ -99,7 +102,7 @@ def _files_helper(target: Target, selected: Mapping[Platform, str]) -> Attribute
         lines.append(f"FROM scratch AS {_stage(platform)}\n")
         for name, path in target.files[platform].items():
             # The folder is a context of its own: .dockerignore of the project does not hide it.
-            folder, base = split(path)
+            folder, base = _split(path)
             key = next((k for k, v in contexts.items() if v == folder), f"folder{len(contexts)}")
             contexts[key] = folder
             lines.append(f"COPY --from={key} {json.dumps([base, '/' + name])}\n")
@@ -111,9 +114,9 @@ def _files_helper(target: Target, selected: Mapping[Platform, str]) -> Attribute
     }
 
 
-def split(path: str) -> tuple[str, str]:
+def _split(path: str) -> tuple[str, str]:
     """Return the context that holds a file, a folder or ``target:NAME``, and the path in it."""
-    if path.startswith("target:"):
+    if path.startswith(LINK):
         folder, _, base = path.partition("/")
     else:
         folder, _, base = path.rpartition("/")
@@ -122,13 +125,3 @@ def split(path: str) -> tuple[str, str]:
 
 def _stage(platform: Platform) -> str:
     return f"{platform.os}-{platform.architecture}{platform.variant}"
-
-
-def _slug(platform: Platform) -> str:
-    return str(platform).replace("/", "-").replace(".", "-")
-
-
-def helper_names(target: Target, name: str, declared: Iterable[Platform]) -> list[str]:
-    """Return all names that a target's helpers can have."""
-    names = [f"{name}--files"] if target.files else []
-    return [*names, *(f"{name}--{_slug(p)}" for p in declared)] if target.overrides else names

@@ -6,32 +6,29 @@ import json
 from typing import TYPE_CHECKING
 
 from buildx_tasks import references
-from buildx_tasks.building import staging
+from buildx_tasks.building import classic_store
+from buildx_tasks.engine import faults
+from buildx_tasks.engine.accounts import account_for
+from buildx_tasks.engine.pushing import pushing
 from buildx_tasks.errors import PushError
-from buildx_tasks.publishing import upload as copying
-from buildx_tasks.registry.authentication import account_for
-from buildx_tasks.registry.repository import INDEX_TYPES, Manifest, manifest_of
+from buildx_tasks.images import graph, sources
+from buildx_tasks.registry.manifests import INDEX_TYPES, Manifest, manifest_of
 from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import docker
-
+    from buildx_tasks.engine.engine import Engine
+    from buildx_tasks.images.graph import Graph
     from buildx_tasks.images.image import Image
-    from buildx_tasks.planning.selection import TargetPlan
+    from buildx_tasks.images.sources import Source
+    from buildx_tasks.planning.cells import TargetPlan
     from buildx_tasks.platforms import Platform
-    from buildx_tasks.publishing.publish import Registries
-    from buildx_tasks.publishing.upload import Source, Tree
     from buildx_tasks.references import Reference
+    from buildx_tasks.workspace import Workspace
 
 
-def pushed(
-    client: docker.DockerClient,
-    registries: Registries,
-    target: TargetPlan,
-    image: Image,
-) -> tuple[Source, Tree]:
+def pushed(workspace: Workspace, target: TargetPlan, image: Image) -> tuple[Source, Graph]:
     """Push each platform of a target under a tag of its own; return where they are, and their index.
 
     Raises:
@@ -41,9 +38,9 @@ def pushed(
     """
     manifests: dict[Platform, Manifest] = {}
     for platform in target.declared:
-        place = references.parse(staging.part_of(target, platform))
-        _push(client, image.manifests[platform], place)
-        held = registries.repository(place).get(place.tag)
+        place = references.parse(classic_store.part_of(target, platform))
+        _push(workspace.engine, image.manifests[platform], place)
+        held = workspace.registries.repository(place).get(place.tag)
         config = (held.content.get("config") or {}).get("digest")
         if config != image.manifests[platform]:
             raise PushError(
@@ -51,11 +48,11 @@ def pushed(
                 f"{image.manifests[platform]}; somebody else pushed it meanwhile: push again"
             )
         manifests[platform] = held
-    source = copying.OtherRepository(registries.repository(place))
+    source = sources.RepositorySource(workspace.registries.repository(place))
     found = list(manifests.values())
     if len(found) == 1:
-        return source, copying.assembled(found[0], ())
-    return source, copying.assembled(index_of(manifests), found)
+        return source, graph.assembled(found[0], ())
+    return source, graph.assembled(index_of(manifests), found)
 
 
 def index_of(manifests: Mapping[Platform, Manifest]) -> Manifest:
@@ -78,12 +75,8 @@ def index_of(manifests: Mapping[Platform, Manifest]) -> Manifest:
     return manifest_of(json.dumps(content, separators=(",", ":")).encode())
 
 
-def _push(client: docker.DockerClient, image: str, place: Reference) -> None:
+def _push(engine: Engine, image: str, place: Reference) -> None:
     """Let the engine push an image under a tag: only it can read its classic store."""
-    from docker.errors import DockerException
-    from requests.exceptions import RequestException
-    from urllib3.exceptions import HTTPError
-
     account = account_for(place.registry)
     log_in = {
         "username": account.name,
@@ -93,15 +86,11 @@ def _push(client: docker.DockerClient, image: str, place: Reference) -> None:
     }
     repository = f"{place.registry}/{place.repository}"
     try:
-        client.api.tag(image, repository, place.tag, force=True)
-        lines = client.api.push(repository, place.tag, stream=True, decode=True, auth_config=log_in)
-        for line in lines:
+        for line in pushing(engine, image, f"{repository}:{place.tag}", log_in):
             if "error" in line:
                 raise PushError(
                     f"{place} could not be pushed: {printable(line['error'])}; push again"
                 )
-    except (DockerException, RequestException, HTTPError) as error:
-        reason = getattr(error, "explanation", None) or error
-        raise PushError(
-            f"{place} could not be pushed: {printable(str(reason))}; push again"
-        ) from None
+    except faults.all_errors() as error:
+        reason = printable(faults.words_of(error))
+        raise PushError(f"{place} could not be pushed: {reason}; push again") from None

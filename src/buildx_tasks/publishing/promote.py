@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from buildx_tasks import __version__, references
-from buildx_tasks.errors import UsageError
-from buildx_tasks.publishing import upload as copying
-from buildx_tasks.publishing.publish import Release, platforms_of, resolved
-from buildx_tasks.registry.faults import RegistryError
+from buildx_tasks import references
+from buildx_tasks.engine.faults import faults
+from buildx_tasks.errors import RegistryError
+from buildx_tasks.images import graph, sources
+from buildx_tasks.publishing.publish import Published, publish
+from buildx_tasks.publishing.release import Release, platforms_of, versions_of
+from buildx_tasks.publishing.tags import exact, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from buildx_tasks.language.expansion import Config
-    from buildx_tasks.publishing.publish import Registries
+    from buildx_tasks.language.targets import Config
+    from buildx_tasks.publishing.audience import Audience
     from buildx_tasks.references import Reference
-
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+    from buildx_tasks.registry.registries import Registries
+    from buildx_tasks.workspace import Workspace
 
 
 class Wanted(NamedTuple):
@@ -28,23 +29,6 @@ class Wanted(NamedTuple):
     pinned: str
     tags: tuple[Reference, ...]
     immutable: tuple[str, ...]
-
-
-def exact(text: str, option: str) -> tuple[Reference, str]:
-    """Split ``repository[:tag][@digest]``.
-
-    Raises:
-        UsageError: it is no reference.
-
-    """
-    name, at, digest = text.partition("@")
-    try:
-        found = references.parse(name)
-    except ValueError as error:
-        raise UsageError(f"{option}: {error}") from None
-    if at and not _DIGEST.fullmatch(digest):
-        raise UsageError(f'{option}: "{digest}" is no digest; write sha256: and 64 hex digits')
-    return found, digest
 
 
 def wanted(source: str, tags: Sequence[str], config: Config) -> Wanted:
@@ -76,13 +60,26 @@ def release(registries: Registries, asked: Wanted) -> Release:
     """
     repository = registries.repository(asked.source)
     digest = asked.pinned or repository.get(asked.source.tag).digest
-    source = copying.OtherRepository(repository)
+    source = sources.RepositorySource(repository)
     try:
-        tree = copying.tree_of(source, digest)
-        manifests = platforms_of(tree)
+        whole = graph.graph_of(source, digest)
+        manifests = platforms_of(whole)
     except (KeyError, TypeError, AttributeError):
         raise RegistryError(
             f"{repository}@{digest} is no image; see docker buildx imagetools inspect --raw"
         ) from None
-    entry = {"from": f"{repository}@{digest}", "versions": {"buildx-tasks": __version__}}
-    return Release("", source, tree, manifests, asked.tags, asked.immutable, entry)
+    entry = {"from": f"{repository}@{digest}", "versions": versions_of(None)}
+    return Release("", source, whole, manifests, asked.tags, asked.immutable, entry)
+
+
+def promote(workspace: Workspace, asked: Wanted, audience: Audience) -> list[Published]:
+    """Give the image its tags; return each, read back.
+
+    Raises:
+        RegistryError: there is no such image, or a registry refuses.
+        PushError: a tag may not be moved, or some moved and others did not; it says which.
+
+    """
+    with faults(), audience.uploading() as watcher:
+        one = release(workspace.registries, asked)
+        return publish(workspace, [one], watcher, audience.moved, "promoted")

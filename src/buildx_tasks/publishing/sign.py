@@ -9,12 +9,9 @@ import shutil
 from typing import TYPE_CHECKING
 
 from buildx_tasks.errors import PushError
-from buildx_tasks.machine.commands import run
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from invoke import Context
+    from buildx_tasks.machine.commands import Commands
 
 
 def command(key: bool | str, reference: str) -> list[str]:
@@ -36,12 +33,12 @@ def require_cosign() -> None:
         )
 
 
-def sign(c: Context, key: bool | str, reference: str, root: Path) -> None:
+def sign(commands: Commands, key: bool | str, reference: str) -> None:
     """Sign one digest; cosign asks and answers in the terminal.
 
     Raises:
         PushError: it was not signed.
 
     """
-    if not run(c, command(key, reference), folder=root, tty=True).ok:
+    if not commands.run(command(key, reference), tty=True).ok:
         raise PushError(f"{reference} was not signed; cosign says why above. No tag was moved")

@@ -1,4 +1,4 @@
-"""``.buildx/ledger.json``: what was created, built, verified and pushed, oldest first.
+"""What happened in; ``.buildx/ledger.json``, which has it oldest first, out.
 
 Each entry is an object with ``event``, ``at`` (UTC, ISO 8601) and what the event is about.
 """
@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from buildx_tasks.errors import EngineError
-from buildx_tasks.machine.commands import json_text, locked, write_file
+from buildx_tasks.machine.files import write_file
+from buildx_tasks.machine.locks import locked
+from buildx_tasks.text import json_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
     from pathlib import Path
-
-    from buildx_tasks.verification.results import CellResult
 
 FOLDER = ".buildx"
 _FILE = "ledger.json"
@@ -38,67 +37,87 @@ _NEEDED: dict[str, dict[str, type]] = {
 }
 
 
-def prepare(root: Path) -> None:
-    """Make the folder, which git is told to leave out: it must not make a clean tree dirty.
+class Ledger:
+    """The ledger of the project in a folder; the file is read again only where it changed."""
 
-    Raises:
-        EngineError: it cannot be written.
+    def __init__(self, root: Path) -> None:
+        self.folder = root / FOLDER
+        self._file = self.folder / _FILE
+        self._known: tuple[tuple[int, ...], list[dict[str, Any]]] | None = None
 
-    """
-    ignore = root / FOLDER / ".gitignore"
-    try:
-        if not ignore.exists():
-            write_file(ignore, "*\n")
-    except OSError as error:
-        raise EngineError(
-            f"{root / FOLDER} cannot be written: {error.strerror}; allow it"
-        ) from None
+    def prepare(self) -> None:
+        """Make the folder, which git is told to leave out: it must not make a clean tree dirty.
 
+        Raises:
+            EngineError: it cannot be written.
 
-def read(root: Path) -> list[dict[str, Any]]:
-    """Return the entries that say all that their event is read for; none where there is no ledger.
+        """
+        ignore = self.folder / ".gitignore"
+        try:
+            if not ignore.exists():
+                write_file(ignore, "*\n")
+        except OSError as error:
+            raise EngineError(
+                f"{self.folder} cannot be written: {error.strerror}; allow it"
+            ) from None
 
-    A damaged ledger is set aside (``ledger.json.damaged``, ``-2``, ...), not lost and not trusted.
+    def read(self) -> list[dict[str, Any]]:
+        """Return the entries that say all that their event is read for; none where there is no file.
 
-    Raises:
-        EngineError: it cannot be read, or not be set aside.
+        A damaged one is set aside (``ledger.json.damaged``, ``-2``, ...), not lost and not trusted.
 
-    """
-    return [entry for entry in whole(root) if _is_complete(entry)]
+        Raises:
+            EngineError: it cannot be read, or not be set aside.
 
+        """
+        return [entry for entry in self.whole() if _is_complete(entry)]
 
-def whole(root: Path) -> list[dict[str, Any]]:
-    """Return all entries, whatever they lack but the texts ``event`` and ``at``. Else as :func:`read`."""
-    path = root / FOLDER / _FILE
-    entries = _load(path)
-    if entries is None:
-        # Only under the lock is it certain that this one is set aside, and not a new one.
-        with locked(root / FOLDER / _LOCK):
-            entries = _load_or_set_aside(path)
-    return entries
+    def whole(self) -> list[dict[str, Any]]:
+        """Return all entries, whatever they lack but the texts ``event`` and ``at``.
 
+        Raises:
+            EngineError: as :meth:`read`.
 
-def record(root: Path, event: str, entries: list[dict[str, Any]]) -> None:
-    """Append one entry for each mapping, all under the same event and time.
+        """
+        stamp = self._stamp()
+        if self._known and self._known[0] == stamp:
+            return list(self._known[1])
+        entries = _load(self._file)
+        if entries is None:
+            # Only under the lock is it certain that this one is set aside, and not a new one.
+            with locked(self.folder / _LOCK):
+                return _load_or_set_aside(self._file)
+        self._known = stamp, entries
+        return list(entries)
 
-    Raises:
-        EngineError: it cannot be written; what it held is still there.
+    def record(self, event: str, entries: list[dict[str, Any]]) -> None:
+        """Append one entry for each mapping, all under the same event and time.
 
-    """
-    prepare(root)
-    at = dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds")
-    path = root / FOLDER / _FILE
-    try:
-        with locked(root / FOLDER / _LOCK):
-            for left in path.parent.glob(f".{_FILE}.*"):  # by a writer that was killed
-                left.unlink(missing_ok=True)
-            before = _load_or_set_aside(path)
-            added = [{"event": event, "at": at, **entry} for entry in entries]
-            write_file(path, json_text([*before, *added]))
-    except OSError as error:
-        raise EngineError(
-            f"{path} cannot be written: {error.strerror}; make room or allow it, and run this again"
-        ) from None
+        Raises:
+            EngineError: it cannot be written; what it held is still there.
+
+        """
+        self.prepare()
+        at = dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds")
+        try:
+            with locked(self.folder / _LOCK):
+                for left in self.folder.glob(f".{_FILE}.*"):  # by a writer that was killed
+                    left.unlink(missing_ok=True)
+                before = _load_or_set_aside(self._file)
+                added = [{"event": event, "at": at, **entry} for entry in entries]
+                write_file(self._file, json_text([*before, *added]))
+        except OSError as error:
+            raise EngineError(
+                f"{self._file} cannot be written: {error.strerror}; make room or allow it, and run "
+                "this again"
+            ) from None
+
+    def _stamp(self) -> tuple[int, ...]:
+        try:
+            found = self._file.stat()
+        except OSError:
+            return ()
+        return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _load(path: Path) -> list[dict[str, Any]] | None:
@@ -166,29 +185,6 @@ class Verified:
             elif "checks" in entry:
                 self.passed[key] = entry["at"]
                 self.failed.discard(entry["cell"])
-
-
-def record_verified(root: Path, results: Iterable[CellResult], hashes: Mapping[str, str]) -> None:
-    """Record what was looked at now, with the hash of what was expected of each cell.
-
-    A cell whose checks were all skipped is not recorded: nothing of it was looked at. What failed the
-    last time and is known to be well is recorded again.
-
-    Raises:
-        EngineError: it cannot be written.
-
-    """
-    failed = Verified(read(root)).failed
-    events = {"ok": "verified", "FAIL": "failed"}
-    entries: dict[str, list[dict[str, Any]]] = {"verified": [], "failed": []}
-    for result in results:
-        event = events.get(result.status)
-        if event and result.was_run and (not result.since or result.id in failed):
-            entry = {"cell": result.id, "digest": result.digest, "checks": hashes[result.id]}
-            entries[event].append(entry)
-    for event, listed in entries.items():
-        if listed:
-            record(root, event, listed)
 
 
 def last_pushed(entries: list[dict[str, Any]]) -> dict[str, str]:

@@ -1,75 +1,18 @@
-"""Who asks: the credentials that docker has, and the tokens that registries give for them."""
+"""A registry's challenge in; the header that answers it out: docker's log-in, or a token for it."""
 
 from __future__ import annotations
 
-import base64
 import re
 import threading
-import warnings
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from buildx_tasks import references
-from buildx_tasks.registry.faults import PassingError, RegistryError, check
-from buildx_tasks.text import printable
+from buildx_tasks.engine.accounts import Account, account_for
+from buildx_tasks.registry.faults import PassingError, check
 
 if TYPE_CHECKING:
     from requests import Response, Session
 
-_HUB_ACCOUNT = "https://index.docker.io/v1/"
 _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
-
-
-class Account(NamedTuple):
-    """A log-in: name and password, or a token that stands for both. All empty: anonymous."""
-
-    name: str = ""
-    password: str = ""
-    token: str = ""
-
-    def __repr__(self) -> str:
-        return "Account(…)"  # never in a traceback or log
-
-    @property
-    def basic(self) -> str:
-        """The header that says name and password; ``""`` where there are none."""
-        if not self.name:
-            return ""
-        return f"Basic {base64.b64encode(f'{self.name}:{self.password}'.encode()).decode()}"
-
-
-def account_for(registry: str) -> Account:
-    """Return docker's own log-in for a registry: from its file, or its credential helper.
-
-    Raises:
-        RegistryError: the file or the helper cannot be used.
-
-    """
-    from docker.auth import load_config
-    from docker.errors import DockerException
-
-    hub = registry == references.DOCKER_HUB
-    reason = ""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a helper that is missing, which is an error below
-            config = load_config(config_dict=None)
-            found: dict[str, Any] = (
-                config.resolve_authconfig(_HUB_ACCOUNT if hub else registry) or {}
-            )
-    except DockerException as error:
-        reason = printable(str(error.__cause__ or error)).strip().rstrip(".")
-    except (AttributeError, KeyError, TypeError, ValueError):
-        # What the library does not catch. Its words may hold a part of what it read.
-        reason = "its config.json, or what the credential helper said, is malformed"
-    if reason:
-        raise RegistryError(
-            f"docker's log-in for {registry} cannot be read: {reason}; correct it, or run docker login"
-            + ("" if hub else f" {registry}")
-        )
-    values = {key.lower(): value or "" for key, value in found.items()}
-    return Account(
-        values.get("username", ""), values.get("password", ""), values.get("identitytoken", "")
-    )
 
 
 class Access:

@@ -1,4 +1,4 @@
-"""How a registry is reached: as docker and BuildKit would, from what is declared for them."""
+"""A registry's name in; how docker and BuildKit reach it, out, from what is declared for them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from buildx_tasks import references
-from buildx_tasks.errors import EngineError
-from buildx_tasks.registry.faults import RegistryError
+from buildx_tasks.errors import EngineError, RegistryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from buildx_tasks.language.buildkitd import Registry
-    from buildx_tasks.language.expansion import Config
+    from buildx_tasks.language.config import Builder
 
 HUB_API = "registry-1.docker.io"
 _CERTIFICATES = ("/etc/docker/certs.d", "~/.config/docker/certs.d")
@@ -45,7 +44,7 @@ def is_loopback(host: str) -> bool:
 
 def of(
     registry: str,
-    config: Config | None = None,
+    builder: Builder | None = None,
     info: Mapping[str, Any] | None = None,
     root: Path = Path(),
 ) -> Endpoint:
@@ -62,7 +61,7 @@ def of(
 
     """
     host = HUB_API if registry == references.DOCKER_HUB else registry
-    declared = list(_declared(registry, config))
+    declared = list(_declared(registry, builder))
     known = ((info or {}).get("RegistryConfig") or {}).get("IndexConfigs") or {}
     insecure = known.get(registry, {}).get("Secure") is False or _in_insecure_network(host, info)
     http = any(one.http for one in declared)
@@ -127,8 +126,7 @@ def _in_insecure_network(host: str, info: Mapping[str, Any] | None) -> bool:
     return any(address in ipaddress.ip_network(one, strict=False) for one in networks)
 
 
-def _declared(registry: str, config: Config | None) -> Iterator[Registry]:
-    builder = config.builder if config else None
+def _declared(registry: str, builder: Builder | None) -> Iterator[Registry]:
     if builder is None:
         return
     for daemon in (builder.buildkitd, *(node.buildkitd for node in builder.node)):

@@ -1,4 +1,4 @@
-"""What a registry answers, told apart: what passes by itself, and what a person has to set right."""
+"""A registry's answer in; out, what passes by itself, and what a person has to set right."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import random
 from typing import TYPE_CHECKING, Any
 
-from buildx_tasks.errors import BuildxTasksError
+from buildx_tasks.errors import MissingError, RegistryError
 from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
@@ -25,14 +25,6 @@ _SHOWN = 300  # characters of what a registry says
 _DAMAGED = frozenset({"DIGEST_INVALID", "SIZE_INVALID", "BLOB_UPLOAD_INVALID", "MANIFEST_INVALID"})
 # 423 and 425 are for a moment by their names; 408 is the server's own time-out.
 _PASSING = frozenset({408, 423, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
-
-
-class RegistryError(BuildxTasksError):
-    """A registry refuses or does not answer; the message ends with the fix."""
-
-
-class MissingError(RegistryError):
-    """The registry answers, and has no such thing."""
 
 
 class PassingError(Exception):

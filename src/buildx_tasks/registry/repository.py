@@ -1,253 +1,35 @@
-"""One registry, and repositories in it: every request is tried again where the fault may pass."""
+"""What is wanted of one repository in; that, or why it is refused, out: tried again while it may pass."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import re
-import ssl
 import threading
-from http.client import HTTPException
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple
-from urllib.parse import urljoin, urlsplit
+import time
+from concurrent.futures import Future, wait
+from typing import TYPE_CHECKING, Any, Callable
 
-from buildx_tasks.registry import endpoints, faults
-from buildx_tasks.registry.authentication import Access
-from buildx_tasks.registry.faults import MissingError, PassingError, RegistryError
+from buildx_tasks.errors import MissingError, RegistryError
+from buildx_tasks.registry import faults
+from buildx_tasks.registry.connection import Request, reason_of
+from buildx_tasks.registry.faults import PassingError
+from buildx_tasks.registry.manifests import (
+    INDEX_TYPES,
+    MANIFEST_TYPES,
+    Manifest,
+    digest_of,
+    manifest_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from urllib.parse import SplitResult
 
-    from requests import Response, Session
+    from requests import Response
 
-    from buildx_tasks.registry.endpoints import Endpoint
+    from buildx_tasks.registry.connection import Registry
 
-CONNECT_SECONDS = 10.0
-READ_SECONDS = 60.0  # of silence
-INDEX_TYPES = (
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
-MANIFEST_TYPES = (
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-)
+
 _ACCEPTED = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
 _CHUNK = 1 << 20
-_LOG_INS = 4  # for one request: a registry may change its mind, not for ever
-_LOG_IN = re.compile(r"(?<=//)\S*@")  # of a proxy, in an address that urllib3 cannot read
-
-
-class Manifest(NamedTuple):
-    """A manifest or index as its exact bytes; ``digest`` is computed from them."""
-
-    digest: str
-    media_type: str
-    data: bytes
-
-    @property
-    def content(self) -> dict[str, Any]:
-        """What it says."""
-        found: dict[str, Any] = json.loads(self.data)
-        return found
-
-    @property
-    def is_index(self) -> bool:
-        """Whether it lists other manifests."""
-        return self.media_type in INDEX_TYPES
-
-
-def manifest_of(data: bytes, media_type: str = "") -> Manifest:
-    """Return bytes as a manifest; its own ``mediaType`` counts before the one that is given.
-
-    Raises:
-        ValueError: they are none.
-
-    """
-    content = json.loads(data)
-    if not isinstance(content, dict) or not ("manifests" in content or "layers" in content):
-        raise ValueError("no manifest of an image")
-    by_form = INDEX_TYPES[0] if "manifests" in content else MANIFEST_TYPES[0]
-    kind = content.get("mediaType") or media_type or by_form
-    return Manifest(digest_of(data), kind, data)
-
-
-def digest_of(data: bytes) -> str:
-    """Return the digest of bytes."""
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
-class Registry:
-    """A registry behind its endpoint; safe to use from several threads."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
-        self._session = _session(endpoint)
-        self._access = Access(self._session, endpoint.registry)
-        self._scheme = endpoint.schemes[0] if len(endpoint.schemes) == 1 else ""
-        self._lock = threading.Lock()
-
-    def repository(self, name: str) -> Repository:
-        """Return a repository of it, whether it exists or not."""
-        return Repository(self, name)
-
-    def base(self) -> str:
-        """Return the address that the API is below: the first scheme that is answered.
-
-        Raises:
-            PassingError: none is.
-            RegistryError: its certificate is not accepted.
-
-        """
-        from requests.exceptions import RequestException
-
-        with self._lock:
-            reasons = []
-            for scheme in self.endpoint.schemes if not self._scheme else ():
-                url = f"{scheme}://{self.endpoint.host}"
-                try:
-                    timeout = (CONNECT_SECONDS, READ_SECONDS)
-                    answer = self._session.get(f"{url}/v2/", timeout=timeout)
-                    answer.close()
-                except RequestException as error:
-                    endpoints.refuse_certificate(error, self.endpoint.registry)
-                    reasons.append(_reason(error))
-                else:
-                    if scheme == "http" and answer.status_code == 400 and reasons:
-                        continue  # it speaks https only, and was not well just now
-                    self._scheme = scheme
-                    break
-            if not self._scheme:
-                raise PassingError(reasons[-1])
-        return f"{self._scheme}://{self.endpoint.host}"
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        what: str,
-        scope: str,
-        headers: dict[str, str] | None = None,
-        body: Callable[[], Any] | None = None,
-        stream: bool = False,
-    ) -> Response:
-        """Ask once, with credentials where they are wanted; ``path`` may be a whole address.
-
-        Raises:
-            PassingError: it may pass.
-            RegistryError: it will not.
-
-        """
-        from requests.exceptions import RequestException
-
-        base = self.base()
-        place = urlsplit(urljoin(base, path))
-        # What an upload is told to go on at may be another host, which our log-in is not for.
-        own = urlsplit(base)
-        ours = place.netloc == own.netloc or _host(place) == _host(own)
-        if ours:
-            # Behind a proxy that ends TLS, registries may call themselves http.
-            place = place._replace(scheme=own.scheme, netloc=own.netloc)
-        url = place.geturl()
-        timeout = (CONNECT_SECONDS, READ_SECONDS)
-        log_ins = 0
-        while True:
-            shown = self._access.header(scope) if ours else ""
-            sent = {**(headers or {}), **({"Authorization": shown} if shown else {})}
-            try:
-                answer = self._session.request(
-                    method,
-                    url,
-                    headers=sent,
-                    data=body() if body else None,
-                    timeout=timeout,
-                    stream=stream,
-                    # A body would be sent empty to where it leads on.
-                    allow_redirects=method in ("GET", "HEAD"),
-                )
-                if (
-                    answer.status_code == 401
-                    and ours
-                    and log_ins < _LOG_INS
-                    and _is_own(answer)
-                    and self._access.challenged(answer, scope, shown, timeout)
-                ):
-                    answer.close()
-                    log_ins += 1
-                    continue
-            except (RequestException, ValueError) as error:
-                endpoints.refuse_certificate(error, self.endpoint.registry)
-                raise PassingError(_reason(error)) from None
-            if answer.status_code != 401:
-                self._access.taken(shown)
-            faults.check(answer, what, self.endpoint.registry)
-            return answer
-
-
-def _host(place: SplitResult) -> tuple[str | None, int | None]:
-    return place.hostname, place.port or {"http": 80, "https": 443}.get(place.scheme)
-
-
-def _is_own(answer: Response) -> bool:
-    """Say whether an answer is the registry's: whom it leads on to may not ask for its log-in."""
-    first = (*answer.history, answer)[0]
-    return urlsplit(answer.url).netloc == urlsplit(first.url).netloc
-
-
-def _session(endpoint: Endpoint) -> Session:
-    import requests
-    import urllib3
-    from requests.adapters import HTTPAdapter
-
-    checked = endpoint.context.verify_mode != ssl.CERT_NONE
-    if not checked:
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # it is as declared
-
-    class OwnTls(HTTPAdapter):
-        def init_poolmanager(self, *args: Any, **options: Any) -> None:
-            super().init_poolmanager(*args, ssl_context=endpoint.context, **options)
-
-        def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
-            return super().proxy_manager_for(*args, ssl_context=endpoint.context, **options)
-
-        def send(self, *args: Any, **options: Any) -> Response:
-            """Have urllib3 leave the context's mode as it is."""
-            return super().send(*args, **{**options, "verify": checked})
-
-        def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-            """Leave it to the context, which knows the authorities."""
-
-    session = requests.Session()
-    adapter = OwnTls(pool_maxsize=16)
-    session.mount("https://", adapter)
-    session.mount("http://", HTTPAdapter(pool_maxsize=16))
-    session.trust_env = not endpoint.own_network
-    session.auth = _as_it_is
-    session.headers["User-Agent"] = "buildx-tasks"
-    return session
-
-
-def _as_it_is(request: Any) -> Any:
-    """Keep requests from looking into ``.netrc``: only docker's log-ins count."""
-    return request
-
-
-def _reason(error: BaseException) -> str:
-    """Return the deepest cause in plain words: requests wraps urllib3 wraps the OSError."""
-    deepest = error
-    while True:
-        inner = deepest.__cause__ or deepest.__context__ or getattr(deepest, "reason", None)
-        inner = inner or next((a for a in deepest.args if isinstance(a, BaseException)), None)
-        if not isinstance(inner, BaseException) or inner is deepest:
-            break
-        deepest = inner
-    if isinstance(deepest, HTTPException) and hasattr(deepest, "partial"):
-        return "the answer was cut off"
-    words = getattr(deepest, "strerror", None) or getattr(deepest, "verify_message", None)
-    text = _LOG_IN.sub("", str(words or deepest)).partition("(Caused by")[0]
-    return text or type(deepest).__name__
 
 
 class Repository:
@@ -260,6 +42,14 @@ class Repository:
 
     def __str__(self) -> str:
         return f"{self.registry.endpoint.registry}/{self.name}"
+
+    def within(self, seconds: float) -> Repository:
+        """Return this repository, to be asked questions: all together, they are given up in time.
+
+        From then on each raises RegistryError: with the faults that did not pass, or
+        ``WHAT: no answer in 30 s``. ``read`` and ``upload`` take what time they need.
+        """
+        return _Limited(self.registry, self.name, seconds)
 
     def insist(self, what: str, look: Callable[[], Any]) -> Any:
         """Do something again while its fault may pass, with growing pauses, not for ever.
@@ -282,19 +72,19 @@ class Repository:
         seen = "; ".join(dict.fromkeys(reasons))
         raise RegistryError(f"{what}: {seen} ({faults.ATTEMPTS} attempts); {fix}")
 
-    def get(self, reference: str, known: str = "") -> Manifest:
+    def get(self, reference: str, known: str = "", what: str = "") -> Manifest:
         """Return the manifest under a tag or digest.
 
         What a tag holds has to be there under its digest as well, or it was changed on the way;
-        ``known`` is a digest of which that is sure.
+        ``known`` is a digest of which that is sure. Errors begin with ``what``, where it is given.
 
         Raises:
             MissingError: there is none.
             RegistryError: the registry refuses, or serves other bytes than the digest says.
 
         """
-        what = self.named(reference)
-        found: Manifest = self.insist(what, lambda: self._get(reference, known, what))
+        said = what or self.named(reference)
+        found: Manifest = self.insist(said, lambda: self._get(reference, known, said))
         return found
 
     def _get(self, reference: str, known: str, what: str) -> Manifest:
@@ -377,14 +167,14 @@ class Repository:
         from requests.exceptions import RequestException
 
         what = f"{self}: layer {digest}"
-        answer = self._ask("GET", f"blobs/{digest}", what, stream=True)
+        answer = self._ask("GET", f"blobs/{digest}", what, is_streamed=True)
         seen = hashlib.sha256()
         try:
             for chunk in answer.iter_content(_CHUNK):
                 seen.update(chunk)
                 yield chunk
         except RequestException as error:
-            raise PassingError(_reason(error)) from None
+            raise PassingError(reason_of(error)) from None
         finally:
             answer.close()
         if f"sha256:{seen.hexdigest()}" != digest:
@@ -475,13 +265,45 @@ class Repository:
     def _scope(self) -> str:
         return f"repository:{self.name}:pull,push"
 
-    def _ask(
-        self, method: str, path: str, what: str, *, scope: str = "", **options: Any
-    ) -> Response:
+    def _ask(self, method: str, path: str, what: str, *, scope: str = "", **more: Any) -> Response:
         whole = path if path.startswith(("http://", "https://", "/")) else f"/v2/{self.name}/{path}"
-        return self.registry.request(
-            method, whole, what=what, scope=scope or self._scope, **options
-        )
+        return self.registry.ask(Request(method, whole, what, scope or self._scope, **more))
+
+
+class _Limited(Repository):
+    """A repository whose questions are given up in time, whatever they hang at: a name server too."""
+
+    def __init__(self, registry: Registry, name: str, seconds: float) -> None:
+        super().__init__(registry, name)
+        self._seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def insist(self, what: str, look: Callable[[], Any]) -> Any:
+        """Do as a Repository, until the time is over."""
+        reasons: list[str] = []
+        answer: Future[Any] = Future()
+
+        def noting() -> Any:
+            try:
+                return look()
+            except PassingError as error:
+                reasons.append(str(error))
+                raise
+
+        def ask() -> None:
+            try:
+                answer.set_result(super(_Limited, self).insist(what, noting))
+            except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+                answer.set_exception(error)
+
+        # A daemon: what it hangs at ends by its own time-outs, and must not hold up our end.
+        threading.Thread(target=ask, daemon=True).start()
+        wait([answer], max(0.0, self._end - time.monotonic()))
+        if answer.done():
+            return answer.result()
+        self.stop.set()
+        seen = "; ".join(dict.fromkeys(reasons)) or f"no answer in {self._seconds:g} s"
+        raise RegistryError(f"{what}: {seen}")
 
 
 class _Body:

@@ -6,7 +6,8 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from buildx_tasks.reports import terminal as printing
+from buildx_tasks.reports import live
+from buildx_tasks.reports.tables import print_table
 from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
@@ -21,47 +22,34 @@ _MOST_LINES = 20  # of each stream of a failed check; the written reports hold a
 
 
 @contextmanager
-def watcher(cells: int, results: list[CellResult]) -> Iterator[Watcher]:
-    """Yield what to tell of each cell: a terminal shows those that run, a log those that ended.
-
-    ``results`` gets each result as it comes.
-    """
-    if not sys.stderr.isatty():
-        yield _Lines(results)
+def watcher(cells: int) -> Iterator[Watcher]:
+    """Yield what to tell of each cell: a terminal shows those that run, a log those that ended."""
+    if not live.is_shown():
+        yield _Lines()
         return
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
-        Progress,
         SpinnerColumn,
         TextColumn,
         TimeElapsedColumn,
     )
 
-    console = Console(stderr=True, highlight=False)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(
-        *columns, BarColumn(), MofNCompleteColumn(), console=console, transient=True
-    ) as progress:
-        yield _Live(results, progress, cells)
+    with live.display(*columns, BarColumn(), MofNCompleteColumn()) as progress:
+        yield _Live(progress, cells)
 
 
 class _Lines:
-    def __init__(self, results: list[CellResult]) -> None:
-        self._results = results
-
     def started(self, unit_id: str) -> None:
         """Say nothing: a log has what ended."""
 
     def ended(self, result: CellResult) -> None:
-        self._results.append(result)
         print(_line(result), file=sys.stderr, flush=True)
 
 
 class _Live:
-    def __init__(self, results: list[CellResult], progress: Progress, cells: int) -> None:
-        self._results = results
+    def __init__(self, progress: Progress, cells: int) -> None:
         self._progress = progress
         self._all = progress.add_task("verify", total=cells)
         self._running: dict[str, TaskID] = {}
@@ -72,7 +60,6 @@ class _Live:
     def ended(self, result: CellResult) -> None:
         from rich.text import Text
 
-        self._results.append(result)
         running = self._running.pop(result.id, None)
         if running is not None:
             self._progress.remove_task(running)
@@ -89,7 +76,7 @@ def _line(result: CellResult) -> str:
 
 def print_report(report: Report) -> None:
     """Print the table of all cells, and below it what the failed ones printed."""
-    printing.print_table(
+    print_table(
         ("cell", "result", "manifest digest", "seconds", ""),
         [
             (

@@ -14,7 +14,7 @@ VERSION = 1
 
 def text(report: Report) -> str:
     """Return :func:`data` as indented JSON."""
-    from buildx_tasks.machine.commands import json_text
+    from buildx_tasks.text import json_text
 
     return json_text(data(report))
 

@@ -1,37 +1,42 @@
-"""Terminal tables; what else a verification is handed on as has its rooms in ``reports``."""
+"""The person at the terminal, or who reads the log: told of a verification and a push as they go on."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
+from buildx_tasks.reports import cells, uploads
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from contextlib import AbstractContextManager
 
-_WIDTH = 1000
-
-# Styles by the first word of a cell, for terminals only.
-_STYLES = {
-    "ok": "green",
-    "FAIL": "bold red",
-    "xfail": "yellow",
-    "skip": "yellow",
-    "unchecked": "yellow",
-}
+    from buildx_tasks.publishing import upload
+    from buildx_tasks.publishing.publish import Published
+    from buildx_tasks.verification import verify
+    from buildx_tasks.verification.results import Report
 
 
-def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows under headings on standard output; nothing is ever cut off."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+class Terminal:
+    """An :class:`~buildx_tasks.publishing.audience.Audience` that prints."""
 
-    table = Table(*headings, box=None, pad_edge=False, header_style="bold")
-    for column in table.columns:
-        column.overflow = "fold"
-    for row in rows:
-        table.add_row(*(Text(text, style=_STYLES.get(text, "")) for text in row))
-    # Wider than any row: a terminal wraps lines itself, and a digest cut in two cannot be copied.
-    console = Console(width=_WIDTH, highlight=False)
-    with console.capture() as capture:
-        console.print(table)
-    print("\n".join(line.rstrip() for line in capture.get().splitlines()), flush=True)
+    def said(self, line: str) -> None:
+        """Print a line beside the task's output proper."""
+        print(line, file=sys.stderr, flush=True)
+
+    def verifying(self, number: int) -> AbstractContextManager[verify.Watcher]:
+        """Show the cells that run, or a line for each that ended."""
+        return cells.watcher(number)
+
+    def reported(self, report: Report) -> None:
+        """Print the table of all cells."""
+        cells.print_report(report)
+
+    def uploading(self) -> AbstractContextManager[upload.Watcher]:
+        """Show the bytes of each layer, or a line for each."""
+        return uploads.watcher()
+
+    def moved(self, item: Published) -> None:
+        """Print a tag with its digest, and the platforms' below it."""
+        print(f"{item.tag}@{item.digest}", flush=True)
+        for platform, digest in item.manifests.items():
+            print(f"  {platform!s:<15} {digest}", flush=True)

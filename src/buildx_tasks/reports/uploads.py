@@ -8,13 +8,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from buildx_tasks import sizes
+from buildx_tasks.reports import live
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.progress import Progress, TaskID
 
-    from buildx_tasks.publishing.upload import Blob, Watcher
+    from buildx_tasks.images.graph import Blob
+    from buildx_tasks.publishing.upload import Watcher
     from buildx_tasks.registry.repository import Repository
 
 _SHOWN = 12  # characters of a layer's digest
@@ -23,21 +25,15 @@ _SHOWN = 12  # characters of a layer's digest
 @contextmanager
 def watcher() -> Iterator[Watcher]:
     """Yield what to tell of each layer."""
-    if not sys.stderr.isatty():
+    if not live.is_shown():
         lines = _Lines()
         yield lines
         lines.sum_up()
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
 
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
-    )  # fmt: skip
-    console = Console(stderr=True, highlight=False)
-    # What is piped away must not end up on the terminal, where rich would print it.
-    shown = sys.stdout.isatty()
-    with Progress(*columns, console=console, transient=True, redirect_stdout=shown) as progress:
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+    with live.display(*columns) as progress:
         yield _Live(progress)
 
 

@@ -6,14 +6,29 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from buildx_tasks.errors import VerifyError
 from buildx_tasks.language.positions import Positions
 from buildx_tasks.language.sources import PYPROJECT
-from buildx_tasks.machine.commands import write_file
+from buildx_tasks.machine.files import write_file
+from buildx_tasks.verification.passed import failures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from buildx_tasks.verification.results import Report
+
+
+def conclude(report: Report, files: Mapping[str, str], declared: Path) -> None:
+    """Hand a report on: into ``files`` by kind, and to GitHub; ``declared`` is the TOML file.
+
+    Raises:
+        VerifyError: cells failed, or something could not be written; all else is done before.
+
+    """
+    faults = [*write(report, files), *report.unrecorded, *tell_github(report, declared)]
+    faults[:0] = failures(report)
+    if faults:
+        raise VerifyError("\nerror: ".join(faults))
 
 
 def write(report: Report, wanted: Mapping[str, str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The invoke tasks: parse flags, call the modules that do it, print; nothing else.
+"""Flags of invoke in; one call of the project, and what it prints, out.
 
 Heavy imports stay inside the tasks: ``invoke --list`` pays for none of them.
 """
@@ -13,6 +13,23 @@ from buildx_tasks.tasks.recalling import log
 from buildx_tasks.tasks.shipping import inspect, promote, push
 from buildx_tasks.tasks.verifying import verify
 from buildx_tasks.tasks.viewing import import_, lint, plan
+
+__all__ = [
+    "build",
+    "clean",
+    "doctor",
+    "import_",
+    "inspect",
+    "lint",
+    "log",
+    "namespace",
+    "plan",
+    "promote",
+    "push",
+    "run",
+    "setup",
+    "verify",
+]
 
 namespace = Collection(
     setup, build, run, verify, push, promote, inspect, log, plan, lint, doctor, clean, import_

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from invoke import task
 
-from buildx_tasks.tasks.project import INPUT, load, plainly, require_format
+from buildx_tasks.tasks.options import INPUT, loaded, plainly, require_known
 
 if TYPE_CHECKING:
     from invoke import Context
+
+    from buildx_tasks.tasks.options import Texts
 
 
 @task(
@@ -20,26 +22,22 @@ if TYPE_CHECKING:
     },
 )
 @plainly
-def setup(c: Context, overlay: list[str], set_: list[str], check: bool = False) -> None:
+def setup(c: Context, overlay: Texts = None, set_: Texts = None, check: bool = False) -> None:
     """Make the emulators and the declared builder ready (create, use, bootstrap)."""
-    from buildx_tasks.builders import setup as making_ready
+    from buildx_tasks.builders import setup as builder_setup
     from buildx_tasks.errors import DriftError
-    from buildx_tasks.machine import commands
 
-    project = load(overlay, set_)
-    found = making_ready.setup(
-        c, project.config, project.root, lambda line: print(line, flush=True), check=check
-    )
-    differing = len(found.changes) + len(found.silent)
-    if check:
-        if differing:
+    with loaded(c, overlay, set_) as project:
+        found = builder_setup.setup(project, lambda line: print(line, flush=True), check=check)
+        differing = len(found.changes) + len(found.silent)
+        if check and differing:
             raise DriftError(f"{differing} of these differ from what is declared; run invoke setup")
-        print("as declared: nothing to change")
-    elif commands.is_dry(c):
-        if not found.changes:
-            print("# nothing to change")
-    else:
-        print("ready" if found.changes else "ready: nothing to change")
+        if check:
+            print("as declared: nothing to change")
+        elif project.commands.is_dry:
+            print("" if found.changes else "# nothing to change\n", end="")
+        else:
+            print("ready" if found.changes else "ready: nothing to change")
 
 
 @task(
@@ -49,27 +47,25 @@ def setup(c: Context, overlay: list[str], set_: list[str], check: bool = False) 
 @plainly
 def doctor(
     c: Context,
-    overlay: list[str],
-    set_: list[str],
+    overlay: Texts = None,
+    set_: Texts = None,
     format: str = "table",  # noqa: A002
 ) -> None:
     """Look at engine, buildx, image store, builder, emulators and registries; say the fix."""
-    from buildx_tasks.doctor import examine as examining
+    from buildx_tasks.doctor import examine, findings
     from buildx_tasks.errors import DoctorError
-    from buildx_tasks.machine import commands
-    from buildx_tasks.reports import terminal as report
+    from buildx_tasks.reports import tables
+    from buildx_tasks.text import json_text
 
-    require_format(format, "table", "json")
-    project = load(overlay, set_)
-    findings = list(examining.examine(c, project.config, project.root))
+    require_known("--format", format, ("table", "json"))
+    with loaded(c, overlay, set_) as project:
+        found = list(examine.examine(project))
     if format == "json":
-        print(commands.json_text(examining.as_json(findings)), end="")
+        print(json_text(findings.as_json(found)), end="")
     else:
-        report.print_table(
-            ("", "subject", "found", "fix"),
-            [("ok" if f.ok else "FAIL", f.subject, f.found, f.fix) for f in findings],
-        )
-    wrong = [finding.subject for finding in findings if not finding.ok]
+        rows = [("ok" if f.ok else "FAIL", f.subject, f.found, f.fix) for f in found]
+        tables.print_table(("", "subject", "found", "fix"), rows)
+    wrong = [finding.subject for finding in found if not finding.ok]
     if wrong:
         raise DoctorError(f"not ok: {', '.join(wrong)}; the fix stands beside each")
 
@@ -79,18 +75,14 @@ def doctor(
     help={**INPUT, "builder": "Remove the declared builder, and nothing else"},
 )
 @plainly
-def clean(c: Context, overlay: list[str], set_: list[str], builder: bool = False) -> None:
+def clean(c: Context, overlay: Texts = None, set_: Texts = None, builder: bool = False) -> None:
     """Remove what setup and build made: builder, images, .buildx/."""
     from buildx_tasks.cleaning import clean as cleaning
-    from buildx_tasks.machine import commands
 
-    project = load(overlay, set_)
-    if builder:
-        removed = cleaning.clean_builder(c, project.config, project.root)
-    else:
-        removed = cleaning.clean(c, project.root)
-    if commands.is_dry(c):
-        return
+    with loaded(c, overlay, set_) as project:
+        removed = cleaning.clean_builder(project) if builder else cleaning.clean(project)
+        if project.commands.is_dry:
+            return
     for item in removed:
         print(f"removed {item}")
     if not removed:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from invoke import task
 
-from buildx_tasks.tasks.project import ITERABLE, SELECTION, load, plainly, require_format
+from buildx_tasks.tasks.options import ITERABLE, SELECTION, loaded, plainly, require_known, selected
 
 if TYPE_CHECKING:
     from invoke import Context
+
+    from buildx_tasks.tasks.options import Texts
 
 
 @task(
@@ -22,35 +24,29 @@ if TYPE_CHECKING:
 )
 @plainly
 def plan(
-    c: Context,  # noqa: ARG001
-    target: list[str],
-    platform: list[str],
-    overlay: list[str],
-    set_: list[str],
+    c: Context,
+    target: Texts = None,
+    platform: Texts = None,
+    overlay: Texts = None,
+    set_: Texts = None,
     format: str = "table",  # noqa: A002
 ) -> None:
     """Show what would be done; the engine is only asked how it keeps images of several platforms."""
-    from buildx_tasks.builders import state as builder
-    from buildx_tasks.building import staging
-    from buildx_tasks.machine import commands
-    from buildx_tasks.planning import selection as planning
-    from buildx_tasks.reports import terminal as report
+    from buildx_tasks.planning import views
+    from buildx_tasks.reports import tables
+    from buildx_tasks.text import json_line, json_text
 
-    require_format(format, "table", "bake", "github", "json")
-    project = load(overlay, set_)
-    selected = project.plan(target, platform)
-    if format == "github":
-        print(commands.json_line(planning.github_matrix(selected)))
-        return
-    if format == "bake":
-        print(commands.json_text(planning.bake_definition(selected)), end="")
-        return
-    ways = staging.ways(builder.meant(project.config, project.root), selected)
-    if format == "json":
-        print(commands.json_text(planning.summary(selected, ways)), end="")
-    else:
-        columns = ("cell", "tags", "output", "push", "builds on")
-        report.print_table(columns, planning.rows(selected, ways))
+    require_known("--format", format, ("table", "bake", "github", "json"))
+    with loaded(c, overlay, set_) as project:
+        selection = selected(project, target, platform)
+        if format == "github":
+            print(json_line(views.github_matrix(selection.plan)))
+        elif format == "bake":
+            print(json_text(selection.plan.bake_file), end="")
+        elif format == "json":
+            print(json_text(views.summary(selection.plan, selection.ways())), end="")
+        else:
+            tables.print_table(views.HEADINGS, views.rows(selection.plan, selection.ways()))
 
 
 @task(
@@ -60,34 +56,29 @@ def plan(
 @plainly
 def lint(
     c: Context,
-    target: list[str],
-    platform: list[str],
-    overlay: list[str],
-    set_: list[str],
+    target: Texts = None,
+    platform: Texts = None,
+    overlay: Texts = None,
+    set_: Texts = None,
     format: str = "table",  # noqa: A002
 ) -> None:
     """Check the Dockerfiles: BuildKit's own checks, emulated steps, one platform's files in all."""
-    from buildx_tasks.builders import capability as reach
-    from buildx_tasks.building import lint as linting
+    from buildx_tasks.dockerfiles import findings
     from buildx_tasks.errors import LintError
-    from buildx_tasks.machine import commands
+    from buildx_tasks.text import json_text
 
-    require_format(format, "table", "json")
-    project = load(overlay, set_)
-    plan = project.plan(target, platform)
-    with reach.standing(c, plan, project.root) as (builder, native):
-        findings = linting.lint(c, plan, project.root, builder, native)
-    if commands.is_dry(c):
-        return
+    require_known("--format", format, ("table", "json"))
+    with loaded(c, overlay, set_) as project:
+        found = selected(project, target, platform).lint()
+        if project.commands.is_dry:
+            return
     if format == "json":
-        print(commands.json_text(linting.summary(findings)), end="")
-    elif findings:
-        print("\n".join(linting.lines(findings)))
+        print(json_text(findings.summary(found)), end="")
     else:
-        print("nothing found")
-    if findings:
+        print("\n".join(findings.lines(found)) or "nothing found")
+    if found:
         raise LintError(
-            f"{len(linting.merged(findings))} found; correct them, or leave codes out with "
+            f"{len(findings.merged(found))} found; correct them, or leave codes out with "
             '[target.NAME.lint] ignore = ["CODE"]'
         )
 
@@ -102,11 +93,12 @@ def lint(
 @plainly
 def import_(c: Context, from_: str, to: str = "buildx.toml") -> None:
     """Write a buildx.toml from what docker buildx bake --print makes of another file."""
-    from buildx_tasks.convert import bake as importing
+    from buildx_tasks.convert import bake
+    from buildx_tasks.machine.commands import Commands
 
-    text = importing.convert(c, Path(from_))
+    text = bake.convert(Commands(Path.cwd(), c), Path(from_))
     if to == "-":
         print(text, end="")
         return
-    importing.write_new(Path(to), text)
+    bake.write_new(Path(to), text)
     print(f"wrote {to}")

@@ -1,7 +1,7 @@
-"""What ``[target.NAME.verify]`` comes to for each cell, and one room for each kind of check.
+"""What ``[target.NAME.verify]`` comes to for each cell: its checks, what they look at, what they find.
 
-Each kind has a module here with ``check(subject, spec) -> Found``; ``binaries`` and ``files`` share
-one walk through the image's files instead. A failed expectation is a problem in what is found;
+Each kind has a module in ``checks`` with ``check(subject, spec) -> Found``; ``binaries`` and ``files``
+share one walk through the image's files instead. A failed expectation is a problem in what is found;
 exceptions are the engine's.
 """
 
@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from buildx_tasks.language.expectations import KINDS, OF_THE_WHOLE, name_of
+from buildx_tasks.planning.cells import Cell
 from buildx_tasks.platforms import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from buildx_tasks.engine.engine import Engine
     from buildx_tasks.images.image import Image
     from buildx_tasks.language.expectations import Kinds, Verify
-    from buildx_tasks.planning.selection import Cell, TargetPlan
+    from buildx_tasks.planning.cells import TargetPlan
     from buildx_tasks.platforms import Platform
     from buildx_tasks.verification.containers import Session
-
-# In the order in which they are reported; index is about the whole image, the others about a cell.
-KINDS = ("run", "service", "binaries", "config", "files", "size", "reproducible", "index")
-OF_THE_WHOLE = frozenset({"index"})
 
 
 class Check(NamedTuple):
@@ -49,18 +49,33 @@ class Subject(NamedTuple):
     """
 
     session: Session
-    root: Path
     target: TargetPlan
     image: Image
     platform: Platform
     keep: bool = True
 
     @property
+    def root(self) -> Path:
+        """The project's folder."""
+        return self.session.root
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that has the image."""
+        return self.session.engine
+
+    @property
     def cell(self) -> Cell:
         """The cell that is looked at."""
-        from buildx_tasks.planning.selection import Cell
-
         return Cell(self.target.name, self.platform)
+
+    def created(
+        self, command: Sequence[str] | None, **settings: Any
+    ) -> AbstractContextManager[Any]:
+        """Create a container of the platform, as :meth:`Session.created` does."""
+        return self.session.created(
+            self.image.runnable(self.platform), self.cell, command, **settings
+        )
 
 
 class Found(NamedTuple):
@@ -141,16 +156,6 @@ def _tables(verify: Verify) -> Iterator[tuple[str, Kinds]]:
 def _declared(table: Kinds) -> list[str]:
     # An empty table declares a check too; only `reproducible = false` is none.
     return [kind for kind in KINDS if getattr(table, kind) not in (None, False)]
-
-
-def name_of(prefix: str, kind: str, kinds: int) -> str:
-    """Return what the result of a check is called, one of so many ``kinds`` in a table.
-
-    ``prefix`` is the table's own name, ``""`` for the target's ``verify`` itself.
-    """
-    if not prefix:
-        return kind
-    return prefix if kinds == 1 else f"{prefix}: {kind}"
 
 
 def _reason(reasons: Mapping[str, str], cell: Cell) -> str:

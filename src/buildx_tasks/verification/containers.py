@@ -15,23 +15,21 @@ import threading
 import time
 import uuid
 from concurrent.futures import Future
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
-from buildx_tasks.builders import emulators
 from buildx_tasks.engine.container_removal import TOGETHER, remove_containers, remove_network
-from buildx_tasks.engine.refusals import refusals
+from buildx_tasks.engine.containers import patient_api
+from buildx_tasks.engine.faults import refusals
 from buildx_tasks.errors import EngineError
-from buildx_tasks.machine import files as disk
-from buildx_tasks.records import ledger
+from buildx_tasks.machine.files import writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import docker
-
-    from buildx_tasks.verification.check import Subject
+    from buildx_tasks.engine.engine import Engine
+    from buildx_tasks.planning.cells import Cell
+    from buildx_tasks.workspace import Workspace
 
 Answer = TypeVar("Answer")
 
@@ -47,7 +45,6 @@ _PROCESS = "dev.buildx-tasks.process"
 _IDLE = frozenset({"created", "exited"})  # states in which nothing runs
 _MOST_HOURS = 24  # a session that nothing can be known of is taken for dead after this time
 _GOING_SECONDS = 20.0  # how long the engine may take over what it is creating
-_CREATE_SECONDS = 1800  # for one container: a big image is unpacked for it, on a busy disk
 _OF_HOST = frozenset(
     "network_mode mounts log_config mem_limit memswap_limit nano_cpus port_bindings".split()
 )
@@ -60,9 +57,10 @@ class Session:
     engine's machine. Several threads may use a session.
     """
 
-    def __init__(self, client: docker.DockerClient, root: Path, *, keep: bool = False) -> None:
-        self.client = client
-        self.root = root
+    def __init__(self, workspace: Workspace, *, keep: bool = False) -> None:
+        self.workspace = workspace
+        self.engine = workspace.engine
+        self.root = workspace.root
         self.keep = keep
         self.id = uuid.uuid4().hex
         self.host_ports = threading.Lock()
@@ -73,11 +71,11 @@ class Session:
         self._network: Any = None
         self._asked: dict[object, Future[Any]] = {}
         self._guard = threading.Lock()  # guards the two above
-        self._patient = _patient(client.api)
-        ledger.prepare(root)
-        folder = root / ledger.FOLDER / "sessions"
+        self._patient = patient_api(self.engine.client)
+        workspace.ledger.prepare()
+        folder = workspace.ledger.folder / "sessions"
         self._lock_path = folder / self.id
-        with disk.writing(folder):
+        with writing(folder):
             folder.mkdir(exist_ok=True)
             self._lock = self._lock_path.open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -93,11 +91,6 @@ class Session:
             _PROCESS: str(os.getpid()),
         }
 
-    @cached_property
-    def is_local(self) -> bool:
-        """Whether the engine runs on this machine's kernel."""
-        return emulators.is_local(self.client)
-
     @property
     def closed(self) -> bool:
         """Whether nothing more can be made."""
@@ -105,9 +98,9 @@ class Session:
 
     @contextlib.contextmanager
     def created(
-        self, subject: Subject, command: Sequence[str] | None, **settings: Any
+        self, image: str, cell: Cell, command: Sequence[str] | None, **settings: Any
     ) -> Iterator[Any]:
-        """Create a container of the subject's platform, not started; :func:`start` starts it.
+        """Create a container of the cell from its image, not started; :func:`start` starts it.
 
         ``settings`` are those of docker's ``create_container`` and ``create_host_config``. Of the
         container's attributes nothing is known but id and state. Afterwards it is removed: at once
@@ -117,23 +110,23 @@ class Session:
         Raises:
             EngineError: the session is closed.
             RefusedError: the image, or what is set, is why it cannot be created.
-            docker.errors.APIError: the engine fails.
+            faults.api_errors: the engine fails.
 
         """
         host = {key: settings.pop(key) for key in _OF_HOST & settings.keys()}
         api = self._patient
         with self._making(), refusals():
             made = api.create_container(
-                subject.image.runnable(subject.platform),
+                image,
                 command,
-                platform=str(subject.platform),
-                labels={**self.labels, CELL: str(subject.cell)},
+                platform=str(cell.platform),
+                labels={**self.labels, CELL: str(cell)},
                 host_config=api.create_host_config(**{"network_mode": "none", **host}),
                 **settings,
             )
         # Not asked for again: each question to the engine costs.
         known = {"Id": made["Id"], "State": {"Status": "created"}}
-        container = self.client.containers.prepare_model(known)
+        container = self.engine.client.containers.prepare_model(known)
         if self._closed:  # meanwhile; it may not have been seen then
             remove_containers([container])
             raise EngineError(STOPPED)
@@ -158,13 +151,13 @@ class Session:
 
         Raises:
             EngineError: the session is closed.
-            docker.errors.APIError: the engine refuses it.
+            faults.api_errors: the engine refuses it.
 
         """
         with self._guard:
             if self._network is None:
                 with self._making():
-                    self._network = self.client.networks.create(
+                    self._network = self.engine.client.networks.create(
                         f"buildx-tasks-{self.id}",
                         driver="bridge",
                         internal=True,
@@ -203,7 +196,7 @@ class Session:
                 self._closed = True
                 # What other threads are just having made has to be seen below.
                 self._changed.wait_for(lambda: not self._creating, _GOING_SECONDS)
-            if _remove(self.client, self.id):
+            if _remove(self.engine, self.id):
                 self._lock_path.unlink(missing_ok=True)
         finally:
             self._lock.close()
@@ -226,7 +219,7 @@ def start(container: Any) -> None:
 
     Raises:
         RefusedError: the image, or what is set, is why it cannot be started.
-        docker.errors.APIError: the engine fails.
+        faults.api_errors: the engine fails.
 
     """
     container.attrs["State"] = {"Status": "running"}
@@ -253,39 +246,40 @@ def keep(container: Any) -> str:
     return str(container.name)
 
 
-def kept(client: docker.DockerClient, root: Path) -> list[Any]:
+def kept(engine: Engine, root: Path) -> list[Any]:
     """Return the containers of the project at ``root`` that a person wanted to keep."""
     ours = {"label": f"{PROJECT}={root}"}
-    return list(filter(is_kept, _containers(client, ours)))
+    return list(filter(is_kept, _containers(engine, ours)))
 
 
-def remove_kept(client: docker.DockerClient, root: Path) -> list[str]:
+def remove_kept(engine: Engine, root: Path) -> list[str]:
     """Remove the project's kept containers, and images committed from them; return their names."""
     ours = {"label": f"{PROJECT}={root}"}
-    containers = kept(client, root)
+    containers = kept(engine, root)
     remove_containers(containers)
-    for image in client.images.list(filters=ours):
-        client.images.remove(image.id, force=True)
-    sweep(client)  # their networks
+    for image in engine.client.images.list(filters=ours):
+        engine.client.images.remove(image.id, force=True)
+    sweep(engine)  # their networks
     return [container.name for container in containers]
 
 
-def sweep(client: docker.DockerClient) -> None:
+def sweep(engine: Engine) -> None:
     """Remove what sessions left that were killed. What is alive, and what was kept, stays."""
     listed = [
-        *_containers(client, {"label": _LOCK}),
-        *client.networks.list(filters={"label": _LOCK}),
+        *_containers(engine, {"label": _LOCK}),
+        *engine.client.networks.list(filters={"label": _LOCK}),
     ]
     sessions = {_labels(item)[SESSION]: item for item in listed}
     for session, item in sessions.items():
         labels = _labels(item)
-        if not _is_alive(labels, item.attrs["Created"]) and _remove(client, session):
+        if not _is_alive(labels, item.attrs["Created"]) and _remove(engine, session):
             with contextlib.suppress(OSError):  # another user's, or on another machine
                 Path(labels[_LOCK]).unlink()
 
 
-def _containers(client: docker.DockerClient, filters: dict[str, str]) -> list[Any]:
-    found: list[Any] = client.containers.list(all=True, filters=filters, ignore_removed=True)
+def _containers(engine: Engine, filters: dict[str, str]) -> list[Any]:
+    listed = engine.client.containers.list
+    found: list[Any] = listed(all=True, filters=filters, ignore_removed=True)
     return found
 
 
@@ -326,20 +320,13 @@ def _age_in_hours(created: str) -> float:
     return (time.time() - at.timestamp()) / 3600
 
 
-def _remove(client: docker.DockerClient, session: str) -> bool:
+def _remove(engine: Engine, session: str) -> bool:
     """Remove what a session made, but what was kept; say whether nothing is left."""
     ours = {"label": f"{SESSION}={session}"}
-    containers = _containers(client, ours)
+    containers = _containers(engine, ours)
     remove_containers([container for container in containers if not is_kept(container)])
     if any(map(is_kept, containers)):
         return False  # they may be on the network, and could not be started again without it
-    for network in client.networks.list(filters=ours):
+    for network in engine.client.networks.list(filters=ours):
         remove_network(network)
     return True
-
-
-def _patient(api: Any) -> Any:
-    """Return a view of an API client, with the same connections, that waits long for an answer."""
-    view = object.__new__(type(api))
-    vars(view).update(vars(api), timeout=_CREATE_SECONDS)
-    return view

@@ -8,25 +8,22 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from buildx_tasks.builders import capability as reach
-from buildx_tasks.building import staging
-from buildx_tasks.engine import connection as engine
+from buildx_tasks.builders import capability
+from buildx_tasks.building import location
 from buildx_tasks.errors import EngineError, RunError
-from buildx_tasks.images import image as images
-from buildx_tasks.machine.commands import is_dry, query, run
+from buildx_tasks.planning.cells import reference_of
 from buildx_tasks.verification.containers import PROJECT, SESSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
-    from invoke import Context
-
-    from buildx_tasks.planning.selection import Cell, TargetPlan
+    from buildx_tasks.machine.commands import Commands
+    from buildx_tasks.planning.cells import Cell, TargetPlan
+    from buildx_tasks.workspace import Workspace
 
 
 def run_cell(
-    c: Context, target: TargetPlan, cell: Cell, arguments: Sequence[str], root: Path
+    workspace: Workspace, target: TargetPlan, cell: Cell, arguments: Sequence[str]
 ) -> None:
     """Run the cell's image with its own command (or ``arguments``), output streaming.
 
@@ -35,22 +32,23 @@ def run_cell(
         RunError: the container ended with another exit code than 0, which the error carries.
 
     """
-    reference = images.reference_of(target)
+    commands = workspace.commands
+    reference = reference_of(target)
     name = f"buildx-tasks-{uuid.uuid4().hex[:12]}"
     argv = ["docker", "run", "--rm", "--pull", "never", "--platform", str(cell.platform)]
-    if is_dry(c):
-        run(c, [*argv, reference, *arguments], folder=root)
+    if commands.is_dry:
+        commands.run([*argv, reference, *arguments])
         return
-    reach.require_runnable(c, [cell])
-    client = engine.connect()
-    image = staging.locate(c, client, root, target, [cell.platform])
+    capability.require_runnable(workspace.engine, [cell])
+    image = location.locate(workspace, target, [cell.platform])
     if cell.platform not in image.manifests:
         raise EngineError(f"{reference} has no {cell.platform}; run invoke build -t {target.name}")
-    argv += ["--name", name, "--label", f"{SESSION}={name}", "--label", f"{PROJECT}={root}"]
+    labels = ["--label", f"{SESSION}={name}", "--label", f"{PROJECT}={workspace.root}"]
+    argv += ["--name", name, *labels]
     if sys.stdin.isatty() and sys.stdout.isatty():
         argv += ["--interactive", "--tty"]
-    with _removed_on_signal(c, name) as signals:
-        result = run(c, [*argv, image.runnable(cell.platform), *arguments], folder=root, tty=True)
+    with _removed_on_signal(commands, name) as signals:
+        result = commands.run([*argv, image.runnable(cell.platform), *arguments], tty=True)
     if signals:
         raise RunError(f"{cell} was interrupted; its container is removed", 128 + signals[0])
     if not result.ok:
@@ -58,13 +56,13 @@ def run_cell(
 
 
 @contextmanager
-def _removed_on_signal(c: Context, name: str) -> Iterator[list[int]]:
+def _removed_on_signal(commands: Commands, name: str) -> Iterator[list[int]]:
     """Remove the container at SIGINT or SIGTERM: one whose process ignores them would stay."""
     received: list[int] = []
 
     def remove(number: int, _frame: object) -> None:
         received.append(number)
-        query(c, ["docker", "rm", "--force", "--volumes", name])
+        commands.query(["docker", "rm", "--force", "--volumes", name])
 
     watched = (signal.SIGINT, signal.SIGTERM)
     previous = {number: signal.signal(number, remove) for number in watched}
@@ -75,4 +73,4 @@ def _removed_on_signal(c: Context, name: str) -> Iterator[list[int]]:
             signal.signal(number, handler)
         if received:
             # Created between the signal and the end of the docker command.
-            query(c, ["docker", "rm", "--force", "--volumes", name])
+            commands.query(["docker", "rm", "--force", "--volumes", name])

@@ -76,13 +76,15 @@ class CellResult(NamedTuple):
 class Report(NamedTuple):
     """A whole verification: when it began (UTC, ISO 8601), how long it took, with what.
 
-    ``tools`` maps names to versions, as in ``{"Docker Engine": "28.5.2"}``.
+    ``tools`` maps names to versions, as in ``{"Docker Engine": "28.5.2"}``; ``unrecorded`` says what
+    of it the ledger could not take.
     """
 
     started: str
     seconds: float
     results: tuple[CellResult, ...]
     tools: dict[str, str]
+    unrecorded: tuple[str, ...] = ()
 
     @property
     def failed(self) -> tuple[CellResult, ...]:

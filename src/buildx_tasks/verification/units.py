@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 import msgspec
 
 from buildx_tasks.errors import EngineError
-from buildx_tasks.planning.selection import Cell
+from buildx_tasks.planning.cells import Cell
 from buildx_tasks.records import ledger
 from buildx_tasks.verification import check as checks
 from buildx_tasks.verification.results import CellResult, CheckResult
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from buildx_tasks.images.image import Image
-    from buildx_tasks.planning.selection import TargetPlan
+    from buildx_tasks.planning.cells import TargetPlan
     from buildx_tasks.platforms import Platform
     from buildx_tasks.verification.check import Check
 

@@ -11,7 +11,8 @@ import tarfile
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Callable, Protocol, cast
 
-from buildx_tasks.engine.refusals import RefusedError
+from buildx_tasks.engine import faults
+from buildx_tasks.engine.faults import RefusedError
 from buildx_tasks.images import archives
 from buildx_tasks.images.paths import Entry, Kind, Tree
 from buildx_tasks.verification.check import Found
@@ -88,8 +89,8 @@ def walk(subject: Subject, visitors: Sequence[Visitor]) -> list[Found]:
     dockerd makes them: they cannot be told from the image's own.
 
     Raises:
-        docker.errors.APIError: the engine fails to create or export a container.
-        requests.exceptions.RequestException: the export broke off.
+        faults.api_errors: the engine fails to create or export a container.
+        faults.lost_connections: the export broke off.
 
     """
     if subject.platform.os != "linux":
@@ -99,7 +100,7 @@ def walk(subject: Subject, visitors: Sequence[Visitor]) -> list[Found]:
         )
         return [Found((problem,)) for _ in visitors]
     try:
-        with subject.session.created(subject, ["-"]) as container:
+        with subject.created(["-"]) as container:
             return look(lambda: container.export(chunk_size=_CHUNK), visitors)
     except RefusedError as refused:
         return [Found((str(refused),)) for _ in visitors]
@@ -145,12 +146,10 @@ def _members(chunks: Iterator[bytes]) -> Iterator[tuple[Entry, _Content]]:
 
 @contextmanager
 def _broken_off() -> Iterator[None]:
-    from requests.exceptions import ChunkedEncodingError
-
     try:
         yield
     except tarfile.TarError as error:
-        raise ChunkedEncodingError(f"the export of the container broke off: {error}") from None
+        raise faults.broken_off(f"the export of the container broke off: {error}") from None
 
 
 def _entry(info: tarfile.TarInfo) -> Entry:

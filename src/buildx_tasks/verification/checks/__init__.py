@@ -1,1 +1,15 @@
 """One module for each kind of check: a subject and what is expected in, what was found out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from buildx_tasks.verification.checks import binaries, config, files, run, service, size
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+# By kind, the modules with ``check(subject, spec) -> Found``.
+OF_A_CELL: dict[str, ModuleType] = {"run": run, "service": service, "config": config, "size": size}
+# Those with ``visitor(subject, spec)``: they share one walk through the image's files.
+OF_ITS_FILES: dict[str, ModuleType] = {"binaries": binaries, "files": files}

@@ -44,9 +44,9 @@ def differences(before: Archive, first: str, now: Archive, second: str) -> Diffe
     There are none where only the manifests' form is another one (media types, the mark that times
     were rewritten): that is the exporter's.
     """
-    manifests = before.json(first), now.json(second)
+    manifests = before.manifest(first).content, now.manifest(second).content
     configs = tuple(
-        archive.json(manifest["config"]["digest"])
+        archive.config(manifest["config"]["digest"])
         for archive, manifest in zip((before, now), manifests)
     )
     layers = [_layers(manifest, config) for manifest, config in zip(manifests, configs)]

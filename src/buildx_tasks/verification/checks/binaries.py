@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from buildx_tasks.errors import EngineError
 from buildx_tasks.images import elf
 from buildx_tasks.images.paths import absolute, is_glob, matches
-from buildx_tasks.machine import probe
+from buildx_tasks.machine import executables
 from buildx_tasks.machine.files import writing
 from buildx_tasks.text import printable
 from buildx_tasks.verification.check import Found
@@ -179,7 +179,7 @@ class _ElfReader:
 def _mismatch(found: elf.Elf, platform: Platform, spec: Binaries) -> str:
     """Return what of the file is not the platform's, ``""`` where nothing is."""
     architecture = platform.architecture
-    expected = probe.header(architecture)
+    expected = executables.header(architecture)
     if expected is None:
         return (
             f"is an ELF file, and {platform} has none; list it in allow if it is meant to be there"
@@ -216,7 +216,7 @@ def _arm_mismatch(found: elf.Elf, platform: Platform, spec: Binaries) -> str:
 
 
 def _named(found: elf.Elf) -> str:
-    architecture = probe.architecture_of(found.header)
+    architecture = executables.architecture_of(found.header)
     if architecture:
         return f"linux/{architecture} ({found.machine_name})"
     order = "little" if found.header.order == "<" else "big"

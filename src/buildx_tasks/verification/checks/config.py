@@ -8,10 +8,10 @@ import re
 import tarfile
 from typing import TYPE_CHECKING, Any
 
-from buildx_tasks.engine.refusals import RefusedError
-from buildx_tasks.images import image as images
-from buildx_tasks.machine.commands import json_line
-from buildx_tasks.text import printable
+from buildx_tasks.engine import faults
+from buildx_tasks.engine.faults import RefusedError
+from buildx_tasks.images import store
+from buildx_tasks.text import json_line, printable
 from buildx_tasks.verification.check import Found
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ def check(subject: Subject, spec: expectations.Config) -> Found:
 
     Raises:
         EngineError: the image is gone from the engine.
-        docker.errors.APIError: the engine fails.
+        faults.api_errors: the engine fails.
 
     """
-    content = images.content(subject.session.client, subject.image, subject.platform)
+    content = store.content(subject.engine, subject.image, subject.platform)
     problems = list(compare(content.config, content.annotations, spec))
     user = user_of(content.config)
     if not spec.nonroot or problem_of_root(user) or user.isdecimal():
@@ -160,16 +160,16 @@ def _read(subject: Subject, path: str) -> str:
         RefusedError: the image is why no container of it can be created.
 
     """
-    from docker.errors import NotFound
-
     # Never started, so that any command will do.
-    with subject.session.created(subject, ["-"]) as container:
+    with subject.created(["-"]) as container:
         try:
             _, facts = container.get_archive(path)
             if facts["linkTarget"]:
                 path = posixpath.join(posixpath.dirname(path), facts["linkTarget"])
             chunks, facts = container.get_archive(path)
-        except NotFound:
+        except faults.api_errors() as error:
+            if faults.status_of(error) != 404:
+                raise
             return ""
         if facts["size"] > _MOST:
             return ""

@@ -8,14 +8,14 @@ import errno
 import io
 import os
 import signal
-import socket
 import sys
-import threading
 import time
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any
 
 from buildx_tasks import sizes
-from buildx_tasks.engine.refusals import RefusedError
+from buildx_tasks.engine import faults
+from buildx_tasks.engine.containers import bind_mount, has_path, no_log
+from buildx_tasks.engine.faults import RefusedError
 from buildx_tasks.text import printable
 from buildx_tasks.verification import containers
 from buildx_tasks.verification.checks.output import quoted
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from buildx_tasks.language.expectations import Container, Mount
     from buildx_tasks.platforms import Platform
     from buildx_tasks.verification.check import Found, Subject
-
-MOST_OUTPUT = 1_000_000  # bytes kept of each stream; a flood must not fill the memory
 
 _FOREIGN = "exec format error"
 _LAST_LINES = 3
@@ -46,7 +44,7 @@ def require_timeouts(subject: Subject) -> None:
         RefusedError: it is docker's own one through ssh.
 
     """
-    if _base_url(subject) == "http+docker://ssh":  # docker's own name for any of them
+    if address_of(subject) == "http+docker://ssh":  # docker's own name for any of them
         raise RefusedError(_OVER_SSH)
 
 
@@ -54,20 +52,18 @@ def require_timeouts(subject: Subject) -> None:
 def created(subject: Subject, spec: Container, **more: Any) -> Iterator[Any]:
     """Create a container as ``spec`` declares, not started; it is gone afterwards unless it is kept.
 
-    ``more`` are settings of the session's ``created`` that count more.
+    ``more`` are settings of the subject's ``created`` that count more.
 
     Raises:
         RefusedError: the engine refuses it, or what it is to mount is not there.
 
     """
     settings = {**_settings(subject, spec), **more}
-    with subject.session.created(subject, spec.args or None, **settings) as container:
+    with subject.created(spec.args or None, **settings) as container:
         yield container
 
 
 def _settings(subject: Subject, spec: Container) -> dict[str, Any]:
-    from docker.types import LogConfig, Mount
-
     settings: dict[str, Any] = {
         "entrypoint": _entrypoint(spec),
         "environment": spec.env,
@@ -75,11 +71,10 @@ def _settings(subject: Subject, spec: Container) -> dict[str, Any]:
         "working_dir": spec.workdir,
         "network_mode": spec.network,
         "mounts": [
-            Mount(m.target, str(_seen(subject, m)), type="bind", read_only=m.readonly)
-            for m in spec.mounts
+            bind_mount(str(_seen(subject, m)), m.target, readonly=m.readonly) for m in spec.mounts
         ],
         # Output is read as it comes; a log on disk could grow without bound.
-        "log_config": LogConfig(type="none"),
+        "log_config": no_log(),
     }
     if spec.memory is not None:
         most = sizes.parse(spec.memory)
@@ -105,19 +100,20 @@ def _seen(subject: Subject, mount: Mount) -> Path:
 
 def _sees_project(subject: Subject) -> bool:
     """Say whether the engine can mount this machine's files: it is here, or shares them."""
-    if not _base_url(subject).startswith("http+docker://"):
+    if not address_of(subject).startswith("http+docker://"):
         return False
     # A socket may lead to another machine, or to Docker Desktop's, which has the files of this one.
-    session = subject.session
+    engine = subject.engine
     return (
         sys.platform != "linux"
-        or session.is_local
-        or session.client.info().get("OperatingSystem") == "Docker Desktop"
+        or engine.is_local
+        or engine.info.get("OperatingSystem") == "Docker Desktop"
     )
 
 
-def _base_url(subject: Subject) -> str:
-    return str(subject.session.client.api.base_url)
+def address_of(subject: Subject) -> str:
+    """Return the engine's address as docker's library has it: ``http+docker://…`` for a socket."""
+    return str(subject.engine.client.api.base_url)
 
 
 def source(root: Path, mount: Mount) -> Path:
@@ -183,117 +179,12 @@ def _as_csv(source: Path, mount: Mount) -> str:
     return line.getvalue()
 
 
-class Output:
-    """What a container prints, read from its start on in a thread of its own.
-
-    The first MOST_OUTPUT bytes of each stream are kept. ``overflown`` names the stream that had more;
-    then ``flood`` was called, once, in another thread: the engine ends a container only once its
-    output is taken off.
-    """
-
-    def __init__(self, container: Any, flood: Callable[[], object] | None = None) -> None:
-        self.overflown = ""
-        self._flood = flood
-        self._flooded: threading.Thread | None = None
-        self._kept = {1: bytearray(), 2: bytearray()}
-        self._attachment = _Attachment(container, stdout=1, stderr=1)
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more comes: the container has ended, has closed both, or the engine has."""
-        return not self._reader.is_alive()
-
-    def close(self, seconds: float = 10) -> tuple[str, str]:
-        """Return standard output and error, once they end (or after ``seconds``)."""
-        self._reader.join(seconds)
-        self._attachment.hang_up()
-        self._reader.join()
-        self._attachment.close()
-        if self._flooded:
-            self._flooded.join()
-        stdout, stderr = (kept.decode("utf-8", errors="replace") for kept in self._kept.values())
-        return stdout, stderr
-
-    def _read(self) -> None:
-        from docker.utils.socket import frames_iter
-
-        # What a dying engine does to the connection is found by who asks for the container's end.
-        with contextlib.suppress(OSError):
-            for stream, piece in frames_iter(self._attachment.stream, tty=False):
-                kept = self._kept[stream]
-                room = MOST_OUTPUT - len(kept)
-                kept += piece[:room]
-                if len(piece) > room and not self.overflown:
-                    self.overflown = ("stdout", "stderr")[stream - 1]
-                    if self._flood:
-                        self._flooded = threading.Thread(target=self._stop, daemon=True)
-                        self._flooded.start()
-
-    def _stop(self) -> None:
-        from docker.errors import APIError
-        from requests.exceptions import RequestException
-
-        # Who waits for the container's end finds what is wrong with the engine.
-        with contextlib.suppress(APIError, RequestException):
-            if self._flood:
-                self._flood()
-
-
-class Input:
-    """Writes a text to a container's standard input, and ends it, in a thread of its own."""
-
-    def __init__(self, container: Any, text: str) -> None:
-        # A connection of its own, whose end is the input's: not all transports can be half-closed.
-        self._attachment = _Attachment(container, stdin=1)
-        self._writer = threading.Thread(target=self._write, args=(text.encode(),), daemon=True)
-
-    def start(self) -> None:
-        """Begin to write: once the container was started."""
-        self._writer.start()
-
-    def close(self) -> None:
-        """Stop writing: nobody reads it any more."""
-        self._attachment.hang_up()
-        if self._writer.ident:
-            self._writer.join()
-        self._attachment.close()
-
-    def _write(self, data: bytes) -> None:
-        with contextlib.suppress(OSError):  # it ended without reading it all
-            self._attachment.socket.sendall(data)
-        self._attachment.hang_up()
-
-
-class _Attachment:
-    """A connection to some of a container's streams: ``socket``, and what docker wraps it in."""
-
-    def __init__(self, container: Any, **streams: int) -> None:
-        self.stream = container.attach_socket(params={**streams, "stream": 1})
-        self.socket = getattr(self.stream, "_sock", self.stream)
-        # That of a request; a program may be silent, or not read, for longer.
-        self.socket.settimeout(None)
-
-    def hang_up(self) -> None:
-        """End it, for both sides: wakes who reads or writes."""
-        with contextlib.suppress(OSError):
-            self.socket.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        """Give back what it holds; nobody may read or write any more."""
-        self.stream._response.close()  # noqa: SLF001 - docker gives no other hold of the connection
-        self.stream.close()
-
-
 def kill(container: Any, number: str = "SIGKILL") -> bool:
     """Send a signal; False where the container has ended by itself or is gone."""
-    from docker.errors import APIError
-
     try:
         container.kill(number)
-    except APIError as error:
-        if error.status_code not in (404, 409):
+    except faults.api_errors() as error:
+        if faults.status_of(error) not in (404, 409):
             raise
         return False
     return True
@@ -301,14 +192,11 @@ def kill(container: Any, number: str = "SIGKILL") -> bool:
 
 def exit_code_of(container: Any, began: float, seconds: float) -> int | None:
     """Wait for the container's end, ``seconds`` from ``began`` (monotonic); None if it still runs."""
-    from requests.exceptions import ConnectionError as Unfinished
-    from requests.exceptions import Timeout
-
     end = began + seconds
     try:
         code = int(container.wait(timeout=max(0.001, end - time.monotonic()))["StatusCode"])
-    except (Timeout, Unfinished):
-        # requests tells a read time-out in either way; before the time it is the engine's fault.
+    except faults.timeouts():
+        # Before the time it is the engine's fault.
         if time.monotonic() < end - 0.05:
             raise
         return None
@@ -361,7 +249,7 @@ def kept(subject: Subject, container: Any, found: Found) -> Found:
     if not (found.problems and subject.session.keep and subject.keep):
         return found
     name = containers.keep(container)
-    has_shell = _has(container, "/bin/sh")
+    has_shell = has_path(container, "/bin/sh")
     if container.status == "running":
         enter = f"docker exec -it {name} sh" if has_shell else f"docker export {name} | tar -tv"
     elif has_shell:
@@ -373,9 +261,3 @@ def kept(subject: Subject, container: Any, found: Found) -> Found:
     else:
         enter = f"docker start -ai {name}"
     return found._replace(enter=enter)
-
-
-def _has(container: Any, path: str) -> bool:
-    api = container.client.api
-    url = f"{api.base_url}/v{api.api_version}/containers/{container.id}/archive"
-    return bool(api.head(url, params={"path": path}).status_code == 200)

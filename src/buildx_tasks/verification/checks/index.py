@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from buildx_tasks.images import image as images
+from buildx_tasks.images import index
+from buildx_tasks.images.attestations import PROVENANCE, SBOM, Kind
 from buildx_tasks.verification.check import Found
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
-    from buildx_tasks.images.image import Entry, Image
+    from buildx_tasks.images.image import Image
+    from buildx_tasks.images.index import Entry
     from buildx_tasks.language import expectations
-    from buildx_tasks.planning.selection import TargetPlan
+    from buildx_tasks.planning.cells import TargetPlan
     from buildx_tasks.platforms import Platform
     from buildx_tasks.verification.containers import Session
 
 
-class Kind(NamedTuple):
-    """A kind of attestation; ``predicates`` is how its predicate types begin."""
-
-    type: str
-    name: str
-    predicates: tuple[str, ...]
-
-
-# Source: https://docs.docker.com/build/metadata/attestations/
-SBOM = Kind("sbom", "SBOM", ("https://spdx.dev/Document", "https://cyclonedx.org/bom"))
-PROVENANCE = Kind("provenance", "provenance", ("https://slsa.dev/provenance/",))
-
-
 def check_whole(
-    session: Session, root: Path, target: TargetPlan, image: Image, spec: expectations.Index
+    session: Session, target: TargetPlan, image: Image, spec: expectations.Index
 ) -> Found:
     """Compare the index of the target's image with what is declared.
 
@@ -44,10 +32,7 @@ def check_whole(
         EngineError: the image is gone, or cannot be read.
 
     """
-    from invoke import Context
-
-    del root  # as all checks of a whole image have it
-    entries = images.entries(Context(), session.client, image)
+    entries = index.entries(session.engine, session.workspace.registries, image)
     problems = [*_platforms(target, entries)]
     for kind, said in ((SBOM, spec.sbom), (PROVENANCE, spec.provenance)):
         problems += _attestations(target, entries, kind, said)

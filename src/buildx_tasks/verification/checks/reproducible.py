@@ -10,40 +10,38 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from buildx_tasks.builders import capability as reach
-from buildx_tasks.builders import state as builders
+from buildx_tasks.builders import capability, choice
 from buildx_tasks.building import staging
-from buildx_tasks.building.bake import no_archive_left, permissions
-from buildx_tasks.engine import connection as engine
-from buildx_tasks.engine import content as blobs
+from buildx_tasks.building.bake import no_archive_left
+from buildx_tasks.building.permissions import permissions
+from buildx_tasks.engine import explanation
 from buildx_tasks.errors import EngineError
-from buildx_tasks.images import archives
-from buildx_tasks.images import image as images
-from buildx_tasks.machine import files as disk
-from buildx_tasks.machine.commands import json_text, locked, query, run_while, write_file
-from buildx_tasks.planning.selection import REWRITTEN, build_definition, make_plan
+from buildx_tasks.images import archives, published, store
+from buildx_tasks.images.sources import EngineStore
+from buildx_tasks.machine.files import write_file, writing
+from buildx_tasks.machine.locks import locked
+from buildx_tasks.planning.bakefile import REWRITTEN, build_definition
+from buildx_tasks.planning.selection import make_plan
 from buildx_tasks.records import ledger
-from buildx_tasks.text import printable
+from buildx_tasks.text import json_text, printable
 from buildx_tasks.verification.check import Found
 from buildx_tasks.verification.checks.alike import differences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
-    import docker
-    from invoke import Context
-
+    from buildx_tasks.engine.engine import Engine
     from buildx_tasks.images.archives import Archive
     from buildx_tasks.images.image import Image
     from buildx_tasks.language.config import Builder
-    from buildx_tasks.planning.selection import Plan, TargetPlan
+    from buildx_tasks.planning.cells import TargetPlan
+    from buildx_tasks.planning.selection import Plan
     from buildx_tasks.platforms import Platform
     from buildx_tasks.verification.containers import Session
+    from buildx_tasks.workspace import Workspace
 
 FOLDER = f"{ledger.FOLDER}/again"
 
@@ -60,13 +58,7 @@ class _Again(NamedTuple):
 
 
 def check_target(
-    c: Context,
-    root: Path,
-    plan: Plan,
-    target: TargetPlan,
-    image: Image,
-    wanted: Sequence[Platform],
-    session: Session,
+    session: Session, plan: Plan, target: TargetPlan, image: Image, wanted: Sequence[Platform]
 ) -> dict[Platform, Found]:
     """Build a target's wanted platforms again, all at once, and compare each with the image.
 
@@ -76,44 +68,46 @@ def check_target(
     Raises:
         EngineError: the engine or the builder is the reason why it cannot be built again, or the
             session was closed meanwhile.
-        docker.errors.APIError, requests.exceptions.RequestException: the engine fails.
+        RegistryError: the registry of a builder of several nodes is.
+        faults.all_errors: the engine fails.
 
     """
-    client = session.client
+    workspace = session.workspace
     there = [platform for platform in wanted if platform in image.manifests]
     lacking = f"{image.reference} lacks it; run invoke build -t {target.name}"
     found = {platform: Found((lacking,)) for platform in wanted if platform not in there}
-    epoch, problem = _epoch(client, image, target, there)
+    epoch, problem = _epoch(workspace.engine, image, target, there)
     if problem or not there:
         return {**found, **{platform: Found((problem,)) for platform in there}}
     again = make_plan(plan.config, [target.name], [str(platform) for platform in there])
-    ledger.prepare(root)
+    workspace.ledger.prepare()
     with contextlib.ExitStack() as stack:
-        lock = root / ledger.FOLDER / "again.lock"
+        lock = workspace.ledger.folder / "again.lock"
         stack.enter_context(locked(lock, going_on=session.require_open))
-        stack.enter_context(no_archive_left(root / FOLDER, "*.tar"))
-        builder = stack.enter_context(reach.required(c, again, root))
-        built = stack.enter_context(_built(c, session, again, root, builder, epoch))
+        stack.enter_context(no_archive_left(workspace.root / FOLDER, "*.tar"))
+        builder = stack.enter_context(capability.required(workspace, again))
+        built = stack.enter_context(_SecondBuild(session, again, builder, epoch).made())
         if isinstance(built, Found):
             return {**found, **dict.fromkeys(there, built)}
         for platform in there:
-            found[platform] = _compared(client, root, again.targets[0], image, platform, built)
+            found[platform] = _compared(workspace, again.targets[0], image, platform, built)
     return {platform: found[platform] for platform in wanted}
 
 
 def _epoch(
-    client: docker.DockerClient, image: Image, target: TargetPlan, there: Sequence[Platform]
+    engine: Engine, image: Image, target: TargetPlan, there: Sequence[Platform]
 ) -> tuple[str, str]:
     """Return the SOURCE_DATE_EPOCH that the image was built with, or why that is not known."""
-    if not engine.has_containerd_store(client.info()):
+    if not engine.has_containerd_store:
         return "", (
             "the engine's image store is the classic one, which keeps no manifests to compare; "
-            f"{engine.STORE_HINT}"
+            f"{explanation.STORE_HINT}"
         )
+    source = EngineStore(engine)
     seconds = ""
     for platform in there:
-        manifest = json.loads(blobs.read(client, image.manifests[platform]))
-        config = json.loads(blobs.read(client, manifest["config"]["digest"]))
+        manifest = source.manifest(image.manifests[platform]).content
+        config = source.config(manifest["config"]["digest"])
         seconds = epoch_of(config.get("created") or "")
         if not seconds:
             return "", (
@@ -156,115 +150,107 @@ def definition_of(
     return definition
 
 
-@contextlib.contextmanager
-def _built(
-    c: Context,
-    session: Session,
-    again: Plan,
-    root: Path,
-    builder: Builder | None,
-    epoch: str,
-) -> Iterator[_Again | Found]:
-    """Yield what was built again, or what is found instead; it is gone afterwards."""
-    target = again.targets[0]
-    if builder and len(builder.node) > 1:
-        with _in_registry(c, session, again, root, builder, epoch) as built:
-            yield built
-        return
-    file = f"{FOLDER}/{target.name}.tar"
-    output = {"type": "oci", "dest": file}
-    if failed := _bake(c, session, again, root, builder, definition_of(again, epoch, output)):
-        yield failed
-        return
-    with archives.opened(root / file) as archive:
-        yield _Again(archive.manifests(), lambda _: contextlib.nullcontext(archive))
+class _SecondBuild(NamedTuple):
+    """The build of a plan again, with the time of the first one."""
 
+    session: Session
+    plan: Plan
+    builder: Builder | None
+    epoch: str
 
-@contextlib.contextmanager
-def _in_registry(
-    c: Context,
-    session: Session,
-    again: Plan,
-    root: Path,
-    builder: Builder,
-    epoch: str,
-) -> Iterator[_Again | Found]:
-    """Yield what several nodes built again, beside the first result in its registry."""
-    client, target = session.client, again.targets[0]
-    repository, _, tag = staging.tag_of(target).rpartition(":")
-    again_tag = f"{repository}:{tag[:122]}-again"
-    output = {"type": "registry", **REWRITTEN}
-    definition = definition_of(again, epoch, output, [again_tag])
-    if failed := _bake(c, session, again, root, builder, definition):
-        yield failed
-        return
-    manifests = images.published(c, again_tag).manifests
+    @property
+    def workspace(self) -> Workspace:
+        """What it is built in."""
+        return self.session.workspace
+
+    @property
+    def target(self) -> TargetPlan:
+        """The one target that is compared."""
+        return self.plan.targets[0]
 
     @contextlib.contextmanager
-    def archive(platform: Platform) -> Iterator[Archive]:
-        exact = f"{repository}@{manifests[platform]}"
-        new = images.stored(client, exact) is None
-        try:
-            pull = ["docker", "pull", "--quiet", "--platform", str(platform), exact]
-            if not (result := query(c, pull)).ok:
-                raise EngineError(f"{exact} cannot be pulled: {result.stderr.strip()}")
-            with _saved(client, root, exact, platform, f"{target.name}.tar") as saved:
-                yield saved
-        finally:
-            if new:
-                query(c, ["docker", "image", "rm", "--force", exact])
+    def made(self) -> Iterator[_Again | Found]:
+        """Yield what was built, or what is found instead; it is gone afterwards."""
+        if self.builder and len(self.builder.node) > 1:
+            with self._in_registry() as built:
+                yield built
+            return
+        file = f"{FOLDER}/{self.target.name}.tar"
+        output = {"type": "oci", "dest": file}
+        if failed := self._bake(definition_of(self.plan, self.epoch, output)):
+            yield failed
+            return
+        with archives.opened(self.workspace.root / file) as archive:
+            yield _Again(archive.manifests(), lambda _: contextlib.nullcontext(archive))
 
-    yield _Again(manifests, archive)
+    @contextlib.contextmanager
+    def _in_registry(self) -> Iterator[_Again | Found]:
+        """Yield what several nodes built, beside the first result in its registry."""
+        workspace, name = self.workspace, self.target.name
+        repository, _, tag = staging.tag_of(self.target).rpartition(":")
+        again_tag = f"{repository}:{tag[:122]}-again"
+        output = {"type": "registry", **REWRITTEN}
+        if failed := self._bake(definition_of(self.plan, self.epoch, output, [again_tag])):
+            yield failed
+            return
+        registry = workspace.registries.of(again_tag)
+        manifests = published.published(registry, again_tag).manifests
 
+        @contextlib.contextmanager
+        def archive(platform: Platform) -> Iterator[Archive]:
+            exact = f"{repository}@{manifests[platform]}"
+            query = workspace.commands.query
+            new = store.stored(workspace.engine, exact) is None
+            try:
+                pull = ["docker", "pull", "--quiet", "--platform", str(platform), exact]
+                if not (result := query(pull)).ok:
+                    raise EngineError(f"{exact} cannot be pulled: {result.stderr.strip()}")
+                with _saved(workspace, exact, platform, f"{name}.tar") as saved:
+                    yield saved
+            finally:
+                if new:
+                    query(["docker", "image", "rm", "--force", exact])
 
-def _bake(
-    c: Context,
-    session: Session,
-    again: Plan,
-    root: Path,
-    builder: Builder | None,
-    definition: dict[str, Any],
-) -> Found | None:
-    """Build, for as long as the session is open; nothing is shown.
+        yield _Again(manifests, archive)
 
-    Return what is found where that fails.
-    """
-    target = again.targets[0]
-    file = f"{FOLDER}/{target.name}.json"
-    with disk.writing(root / file):
-        write_file(root / file, json_text(definition))
-    argv = [*builders.command(builder, "bake"), "--file", file, "--progress", "plain", "--no-cache"]
-    for permission in permissions(definition["target"], root):
-        argv += ["--allow", permission]
-    result = run_while(c, argv, folder=root, going_on=session.require_open)
-    if result.ok:
-        return None
-    said = result.stdout + result.stderr
-    reach.explain_loss(c, builder, said)
-    engine.explain_failure(c, (), builder.name if builder else None)
-    lines = [printable(line) for line in said.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("ERROR: ")] or lines[-1:]
-    why = "; ".join(line.partition("ERROR: ")[2] or line for line in errors)
-    return Found((f"cannot be built again: {why}",), stderr="\n".join(lines[-_MOST_LINES:]))
+    def _bake(self, definition: dict[str, Any]) -> Found | None:
+        """Build, for as long as the session is open; nothing is shown.
+
+        Return what is found where that fails.
+        """
+        workspace, builder = self.workspace, self.builder
+        engine, root = workspace.engine, workspace.root
+        file = f"{FOLDER}/{self.target.name}.json"
+        with writing(root / file):
+            write_file(root / file, json_text(definition))
+        argv = [*choice.command(builder, "bake"), "--file", file]
+        argv += ["--progress", "plain", "--no-cache"]
+        for permission in permissions(definition["target"], root):
+            argv += ["--allow", permission]
+        result = workspace.commands.run_while(argv, going_on=self.session.require_open)
+        if result.ok:
+            return None
+        said = result.stdout + result.stderr
+        capability.explain_loss(engine, builder, said)
+        explanation.explain_failure(engine, (), builder.name if builder else None)
+        lines = [printable(line) for line in said.splitlines() if line.strip()]
+        errors = [line for line in lines if line.startswith("ERROR: ")] or lines[-1:]
+        why = "; ".join(line.partition("ERROR: ")[2] or line for line in errors)
+        return Found((f"cannot be built again: {why}",), stderr="\n".join(lines[-_MOST_LINES:]))
 
 
 @contextlib.contextmanager
 def _saved(
-    client: docker.DockerClient, root: Path, reference: str, platform: Platform, name: str
+    workspace: Workspace, reference: str, platform: Platform, name: str
 ) -> Iterator[Archive]:
-    path = root / FOLDER / name
-    archives.save(client, reference, platform, path)
+    path = workspace.root / FOLDER / name
+    archives.save(workspace.engine, reference, platform, path)
     with archives.opened(path) as archive:
         yield archive
 
 
 def _compared(
-    client: docker.DockerClient,
-    root: Path,
-    target: TargetPlan,
-    image: Image,
-    platform: Platform,
-    built: _Again,
+    workspace: Workspace, target: TargetPlan, image: Image, platform: Platform, built: _Again
 ) -> Found:
     digest = image.manifests[platform]
     other = built.manifests.get(platform)
@@ -272,7 +258,7 @@ def _compared(
         return Found((f"built again, there is no {platform}",))
     if other == digest:
         return Found(facts=(f"built again: the same {digest}",))
-    first = _saved(client, root, image.runnable(platform), platform, f"{target.name}.first.tar")
+    first = _saved(workspace, image.runnable(platform), platform, f"{target.name}.first.tar")
     with first as before, built.archive(platform) as now:
         found = differences(before, digest, now, other)
     if not found.problems:

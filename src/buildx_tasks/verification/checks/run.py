@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from buildx_tasks.engine.refusals import RefusedError
+from buildx_tasks.engine.faults import RefusedError
 from buildx_tasks.verification import containers
 from buildx_tasks.verification.check import Found
 from buildx_tasks.verification.checks import container, output
+from buildx_tasks.verification.checks.streams import MOST_OUTPUT, Input, Output
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,8 +23,8 @@ def check(subject: Subject, spec: Run) -> Found:
     """Run the subject's image as ``spec`` declares.
 
     Raises:
-        docker.errors.APIError: the engine fails.
-        requests.exceptions.RequestException: the engine cannot be reached.
+        faults.api_errors: the engine fails.
+        faults.lost_connections: the engine cannot be reached.
 
     """
     try:
@@ -45,8 +46,8 @@ def command(image: str, platform: Platform, root: Path, spec: Run) -> list[str]:
 
 
 def _run(box: Any, spec: Run) -> Found:
-    read = container.Output(box, flood=lambda: container.kill(box))
-    fed = container.Input(box, spec.stdin) if spec.stdin is not None else None
+    read = Output(box, flood=lambda: container.kill(box))
+    fed = Input(box, spec.stdin) if spec.stdin is not None else None
     try:
         containers.start(box)
         began = time.monotonic()
@@ -64,11 +65,11 @@ def _run(box: Any, spec: Run) -> Found:
         read.close(0)
 
 
-def _compared(box: Any, spec: Run, exit_code: int | None, read: container.Output) -> Found:
+def _compared(box: Any, spec: Run, exit_code: int | None, read: Output) -> Found:
     stdout, stderr = read.close()
     found = Found(stdout=stdout, stderr=stderr)
     if read.overflown:
-        problem = f"printed more than {container.MOST_OUTPUT:,} bytes on {read.overflown}"
+        problem = f"printed more than {MOST_OUTPUT:,} bytes on {read.overflown}"
         return found._replace(problems=(f"{problem}; it was stopped",))
     if exit_code is None:
         last = container.last_lines(stdout, stderr)

@@ -15,11 +15,12 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from buildx_tasks.engine.refusals import RefusedError
+from buildx_tasks.engine.faults import RefusedError
 from buildx_tasks.text import printable
 from buildx_tasks.verification import containers
 from buildx_tasks.verification.check import Found
 from buildx_tasks.verification.checks import container, output
+from buildx_tasks.verification.checks.streams import MOST_OUTPUT, Output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,8 +51,8 @@ def check(subject: Subject, spec: Service) -> Found:
     """Start the subject's image as ``spec`` declares, ask it, and stop it.
 
     Raises:
-        docker.errors.APIError: the engine fails.
-        requests.exceptions.RequestException: the engine cannot be reached.
+        faults.api_errors: the engine fails.
+        faults.lost_connections: the engine cannot be reached.
 
     """
     try:
@@ -80,7 +81,7 @@ def command(image: str, platform: Platform, root: Path, spec: Service) -> list[s
 
 @contextlib.contextmanager
 def _way(subject: Subject, spec: Service) -> Iterator[_Way]:
-    is_here = subject.session.is_local
+    is_here = subject.engine.is_local
     if is_here and spec.network == "host":
         # Services that share the machine's ports take turns.
         with subject.session.host_ports:
@@ -101,7 +102,7 @@ def _way(subject: Subject, spec: Service) -> Iterator[_Way]:
         )
     else:
         # A socket is Docker Desktop's, which publishes on this machine; tcp names the engine's.
-        base = str(subject.session.client.api.base_url)
+        base = container.address_of(subject)
         host = urlsplit(base).hostname if base.startswith(("http:", "https:")) else None
         bound = "" if host else "127.0.0.1"
         settings = {
@@ -112,7 +113,7 @@ def _way(subject: Subject, spec: Service) -> Iterator[_Way]:
 
 
 def _serve(box: Any, spec: Service, way: _Way) -> Found:
-    read = container.Output(box)
+    read = Output(box)
     try:
         containers.start(box)
         began = time.monotonic()
@@ -131,7 +132,7 @@ def _serve(box: Any, spec: Service, way: _Way) -> Found:
 
 
 def _asked(
-    box: Any, spec: Service, way: _Way, read: container.Output, began: float
+    box: Any, spec: Service, way: _Way, read: Output, began: float
 ) -> tuple[str, ...] | None:
     """Ask until the service answers as expected, or its time is over; return what is wrong then.
 
@@ -159,7 +160,7 @@ def _asked(
         time.sleep(min(_PAUSE, max(0.0, end - time.monotonic())))
 
 
-def _stopped(box: Any, spec: Service, read: container.Output) -> Found:
+def _stopped(box: Any, spec: Service, read: Output) -> Found:
     """Tell the service to stop, and see how it ends."""
     number = box.attrs["Config"].get("StopSignal") or "SIGTERM"
     began = time.monotonic()
@@ -182,7 +183,7 @@ def _stopped(box: Any, spec: Service, read: container.Output) -> Found:
     return Found((problem,), facts, stdout, stderr)
 
 
-def _ended(box: Any, spec: Service, read: container.Output, when: str) -> Found:
+def _ended(box: Any, spec: Service, read: Output, when: str) -> Found:
     stdout, stderr = read.close()
     box.reload()
     exit_code = box.attrs["State"]["ExitCode"]
@@ -234,7 +235,7 @@ def _http(host: str, port: int, wanted: Http, seconds: float) -> list[str]:
     try:
         connection.request("GET", quote(wanted.path, safe=string.punctuation))
         response = connection.getresponse()
-        body = response.read(container.MOST_OUTPUT).decode("utf-8", errors="replace")
+        body = response.read(MOST_OUTPUT).decode("utf-8", errors="replace")
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, socket.timeout) or time.monotonic() >= end:
             return [f"{what}: no whole answer in {seconds:.1f} s"]

@@ -5,19 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Callable, NamedTuple, TypeVar
 
 from buildx_tasks import sizes
-from buildx_tasks.engine.refusals import RefusedError
-from buildx_tasks.errors import EngineError
-from buildx_tasks.images import image as images
+from buildx_tasks.engine.faults import RefusedError
+from buildx_tasks.errors import EngineError, MissingError, RegistryError
+from buildx_tasks.images import published, store
 from buildx_tasks.images.layers import instruction
-from buildx_tasks.records import ledger
+from buildx_tasks.images.sources import RepositorySource
 from buildx_tasks.text import printable
 from buildx_tasks.verification.check import Found
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from buildx_tasks.images.image import Image
     from buildx_tasks.images.layers import Layer
     from buildx_tasks.language import expectations
+    from buildx_tasks.platforms import Platform
+    from buildx_tasks.registry.repository import Repository
     from buildx_tasks.verification.check import Subject
 
 Said = TypeVar("Said")
@@ -55,10 +58,10 @@ def check(subject: Subject, spec: expectations.Size) -> Found:
 
     Raises:
         EngineError: the image is gone from the engine.
-        docker.errors.APIError: the engine refuses.
+        faults.api_errors: the engine refuses.
 
     """
-    layers = images.content(subject.session.client, subject.image, subject.platform).layers
+    layers = store.content(subject.engine, subject.image, subject.platform).layers
     compressed = None if layers is None else sum(layer.size for layer in layers)
     problems, unpacked = [], 0
     try:
@@ -136,13 +139,13 @@ def _facts(
 
 def _unpacked(subject: Subject, *, needed: bool) -> int:
     """Return the engine's number; 0 where the platform is not unpacked, and need not be."""
-    client, image, platform = subject.session.client, subject.image, subject.platform
-    size = images.unpacked(client, image, platform)
+    engine, image, platform = subject.engine, subject.image, subject.platform
+    size = store.unpacked(engine, image, platform)
     if size or not needed:
         return size
     # Creating a container unpacks the image; never started, so that any command will do.
-    with subject.session.created(subject, ["-"]):
-        return images.unpacked(client, image, platform)
+    with subject.created(["-"]):
+        return store.unpacked(engine, image, platform)
 
 
 def _last(subject: Subject, *, asked: bool) -> Last:
@@ -150,7 +153,7 @@ def _last(subject: Subject, *, asked: bool) -> Last:
     platform = subject.platform
     pushed = [
         entry
-        for entry in ledger.read(subject.root)
+        for entry in subject.session.workspace.ledger.read()
         if entry["event"] == "pushed" and entry["target"] == subject.target.name
     ]
     recorded = pushed[-1].get("sizes", {}) if pushed else {}
@@ -163,11 +166,13 @@ def _last(subject: Subject, *, asked: bool) -> Last:
 
 def _published(subject: Subject) -> Last:
     """Return what the registry says: asked once for each target, and once for each platform."""
-    from invoke import Context
+    tag, platform = subject.target.spec.tags[0], subject.platform
+    session = subject.session
 
-    c, tag, platform = Context(), subject.target.spec.tags[0], subject.platform
-    once = subject.session.once
-    held = once(tag, lambda: _said(lambda: images.published(c, tag, _MOST_SECONDS)))
+    def ask(look: Callable[[Repository], Said]) -> Said | Last:
+        return _said(lambda: look(session.workspace.registries.of(tag).within(_MOST_SECONDS)))
+
+    held = session.once(tag, lambda: ask(lambda where: published.published(where, tag)))
     if isinstance(held, Last):
         return held
     if held.config and subject.target.declared == (platform,):
@@ -176,15 +181,18 @@ def _published(subject: Subject) -> Last:
     if platform not in held.manifests:
         return _NOTHING
     only = held._replace(manifests={platform: held.manifests[platform]})
-    read = images.in_registry(c, tag, _MOST_SECONDS)
-    found = once((tag, platform), lambda: _said(lambda: images.compressed(only, read)))
+    found = session.once((tag, platform), lambda: ask(lambda where: _compressed(where, only)))
     return found if isinstance(found, Last) else Last(found[platform])
+
+
+def _compressed(repository: Repository, image: Image) -> dict[Platform, int]:
+    return published.compressed(RepositorySource(repository), image)
 
 
 def _said(ask: Callable[[], Said]) -> Said | Last:
     try:
         return ask()
-    except images.AbsentError:
+    except MissingError:
         return _NOTHING
-    except EngineError as error:
+    except (EngineError, RegistryError) as error:
         return Last(0, fault=printable(str(error)))

@@ -1,0 +1,126 @@
+"""What bake says of its targets in; what was built, for people and for the ledger, out."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from buildx_tasks.builders import choice
+from buildx_tasks.building import location
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from buildx_tasks.language.config import Builder
+    from buildx_tasks.machine.commands import Commands
+    from buildx_tasks.planning.selection import Plan
+    from buildx_tasks.platforms import Platform
+    from buildx_tasks.records.ledger import Ledger
+
+
+class Built(NamedTuple):
+    """One target after a build.
+
+    ``digest`` is the image index's (the manifest's where there is one platform and no attestation),
+    ``""`` for exported files; ``seconds`` is how long buildx worked on the target; ``staged`` is the
+    reference that holds it in a registry, ``""`` where the engine has it. ``parts`` are the ids of
+    its platforms, where a classic store has them one by one; there is no index, and no digest, then.
+    """
+
+    target: str
+    platforms: tuple[Platform, ...]
+    digest: str
+    seconds: float | None
+    staged: str = ""
+    parts: Mapping[Platform, str] = MappingProxyType({})
+
+
+def read(
+    commands: Commands,
+    plan: Plan,
+    builder: Builder | None,
+    staged: Mapping[str, str],
+    metadata: Mapping[str, Any],
+) -> list[Built]:
+    """Return what bake made of a plan, as its metadata says; ``staged`` are tags in a registry."""
+    seconds = _seconds_by_build(commands, builder)
+    built = []
+    for target in plan.targets:
+        facts = metadata.get(target.name, {})
+        digest = facts.get("containerimage.digest", "") if target.is_image else ""
+        tag = staged.get(target.name)
+        built.append(
+            Built(
+                target.name,
+                target.platforms,
+                digest,
+                seconds.get(facts.get("buildx.build.ref", "")),
+                location.by_digest(tag, digest) if tag else "",
+            )
+        )
+    return built
+
+
+def together(
+    plan: Plan,
+    parts: Mapping[str, Mapping[Platform, str]],
+    made: Sequence[Built],
+    metadata: Mapping[str, Any],
+) -> list[Built]:
+    """Return the targets of a plan that was built platform by platform.
+
+    ``parts`` names the target of each platform, ``made`` and ``metadata`` are of those.
+    """
+    by_name = {item.target: item for item in made}
+    built = []
+    for target in plan.targets:
+        if target.name not in parts:
+            built.append(by_name[target.name])
+            continue
+        ids = {
+            platform: metadata[name]["containerimage.config.digest"]
+            for platform, name in parts[target.name].items()
+        }
+        times = [by_name[name].seconds or 0 for name in parts[target.name].values()]
+        seconds = max(times) if any(times) else None
+        built.append(Built(target.name, target.platforms, "", seconds, parts=ids))
+    return built
+
+
+def _seconds_by_build(commands: Commands, builder: Builder | None) -> dict[str, float]:
+    """Return how long each recorded build took, by its reference; nothing where buildx is older.
+
+    bake's metadata file has no times for images of several platforms, the build records have.
+    """
+    result = commands.query([*choice.command(builder, "history", "ls"), "--format", "json"])
+    records = [json.loads(line) for line in result.stdout.splitlines()] if result.ok else []
+    return {
+        record["ref"]: (_time(record["completed_at"]) - _time(record["created_at"])).total_seconds()
+        for record in records
+        if record.get("completed_at")
+    }
+
+
+def _time(text: str) -> dt.datetime:
+    # Go prints nanoseconds, Python 3.9 reads exactly six digits.
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    return dt.datetime.fromisoformat(f"{whole}.{fraction[:6]:0<6}+00:00")
+
+
+def record(ledger: Ledger, plan: Plan, built: Sequence[Built]) -> None:
+    """Note what was built of a plan."""
+    ledger.record("built", [_entry(plan, item) for item in built])
+
+
+def _entry(plan: Plan, item: Built) -> dict[str, Any]:
+    tags = next(target.spec.tags for target in plan.targets if target.name == item.target)
+    return {
+        "target": item.target,
+        "platforms": [str(platform) for platform in item.platforms],
+        "digest": item.digest,
+        "tags": tags,
+        **({"staged": item.staged} if item.staged else {}),
+        **({"parts": {str(p): one for p, one in item.parts.items()}} if item.parts else {}),
+    }

@@ -1,0 +1,84 @@
+"""Containers as docker's library has them: how they are created, their streams, their files."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import docker
+
+_CREATE_SECONDS = 1800  # for one container: a big image is unpacked for it, on a busy disk
+
+
+def patient_api(client: docker.DockerClient) -> Any:
+    """Return a view of the client's API, with the same connections, that waits long for an answer."""
+    api = client.api
+    view = object.__new__(type(api))
+    vars(view).update(vars(api), timeout=_CREATE_SECONDS)
+    return view
+
+
+def bind_mount(source: str, target: str, *, readonly: bool) -> Any:
+    """Return the setting that shows a file or folder of the engine's machine in a container."""
+    from docker.types import Mount
+
+    return Mount(target, source, type="bind", read_only=readonly)
+
+
+def no_log() -> Any:
+    """Return the setting that keeps the engine from writing down what a container prints."""
+    from docker.types import LogConfig
+
+    return LogConfig(type="none")
+
+
+def has_path(container: Any, path: str) -> bool:
+    """Say whether something is at a path in a container, running or not."""
+    api = container.client.api
+    url = f"{api.base_url}/v{api.api_version}/containers/{container.id}/archive"
+    return bool(api.head(url, params={"path": path}).status_code == 200)
+
+
+class Attachment:
+    """A connection to some of a container's streams, as in ``stdout=1, stderr=1``."""
+
+    def __init__(self, container: Any, **streams: int) -> None:
+        self._stream = container.attach_socket(params={**streams, "stream": 1})
+        self._socket = getattr(self._stream, "_sock", self._stream)
+        # That of a request; a program may be silent, or not read, for longer.
+        self._socket.settimeout(None)
+
+    def pieces(self) -> Iterator[tuple[int, bytes]]:
+        """Give what the container prints as it comes, each with its stream: 1 or 2.
+
+        Raises:
+            OSError: the connection broke.
+
+        """
+        from docker.utils.socket import frames_iter
+
+        pieces: Iterator[tuple[int, bytes]] = frames_iter(self._stream, tty=False)
+        return pieces
+
+    def send(self, data: bytes) -> None:
+        """Write to the container's standard input.
+
+        Raises:
+            OSError: nobody reads it any more.
+
+        """
+        self._socket.sendall(data)
+
+    def hang_up(self) -> None:
+        """End it, for both sides: wakes who reads or writes."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Give back what it holds; nobody may read or write any more."""
+        self._stream._response.close()  # noqa: SLF001 - docker gives no other hold of the connection
+        self._stream.close()

@@ -1,0 +1,85 @@
+"""A platform in; whether a container of the engine runs its programs, out: the smallest one is tried."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tarfile
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from buildx_tasks.engine import faults
+from buildx_tasks.errors import EngineError
+from buildx_tasks.machine import executables
+
+if TYPE_CHECKING:
+    from buildx_tasks.engine.engine import Engine
+    from buildx_tasks.platforms import Platform
+
+_NAME = "buildx-tasks-probe"  # of images and containers that platforms are tried with
+_SECONDS = 20  # what an emulator on a busy machine may take for a hundred bytes
+
+
+def runs_in_container(engine: Engine, platform: Platform) -> str:
+    """Run the smallest program for a platform in a container; return why it failed, or ``""``.
+
+    A container sees an emulator only where it was registered with the flag F (fix binary), so that
+    a program that runs on the machine proves less.
+    Source: https://docs.kernel.org/admin-guide/binfmt-misc.html
+    """
+    program = executables.binary(platform)
+    if program is None:
+        return "there is no program to try it with"
+    client: Any = engine.client
+    _sweep(client)
+    reference = f"{_NAME}:{uuid.uuid4().hex[:12]}"
+    container = None
+    try:
+        _import(client, reference, platform, program)
+        container = client.containers.create(
+            reference, "/probe", platform=str(platform), network_mode="none", labels={_NAME: ""}
+        )
+        container.start()
+        code = container.wait(timeout=_SECONDS)["StatusCode"]
+    except EngineError as error:
+        return str(error)
+    except faults.api_errors() as error:
+        return faults.words_of(error)
+    except faults.timeouts():
+        return f"the program did not end within {_SECONDS} s"
+    finally:
+        with contextlib.suppress(*faults.api_errors()):
+            if container:
+                container.remove(force=True)
+            client.api.remove_image(reference, force=True)
+    return f"the program ended with exit code {code}" if code else ""
+
+
+def _import(client: Any, reference: str, platform: Platform, program: bytes) -> None:
+    """Make an image of one file; docker's own ``import_image`` has no platform."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        member = tarfile.TarInfo("probe")
+        member.size, member.mode = len(program), 0o755
+        archive.addfile(member, io.BytesIO(program))
+    name, _, tag = reference.partition(":")
+    query = {"fromSrc": "-", "repo": name, "tag": tag, "platform": str(platform)}
+    api = client.api
+    url = f"{api.base_url}/v{api.api_version}/images/create"
+    response = api.post(url, params=query, data=packed.getvalue())
+    if response.status_code != 200 or "errorDetail" in response.text:
+        raise EngineError(f"the engine takes no program for it: {response.text.strip()[:200]}")
+
+
+def _sweep(client: Any) -> None:
+    """Remove the probes of runs that were killed; younger ones may be in use just now."""
+    old = time.time() - 10 * _SECONDS
+    for container in client.api.containers(all=True, filters={"label": _NAME}):
+        if container["Created"] < old:
+            with contextlib.suppress(*faults.api_errors()):
+                client.api.remove_container(container["Id"], force=True)
+    for image in client.api.images(_NAME):
+        if image["Created"] < old:
+            with contextlib.suppress(*faults.api_errors()):
+                client.api.remove_image(image["Id"], force=True)

@@ -1,0 +1,96 @@
+"""Targets worked out → nothing, or the error that only all of them together can show."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+from buildx_tasks import platforms, references
+from buildx_tasks.errors import nearest
+from buildx_tasks.language.targets import cycle, helper_names, links
+from buildx_tasks.language.verify_table import named_platforms
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from buildx_tasks.language.positions import KeyPath
+    from buildx_tasks.language.sources import Fail
+    from buildx_tasks.language.tables import Tables
+    from buildx_tasks.language.targets import Target
+    from buildx_tasks.platforms import Platform
+
+
+def check_links(targets: Mapping[str, Target], tables: Tables, fail: Fail) -> None:
+    """Refuse links to unknown targets, circles, and platforms that the other does not have."""
+    graph = {name: list(way.values()) for name, t in targets.items() if (way := links(t))}
+    for name in graph:
+        for key, linked in links(targets[name]).items():
+            where = tables.place(name, *key.split(".", 1))
+            if linked not in targets:
+                raise fail(
+                    where,
+                    f'[target.{name}] builds on unknown target "{linked}"'
+                    + (nearest(linked, targets) or "; declare it"),
+                    value=True,
+                )
+            if circle := cycle(graph, name):
+                raise fail(where, f"targets build on each other: {circle}; remove one link")
+            theirs = set(map(platforms.parse, targets[linked].platforms))
+            ours = [p for p in targets[name].platforms if platforms.parse(p) not in theirs]
+            if ours and len(targets[name].platforms) > 1 and len(theirs) > 1:
+                raise fail(
+                    where,
+                    f'[target.{name}] builds on "{linked}", which has no {", ".join(ours)}; '
+                    "add it there",
+                    value=True,
+                )
+
+
+def check_helpers(targets: Mapping[str, Target], tables: Tables, fail: Fail) -> None:
+    """Refuse a target with the name of another one's helper."""
+    for name, target in targets.items():
+        if not (target.files or target.overrides):
+            continue
+        for helper in helper_names(target, name, map(platforms.parse, target.platforms)):
+            if helper in targets:
+                raise fail(
+                    tables.targets[helper].path,
+                    f'"{helper}" is the name of a helper of target "{name}"; rename this one',
+                )
+
+
+def check_verify(targets: Mapping[str, Target], tables: Tables, fail: Fail) -> None:
+    """Refuse a platform that a verify table names, and that no target with the table has."""
+    having: dict[KeyPath, list[list[str]]] = {}
+    for name, target in targets.items():
+        for path in tables.lineage(name):
+            having.setdefault(path, []).append(target.platforms)
+    for name, table in tables.targets.items():
+        declared: dict[Platform, str] | None = None
+        for steps, text in named_platforms(table.data.get("verify", {})):
+            if not all(having[table.path]):  # this machine's own platform, whichever that is
+                break
+            if declared is None:
+                texts = itertools.chain.from_iterable(having[table.path])
+                declared = {platforms.parse(one): one for one in texts}
+            if platforms.parse(text) not in declared:
+                known = declared.values()
+                hint = nearest(text, known) or f"; its platforms: {', '.join(known)}"
+                raise fail(
+                    (*table.path, "verify", *steps),
+                    f"[target.{name}] has no platform {text} to verify{hint}",
+                )
+
+
+def check_tags(targets: Mapping[str, Target], tables: Tables, fail: Fail) -> None:
+    """Refuse a tag that two of these targets claim."""
+    owners: dict[references.Reference, str] = {}
+    for name, target in targets.items():
+        for number, tag in enumerate(target.attributes.get("tags", ())):
+            owner = owners.setdefault(references.parse(tag), name)
+            if owner != name:
+                raise fail(
+                    tables.place(name, "tags", number),
+                    f'tag "{tag}" is already the one of target "{owner}"; '
+                    "give each target tags of its own",
+                )

@@ -1,0 +1,181 @@
+"""One table of a target → what it adds: its values checked, attributes in canonical form."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from buildx_tasks import platforms, references
+from buildx_tasks.language.merging import ATTRIBUTES, PLAIN, canonical, merge
+from buildx_tasks.language.tables import Table, dotted
+from buildx_tasks.language.targets import LINK
+from buildx_tasks.language.verify_table import faults
+
+if TYPE_CHECKING:
+    from buildx_tasks.language.merging import Attributes
+    from buildx_tasks.language.positions import KeyPath
+    from buildx_tasks.language.sources import Fail
+    from buildx_tasks.platforms import Platform
+
+_LOGGED_IN = re.compile(r"https?://[^/]+@")
+_OURS = ("files", "lint", "metadata", "push", "verify")  # tables that bake does not know
+
+
+class Own(NamedTuple):
+    """What one table adds: canonical attributes, and our own tables as they were written."""
+
+    attributes: Attributes
+    tables: dict[str, Any]
+    platform: dict[Platform, Attributes]
+
+
+def joined(base: Own, own: Own) -> Own:
+    """Return ``base`` with ``own`` over it; neither is changed."""
+    platform = dict(base.platform)
+    for key, override in own.platform.items():
+        platform[key] = merge(platform.get(key, {}), override)
+    tables = {
+        key: {**base.tables.get(key, {}), **own.tables.get(key, {})}
+        for key in (*base.tables, *(k for k in own.tables if k not in base.tables))
+    }
+    return Own(merge(base.attributes, own.attributes), tables, platform)
+
+
+class Reader:
+    """Reads tables one by one; lists of platforms that are many tables' are checked once."""
+
+    def __init__(self, fail: Fail) -> None:
+        self._fail = fail
+        self._good_platforms: set[tuple[str, ...]] = set()
+
+    def own(self, table: Table) -> Own:
+        """Return what a table adds.
+
+        Raises:
+            ConfigError: a value is impossible.
+
+        """
+        path, data = table
+        if "platforms" in data:
+            self._check_platforms(data["platforms"], (*path, "platforms"))
+        for number, tag in enumerate(data.get("tags", ())):
+            self.check_tag(tag, (*path, "tags", number))
+        platform = {}
+        for text, override in data.get("platform", {}).items():
+            where = (*path, "platform", text)
+            platform[self._platform(text, where)] = self._attributes(override, where)
+        ours = {key: data[key] for key in _OURS if key in data}
+        if "files" in ours:
+            ours["files"] = self._files(ours["files"], (*path, "files"))
+        for steps, message in faults(data.get("verify", {})):
+            raise self._fail((*path, "verify", *steps), message)
+        return Own(self._attributes(data, path), ours, platform)
+
+    def check_tag(self, tag: str, where: KeyPath) -> None:
+        """Refuse a tag that is no image reference."""
+        try:
+            references.parse(tag)
+        except ValueError as error:
+            raise self._fail(where, str(error)) from None
+
+    def _attributes(self, data: dict[str, Any], path: KeyPath) -> Attributes:
+        found: Attributes = {}
+        for key, value in data.items():
+            if key not in ATTRIBUTES:
+                continue
+            if key in PLAIN:
+                found[key] = value
+                continue
+            try:
+                found[key] = canonical(key, value)
+            except ValueError as error:
+                number, reason = error.args
+                raise self._fail((*path, key, number), f"{key}: {reason}") from None
+        if "dockerfile" in data and "dockerfile-inline" in data:
+            raise self._fail(
+                (*path, "dockerfile-inline"),
+                f"[{dotted(path)}] has both dockerfile and dockerfile-inline; keep one",
+            )
+        self._check_contexts(data, path)
+        for text in data.get("annotations", ()):
+            if "=" not in text:
+                raise self._fail(
+                    (*path, "annotations", data["annotations"].index(text)),
+                    f'"{text}" is no annotation; write KEY=VALUE, or manifest:KEY=VALUE',
+                )
+        return found
+
+    def _check_contexts(self, data: dict[str, Any], path: KeyPath) -> None:
+        if data.get("context", "").startswith(LINK):
+            raise self._fail(
+                (*path, "context"),
+                "a context cannot be another target; name it in contexts, as in "
+                f'contexts = {{ base = "{data["context"]}" }}, and say FROM base',
+                value=True,
+            )
+        places: dict[tuple[str, ...], str] = {("context",): data.get("context", "")}
+        places.update({("contexts", key): one for key, one in data.get("contexts", {}).items()})
+        for steps, place in places.items():
+            if "@" in place and _LOGGED_IN.match(place):
+                raise self._fail(
+                    (*path, *steps),
+                    f"{'.'.join(steps)} holds a log-in, which would be in the bake file for all to read; "
+                    'take it out of the address, and give it as secret = ["id=GIT_AUTH_TOKEN,env=…"]',
+                    value=True,
+                )
+
+    def _platform(self, text: str, where: KeyPath) -> Platform:
+        try:
+            return platforms.parse(text)
+        except ValueError as error:
+            raise self._fail(where, str(error)) from None
+
+    def _check_platforms(self, declared: list[str], where: KeyPath) -> None:
+        if tuple(declared) in self._good_platforms:
+            return
+        seen: dict[Platform, str] = {}
+        for number, text in enumerate(declared):
+            parsed = self._platform(text, (*where, number))
+            if parsed in seen:
+                raise self._fail(
+                    (*where, number),
+                    f'"{text}" is the same platform as "{seen[parsed]}"; keep one',
+                )
+            seen[parsed] = text
+        self._good_platforms.add(tuple(declared))
+
+    def _files(self, data: dict[str, Any], where: KeyPath) -> dict[Platform, dict[str, str]]:
+        found = {}
+        for text, files in data.items():
+            platform = self._platform(text, (*where, text))
+            if isinstance(files, str):
+                files = {_file_name(files, platform): files}  # noqa: PLW2901
+            for path in files.values():
+                if '"' in path or "\n" in path or path.startswith("../"):
+                    raise self._fail(
+                        (*where, text),
+                        f'"{path}" must be a path below the project\'s folder, without quotes',
+                    )
+            found[platform] = files
+        return found
+
+
+def _file_name(path: str, platform: Platform) -> str:
+    """Return a file's name without the suffix that names its platform; ``""`` for all of a folder.
+
+    ``dist/hello.arm64``, ``dist/hello-linux-arm64`` and ``dist/arm64/hello`` are all ``hello``.
+    """
+    base = path.rpartition("/")[2]
+    if not base:
+        return ""
+    architecture = {platform.architecture, platform.architecture + platform.variant}
+    if platform.variant:
+        architecture |= {f"{platform.architecture}{mark}{platform.variant}" for mark in "-_."}
+    architecture |= {alias for alias in ("x86_64", "aarch64") if platforms.parse(alias) == platform}
+    suffixes = [*architecture, *(f"{platform.os}{mark}{a}" for a in architecture for mark in "-_.")]
+    for suffix in sorted(suffixes, key=len, reverse=True):
+        if base == suffix:
+            return ""
+        if base.endswith(suffix) and base[-len(suffix) - 1] in "._-":
+            return base[: -len(suffix) - 1]
+    return base

@@ -1,0 +1,137 @@
+"""What a file comes to: targets, groups and builder, worked out and frozen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from buildx_tasks.language.config import Builder, Emulators, Group
+    from buildx_tasks.language.expectations import Verify
+    from buildx_tasks.language.merging import Attributes
+    from buildx_tasks.platforms import Platform
+
+DEFAULT = "default"  # bake's name for what is built when nothing is selected
+LINK = "target:"  # how the context begins that is another target's result
+
+
+class Target(NamedTuple):
+    """One target, worked out.
+
+    ``attributes`` are bake's, in the form of ``bake --print``; ``overrides`` holds, for each platform
+    that has some, all attributes of that platform's build; ``files`` maps each platform to the files
+    offered to it: name → path from the project's folder; ``lint_ignore`` holds codes not reported,
+    ``immutable`` globs of tags that never move, ``sign`` cosign's key or True.
+    """
+
+    attributes: Attributes
+    verify: Verify | None = None
+    files: dict[Platform, dict[str, str]] = {}  # noqa: RUF012 - never written to
+    overrides: dict[Platform, Attributes] = {}  # noqa: RUF012 - never written to
+    lint_ignore: tuple[str, ...] = ()
+    immutable: tuple[str, ...] = ()
+    sign: bool | str = False
+
+    @property
+    def tags(self) -> list[str]:
+        """Image references; the first one names the image."""
+        return list(self.attributes.get("tags", ()))
+
+    @property
+    def platforms(self) -> list[str]:
+        """Platforms as they were written; empty for this machine's own."""
+        return list(self.attributes.get("platforms", ()))
+
+    @property
+    def output(self) -> list[dict[str, str]]:
+        """Exports; empty for the image store."""
+        return list(self.attributes.get("output", ()))
+
+    @property
+    def description(self) -> str | None:
+        """One line for people."""
+        return self.attributes.get("description")
+
+    @property
+    def builds(self) -> tuple[Attributes, ...]:
+        """The attributes of every build that the target needs."""
+        return (self.attributes, *self.overrides.values())
+
+
+class Config(NamedTuple):
+    """What a file comes to; a matrix is a group of its targets."""
+
+    target: dict[str, Target]
+    group: dict[str, Group]
+    builder: Builder | None
+    emulators: Emulators
+
+
+def links(target: Target) -> dict[str, str]:
+    """Return the targets that a target builds on: key in its table → name after ``target:``."""
+    found = {
+        f"contexts.{key}": value[len(LINK) :]
+        for attributes in target.builds
+        for key, value in attributes.get("contexts", {}).items()
+        if value.startswith(LINK)
+    }
+    for platform, files in target.files.items():
+        for path in files.values():
+            if path.startswith(LINK):
+                found[f"files.{platform}"] = path[len(LINK) :].partition("/")[0]
+    return found
+
+
+def default(targets: Iterable[str], groups: Iterable[str]) -> list[str]:
+    """Return what is meant where nothing is selected: ``default``, or all that is not ``_hidden``."""
+    if DEFAULT in {*targets, *groups}:
+        return [DEFAULT]
+    return [name for name in targets if not name.startswith("_")]
+
+
+def members(groups: Mapping[str, Group], names: Iterable[str]) -> list[str]:
+    """Return the targets that the names (of targets and groups) stand for, each once."""
+    found: dict[str, None] = {}
+    for name in names:
+        group = groups.get(name)
+        found.update(dict.fromkeys(members(groups, group.targets) if group else [name]))
+    return list(found)
+
+
+def cycle(graph: dict[str, list[str]], start: str) -> str:
+    """Return the way from ``start`` back to ``start`` as ``a → b → a``, or ``""``."""
+    trail: list[tuple[str, ...]] = [(start,)]
+    seen: set[str] = set()
+    while trail:
+        way = trail.pop()
+        for following in graph.get(way[-1], []):
+            if following == start:
+                return " → ".join((*way, start))
+            if following not in seen:
+                seen.add(following)
+                trail.append((*way, following))
+    return ""
+
+
+def files_helper(name: str) -> str:
+    """Return the name of the helper that holds a target's files."""
+    return f"{name}--files"
+
+
+def platform_helper(name: str, platform: Platform) -> str:
+    """Return the name of the helper that is a target's build for one platform."""
+    return f"{name}--{dashed(platform)}"
+
+
+def dashed(platform: Platform) -> str:
+    """Return a platform as a part of names: ``linux-arm-v7``."""
+    return str(platform).replace("/", "-").replace(".", "-")
+
+
+def helper_names(target: Target, name: str, declared: Iterable[Platform]) -> list[str]:
+    """Return all names that a target's helpers can have."""
+    names = [files_helper(name)] if target.files else []
+    if target.overrides:
+        names += [platform_helper(name, platform) for platform in declared]
+    return names

@@ -1,0 +1,303 @@
+"""The public API: a project, and a selection of its targets and platforms, to be worked on.
+
+The tasks are written on it, and it works as well without invoke's command line: in a script, in
+pytest, in nox. What stands here stays as it is from one minor version to the next.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from buildx_tasks.planning.selection import make_plan
+from buildx_tasks.publishing.audience import Nobody
+from buildx_tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from invoke import Context
+
+    from buildx_tasks.building.results import Built
+    from buildx_tasks.dockerfiles.findings import Finding
+    from buildx_tasks.images.description import Shown
+    from buildx_tasks.images.image import Image
+    from buildx_tasks.language.config import Builder
+    from buildx_tasks.planning.cells import TargetPlan
+    from buildx_tasks.planning.selection import Plan
+    from buildx_tasks.publishing.audience import Audience
+    from buildx_tasks.publishing.publish import Published
+    from buildx_tasks.references import Reference
+    from buildx_tasks.verification.results import Report
+
+OVERLAY_VARIABLE = "BUILDX_TASKS_OVERLAY"
+
+
+class Project(Workspace):
+    """A loaded project: its folder (``root``), its ``file``, and what that comes to (``config``).
+
+    Engine and registries are reached when they are first needed, and let go by :meth:`close`, or at
+    the end of a ``with``. Every error of it is a
+    :class:`~buildx_tasks.errors.BuildxTasksError`, whose text says what is wrong and how to go on.
+    """
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path | str | None = None,
+        *,
+        overlays: Sequence[str] = (),
+        values: Mapping[str, str] | None = None,
+        context: Context | None = None,
+    ) -> Project:
+        """Load the nearest ``buildx.toml`` (or ``pyproject.toml`` with the table), from ``folder`` on.
+
+        Args:
+            folder: where to look, and in the folders above it; default: the current one.
+            overlays: names of ``buildx.NAME.toml``; default: what BUILDX_TASKS_OVERLAY names.
+            values: values of variables, before the environment's and the defaults.
+            context: invoke's, for ``--dry`` and ``--echo``; default: one without either.
+
+        Raises:
+            ConfigError: there is no such file, or it cannot be used; says where in it.
+            UsageError: an overlay or a variable is not declared.
+
+        """
+        from buildx_tasks.language import loading
+
+        path = loading.find(Path.cwd() if folder is None else Path(folder).absolute())
+        named = os.environ.get(OVERLAY_VARIABLE, "").split(",")
+        chosen = overlays or [name.strip() for name in named if name.strip()]
+        sets = [f"{name}={value}" for name, value in (values or {}).items()]
+        return cls(path, loading.load(path, overlays=chosen, sets=sets), context)
+
+    def select(self, *targets: str, platforms: Sequence[str] = ()) -> Selection:
+        """Select targets (names, groups, globs) and platforms (as in ``linux/arm64``).
+
+        Without targets the group ``default`` is meant, and all targets where there is none; without
+        platforms all that are declared.
+
+        Raises:
+            UsageError: something selected does not exist, or is not declared.
+
+        """
+        return Selection(self, make_plan(self.config, targets, platforms), named=bool(targets))
+
+    @property
+    def builder(self) -> Builder | None:
+        """The builder of all builds; None for the engine's own, or what BUILDX_BUILDER names."""
+        from buildx_tasks.builders import choice
+
+        return choice.meant(self)
+
+    @property
+    def images(self) -> Mapping[str, Image]:
+        """The images of the targets, by name, as they were built last; looked up when asked for.
+
+        Raises:
+            EngineError: (looking one up) it is not built, or no engine answers.
+
+        """
+        return _Images(self)
+
+    def __enter__(self) -> Project:  # noqa: PYI034 - Python 3.9 has no Self
+        """Return the project itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of engine and registries."""
+        self.close()
+
+
+class Selection:
+    """Some targets on some platforms of a project; ``plan`` says which, and what bake gets."""
+
+    def __init__(self, project: Project, plan: Plan, *, named: bool) -> None:
+        self.project = project
+        self.plan = plan
+        self._named = named
+
+    def build(
+        self, *, progress: str = "auto", no_cache: bool = False, pull: bool = False
+    ) -> list[Built]:
+        """Build everything selected with one ``docker buildx bake``; return a result for each target.
+
+        ``progress`` is buildx's own: auto, plain, tty, quiet or rawjson. Nothing is returned under
+        ``--dry``.
+
+        Raises:
+            BuildError: bake failed, and has said why.
+            EngineError: engine, buildx, builder or emulators are why it cannot be built.
+
+        """
+        from buildx_tasks.building import bake
+
+        return bake.build(self.project, self.plan, bake.Options(progress, no_cache, pull))
+
+    def run(self, *arguments: str, audience: Audience | None = None) -> None:
+        """Run the selected cells one after another, each with ``arguments`` for its program.
+
+        Raises:
+            UsageError: nothing selected leaves an image.
+            EngineError: an image is not built.
+            RunError: a container ended with another exit code than 0, which the error carries.
+
+        """
+        from buildx_tasks.errors import UsageError
+        from buildx_tasks.verification.foreground import run_cell
+
+        cells = [(target, cell) for target in self.plan.images for cell in target.cells]
+        if not cells:
+            raise UsageError(
+                "nothing selected leaves an image to run; select another target with -t"
+            )
+        for target, cell in cells:
+            if len(cells) > 1:
+                (audience or Nobody()).said(f"--- {cell}")
+            run_cell(self.project, target, cell, arguments)
+
+    def verify(
+        self,
+        *,
+        jobs: int = 0,
+        force: bool = False,
+        keep: bool = False,
+        fail_fast: bool = False,
+        last_failed: bool = False,
+        audience: Audience | None = None,
+    ) -> Report:
+        """Check every selected cell against ``[target.NAME.verify]``; return what was found.
+
+        ``report.failed`` holds what is not as expected: no error is raised for it. What was verified
+        before, and did not change, is not run again unless ``force``. ``jobs`` is how many cells are
+        looked at at once, 0 for what suits; ``last_failed`` leaves out those that did not fail the
+        last time.
+
+        Raises:
+            EngineError: an image is not built, or the engine fails and does not come back.
+
+        """
+        from buildx_tasks.verification import passed
+        from buildx_tasks.verification.results import Report
+        from buildx_tasks.verification.verify import Options
+
+        told = audience or Nobody()
+        listed, history = passed.wanted(self.project, self.plan.images)
+        if last_failed:
+            listed = [unit for unit in listed if unit.id in history.failed]
+            if not listed:
+                return Report("", 0.0, (), {})
+        with told.verifying(len(listed)) as watcher:
+            report, unrecorded = passed.verified(
+                self.project,
+                self.plan,
+                listed,
+                {} if force else history.passed,
+                Options(jobs, keep, fail_fast),
+                watcher,
+            )
+        report = report._replace(unrecorded=tuple(unrecorded))
+        told.reported(report)
+        return report
+
+    def push(
+        self, *, tags: Sequence[str] = (), verify: bool = True, audience: Audience | None = None
+    ) -> list[Published]:
+        """Publish exactly what was verified (verified first where it was not); return each tag.
+
+        ``tags`` are taken instead of the declared ones: ``v2`` in each repository of a target, or
+        whole references. Without ``verify`` it is published as it is, and the ledger says so.
+
+        Raises:
+            UsageError: nothing selected leaves an image, or two targets would have one tag.
+            VerifyError: an image is not as expected; nothing was pushed.
+            EngineError: an image is not built whole.
+            PushError, RegistryError: a registry refused; says what each tag holds now.
+
+        """
+        from buildx_tasks.publishing.push import push
+
+        return push(self.project, self.plan, self.tags(tags), audience or Nobody(), verify=verify)
+
+    def tags(self, wanted: Sequence[str] = ()) -> dict[str, tuple[Reference, ...]]:
+        """Return the tags under which :meth:`push` publishes, by target.
+
+        Raises:
+            UsageError: as :meth:`push`.
+
+        """
+        from buildx_tasks.publishing.tags import refuse_shared, tags_of
+
+        found = {one.name: tags_of(one, wanted) for one in self.images("an image to push")}
+        refuse_shared(list(found.items()))
+        return found
+
+    def images(self, what: str = "an image") -> Sequence[TargetPlan]:
+        """Return the selected targets that leave images.
+
+        Raises:
+            UsageError: none does.
+
+        """
+        from buildx_tasks.publishing.push import selected
+
+        return selected(self.plan, what, named=self._named)
+
+    def inspect(self, *, published: bool = False) -> Iterator[Shown]:
+        """Yield the images as trees: as they were built, or as their tags are ``published``.
+
+        Raises:
+            UsageError: nothing selected leaves an image.
+            EngineError: one is not built.
+            RegistryError: a registry does not answer.
+
+        """
+        from buildx_tasks.publishing import inspection
+        from buildx_tasks.publishing.tags import tags_of
+
+        targets = self.images()
+        if not published:
+            return inspection.built(self.project, targets)
+        asked = [(tag, "") for one in targets for tag in tags_of(one, ())]
+        return inspection.published(self.project, asked)
+
+    def lint(self) -> list[Finding]:
+        """Check the Dockerfiles; return what is found, nothing under ``--dry``.
+
+        Raises:
+            BuildError, EngineError: they cannot be checked.
+
+        """
+        from buildx_tasks.builders import capability
+        from buildx_tasks.building.lint import lint
+
+        with capability.standing(self.project) as (builder, native):
+            return lint(self.project, self.plan, builder, native)
+
+    def ways(self) -> dict[str, str]:
+        """Return the way by which each target would be published; asks the engine where it matters."""
+        from buildx_tasks.building import staging
+
+        return staging.ways(self.project.engine, self.project.builder, self.plan)
+
+
+class _Images(Mapping[str, "Image"]):
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    def __getitem__(self, name: str) -> Image:
+        from buildx_tasks.building import location
+
+        if name not in self._project.config.target:
+            raise KeyError(name)
+        (target,) = make_plan(self._project.config, [name]).targets
+        return location.locate(self._project, target, ())
+
+    def __iter__(self) -> Iterator[str]:
+        targets = make_plan(self._project.config, list(self._project.config.target)).images
+        return iter([target.name for target in targets])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))

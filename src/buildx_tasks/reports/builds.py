@@ -1,0 +1,36 @@
+"""What was built in; a table of it on standard output."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from buildx_tasks.reports.tables import print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from buildx_tasks.building.results import Built
+
+
+def print_built(built: Sequence[Built]) -> None:
+    """Print a row for each target, and where those wait that no local store holds."""
+    if not built:
+        return
+    rows = [
+        (
+            item.target,
+            ", ".join(map(str, item.platforms)),
+            item.digest or ("(by platform)" if item.parts else "(files)"),
+            "" if item.seconds is None else f"{item.seconds:.1f}",
+        )
+        for item in built
+    ]
+    print_table(("target", "platforms", "index digest", "seconds"), rows)
+    waiting = [item.staged for item in built if item.staged]
+    if waiting:
+        line = (
+            "no local store holds what several nodes built: it waits in the registry, where verify, "
+            f"run and push take it from: {', '.join(waiting)}"
+        )
+        print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,127 @@
+"""Targets in; what has to be verified of them, verified and recorded; a report out."""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from buildx_tasks.builders import capability
+from buildx_tasks.building import location
+from buildx_tasks.engine.faults import faults
+from buildx_tasks.errors import EngineError
+from buildx_tasks.planning.cells import reference_of
+from buildx_tasks.records import ledger
+from buildx_tasks.verification import check as checks
+from buildx_tasks.verification import units
+from buildx_tasks.verification.checks import run, service
+from buildx_tasks.verification.recording import record_verified
+from buildx_tasks.verification.verify import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from buildx_tasks.planning.cells import TargetPlan
+    from buildx_tasks.planning.selection import Plan
+    from buildx_tasks.records.ledger import Verified
+    from buildx_tasks.verification.results import CellResult, Report
+    from buildx_tasks.verification.units import Unit
+    from buildx_tasks.verification.verify import Options, Watcher
+    from buildx_tasks.workspace import Workspace
+
+
+def wanted(workspace: Workspace, targets: Sequence[TargetPlan]) -> tuple[list[Unit], Verified]:
+    """Return what there is to verify of the targets, and what the ledger knows of it.
+
+    Raises:
+        EngineError: an image is not built, or the engine fails.
+
+    """
+    entries = workspace.ledger.read()
+    with faults():
+        listed = units.units(
+            targets,
+            workspace.root,
+            lambda planned: location.locate(workspace, planned, planned.platforms),
+            ledger.last_pushed(entries),
+        )
+    return listed, ledger.Verified(entries)
+
+
+def verified(
+    workspace: Workspace,
+    plan: Plan,
+    listed: Sequence[Unit],
+    known: Mapping[tuple[str, str], str],
+    options: Options,
+    watcher: Watcher,
+) -> tuple[Report, list[str]]:
+    """Verify and record; return the report, and what could not be recorded.
+
+    Raises:
+        EngineError: an emulator is missing, or the engine fails.
+
+    """
+    capability.require_runnable(workspace.engine, units.running_cells(listed, known))
+    hashes = {unit.id: unit.hash for unit in listed}
+    told = _Remembering(watcher)
+    try:
+        with faults():
+            report = verify(workspace, plan, listed, known, options=options, watcher=told)
+    except BaseException:
+        # What was found before is not lost.
+        with suppress(EngineError):
+            record_verified(workspace.ledger, told.results, hashes)
+        raise
+    return report, _record(workspace.ledger, report, hashes)
+
+
+class _Remembering:
+    """A Watcher that keeps the results, and tells another one."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+        self.started = watcher.started
+        self.results: list[CellResult] = []
+
+    def ended(self, result: CellResult) -> None:
+        self.results.append(result)
+        self._watcher.ended(result)
+
+
+def _record(kept_in: ledger.Ledger, report: Report, hashes: Mapping[str, str]) -> list[str]:
+    """Write the ledger; return what could not be written."""
+    kept = [{"cell": r.id} for r in report.results for check in r.checks if check.enter]
+    try:
+        if kept:
+            kept_in.record("kept", kept)
+        record_verified(kept_in, report.results, hashes)
+    except EngineError as error:
+        return [str(error)]
+    return []
+
+
+def failures(report: Report) -> list[str]:
+    """Return one line about the cells that failed, or nothing."""
+    if not report.failed:
+        return []
+    ids = ", ".join(result.id for result in report.failed)
+    return [f"{len(report.failed)} of {len(report.results)} cells failed: {ids}"]
+
+
+def commands_of(plan: Plan, root: Path) -> list[str]:
+    """Return the commands that a person can type to run the cells one by one."""
+    running: dict[str, Any] = {"run": run, "service": service}
+    lines = []
+    for planned in plan.images:
+        reference = reference_of(planned)
+        expected = planned.spec.verify
+        for cell in planned.cells:
+            for check in checks.of_cell(expected, cell, reference) if expected else ():
+                if check.kind in running and not check.skip:
+                    command = running[check.kind].command
+                    lines.append(shlex.join(command(reference, cell.platform, root, check.spec)))
+                else:
+                    lines.append(f"# {cell} {check.name}: {check.skip or check.kind}")
+    return lines

@@ -1,0 +1,57 @@
+"""What the rooms know of a project: its folder, its Config, and what is open for it, each once."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from buildx_tasks.engine.engine import Engine
+from buildx_tasks.errors import EngineError
+from buildx_tasks.machine.commands import Commands
+from buildx_tasks.records.ledger import Ledger
+from buildx_tasks.registry.registries import Registries
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from invoke import Context
+
+    from buildx_tasks.language.targets import Config
+
+
+class Workspace:
+    """One project at work. Engine and registries are reached when they are first needed.
+
+    ``file`` is the TOML file that declares the project, ``root`` its folder. A function of a room
+    takes the workspace, or the one part of it that it needs.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        config: Config,
+        context: Context | None = None,
+        client: Any = None,
+    ) -> None:
+        self.file = file
+        self.root = file.parent
+        self.config = config
+        self.commands = Commands(self.root, context)
+        self.engine = Engine(self.commands, client)
+        self.ledger = Ledger(self.root)
+        self.registries = Registries(config.builder, self._engine_info, self.root)
+
+    def _engine_info(self) -> Mapping[str, Any]:
+        """Return what the engine says of itself: how it reaches registries is in there."""
+        try:
+            return self.engine.info
+        except EngineError:
+            line = "no engine answers: its insecure-registries are not known"
+            print(line, file=sys.stderr, flush=True)
+            return {}
+
+    def close(self) -> None:
+        """End what was opened; it can be closed twice."""
+        self.registries.close()
+        self.engine.close()
