@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from buildx_tasks.engine.accounts import account_for
-from buildx_tasks.engine.connection import connect
 from buildx_tasks.engine.engine import Engine
 from buildx_tasks.errors import RegistryError
 from buildx_tasks.images.store import stored
@@ -153,8 +152,8 @@ def compare_pulled(host: str, reference: str, digest: str, manifest: str) -> Non
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOCKER_HOST", host)
         docker("pull", "--quiet", "--platform", "linux/arm64", reference)
-        with contextlib.closing(connect()) as client:
-            pulled = stored(client, reference)
+        with contextlib.closing(Engine(Commands(Path()))) as engine:
+            pulled = stored(engine, reference)
     assert pulled
     assert pulled.digest == digest
     assert {str(p): one for p, one in pulled.manifests.items()} == {"linux/arm64": manifest}
