@@ -6,10 +6,14 @@ A repo's ``tasks.py`` needs one line: ``from buildx_tasks import namespace``; a 
 
 from __future__ import annotations
 
+import sys
+
 from buildx_tasks.machine.version import __version__
 
 TYPE_CHECKING = False  # typing's own costs more to import than all of this
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from buildx_tasks.project import Project, Selection
     from buildx_tasks.tasks import (
         build,
@@ -57,6 +61,20 @@ def __getattr__(name: str) -> object:
 
     place = "project" if name in ("Project", "Selection") else "tasks"
     return getattr(import_module(f"{__name__}.{place}"), name)
+
+
+if not TYPE_CHECKING:
+    ModuleType = type(sys)
+
+
+class _Package(ModuleType):
+    def __setattr__(self, name: str, value: object) -> None:
+        # Python would put the room doctor/ over the task of that name, once it is imported.
+        if name not in __all__ or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

@@ -6,11 +6,20 @@ and configuration. Every message ends with the next step.
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from buildx_tasks.text import inert
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+# Our name of a task → the name that it has in a person's tasks file, as in image.build.
+task_names: dict[str, str] = {}
+
+_LOGIN = re.compile(r"(://[^\s/:@\"']*:)[^\s/\"']+@")
+_TASK = re.compile(r"\binvoke ([a-z]+)\b")
 
 
 class BuildxTasksError(Exception):
@@ -63,6 +72,10 @@ class MissingError(RegistryError):
     """The registry answers, and has no such thing."""
 
 
+class RefusalError(RegistryError):
+    """The registry says no, and will do so again."""
+
+
 class DriftError(BuildxTasksError):
     """Builder or emulators are not what is declared."""
 
@@ -94,3 +107,10 @@ def deepest(error: BaseException) -> BaseException:
         if not isinstance(inner, BaseException) or inner is error:
             return error
         error = inner
+
+
+def as_called(text: str) -> str:
+    """Return a text for people with our tasks named as in their tasks file."""
+    named = _TASK.sub(lambda match: f"invoke {task_names.get(match[1], match[1])}", text)
+    # It may hold other people's words, and these an address with a log-in.
+    return inert(_LOGIN.sub(r"\1…@", named))

@@ -34,6 +34,23 @@ _ARCHITECTURE_ALIASES = {
     "x86-64": ("amd64", ""),
     "x86_64": ("amd64", ""),
 }
+# What machines, distributions and images call them, and what containerd does not know.
+_OTHER_NAMES = {
+    **{
+        f"arm{mark}v{n}{end}": f"arm/v{n}"
+        for n in (5, 6, 7)
+        for mark in ("", "32")
+        for end in ("", "l", "hf")
+    },
+    **dict.fromkeys(("arm64v8", "armv8", "armv8l", "arm64e"), "arm64"),
+    **dict.fromkeys(("x64", "amd64v1"), "amd64"),
+    **dict.fromkeys(("x86", "x32", "i486", "i586", "ia32"), "386"),
+    **dict.fromkeys(("powerpc64le", "ppc64el"), "ppc64le"),
+    "mips64el": "mips64le",
+    "mipsel": "mipsle",
+    "riscv": "riscv64",
+    "rv64": "riscv64",
+}
 _DEFAULT_VARIANTS = {"amd64": "v1", "arm64": "v8"}
 _VARIANTS = {
     "amd64": frozenset({"v1", "v2", "v3", "v4"}),
@@ -73,20 +90,21 @@ def parse(text: str) -> Platform:
         parts = ["linux", *parts]
     if not 2 <= len(parts) <= 3 or not all(parts):
         raise ValueError(
-            f'"{text}" is no platform; write os/architecture[/variant], as in linux/arm64'
+            f'"{text}" is no platform'
+            + (_meant(text) or "; write os/architecture[/variant], as in linux/arm64")
         )
     system = _SYSTEM_ALIASES.get(parts[0], parts[0])
     if system not in SYSTEMS:
         raise ValueError(
             f'"{text}" is no platform: unknown operating system "{parts[0]}"'
-            + (nearest(parts[0], SYSTEMS) or f"; known: {listed(SYSTEMS)}")
+            + (_meant(text) or nearest(parts[0], SYSTEMS) or f"; known: {listed(SYSTEMS)}")
         )
     architecture, variant = _ARCHITECTURE_ALIASES.get(parts[1], (parts[1], ""))
     if architecture not in ARCHITECTURES:
         known = ARCHITECTURES | _ARCHITECTURE_ALIASES.keys()
         raise ValueError(
             f'"{text}" is no platform: unknown architecture "{parts[1]}"'
-            + (nearest(parts[1], known) or f"; known: {listed(ARCHITECTURES)}")
+            + (_meant(text) or nearest(parts[1], known) or f"; known: {listed(ARCHITECTURES)}")
         )
     if len(parts) == 3:
         variant = parts[2] if parts[2].startswith("v") else f"v{parts[2]}"
@@ -96,6 +114,26 @@ def parse(text: str) -> Platform:
     if architecture == "arm" and not variant:
         variant = "v7"
     return Platform(system, architecture, variant)
+
+
+def _meant(text: str) -> str:
+    """Return ``; did you mean "linux/arm/v7"?`` where all words are known, in another order or form."""
+    if text.strip().lower() == "local":
+        return ": leave platforms out for this machine's own"
+    system, found = "linux", ""
+    plain = re.sub("x86[-_]64", "amd64", text.strip().lower())
+    for word in filter(None, re.split(r"[\s/\\:._-]+", plain)):
+        if _SYSTEM_ALIASES.get(word, word) in SYSTEMS:
+            system = _SYSTEM_ALIASES.get(word, word)
+        elif word in _OTHER_NAMES or word in ARCHITECTURES or word in _ARCHITECTURE_ALIASES:
+            found = _OTHER_NAMES.get(word) or "/".join(
+                filter(None, _ARCHITECTURE_ALIASES.get(word, (word,)))
+            )
+        elif found and re.fullmatch(r"v\d", word):
+            found = f"{found.partition('/')[0]}/{word}"
+        else:
+            return ""
+    return f'; did you mean "{parse(f"{system}/{found}")}"?' if found else ""
 
 
 def _check_variant(text: str, architecture: str, variant: str) -> None:

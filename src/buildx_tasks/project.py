@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.planning.selection import make_plan
 from buildx_tasks.publishing.audience import Nobody
@@ -30,9 +31,11 @@ if TYPE_CHECKING:
     from buildx_tasks.publishing.audience import Audience
     from buildx_tasks.publishing.publish import Published
     from buildx_tasks.references import Reference
+    from buildx_tasks.verification.foreground import Options as RunOptions
     from buildx_tasks.verification.results import Report
 
 OVERLAY_VARIABLE = "BUILDX_TASKS_OVERLAY"
+NATIVE = "native"
 
 
 class Project(Workspace):
@@ -55,10 +58,11 @@ class Project(Workspace):
         """Load the nearest ``buildx.toml`` (or ``pyproject.toml`` with the table), from ``folder`` on.
 
         Args:
-            folder: where to look, and in the folders above it; default: the current one.
+            folder: where to look, and in the folders above it; default: that of the tasks file
+                that ``context`` was loaded from, then the current one.
             overlays: names of ``buildx.NAME.toml``; default: what BUILDX_TASKS_OVERLAY names.
             values: values of variables, before the environment's and the defaults.
-            context: invoke's, for ``--dry`` and ``--echo``; default: one without either.
+            context: invoke's, for ``--dry``, ``--echo`` and ``--search-root``; default: none of them.
 
         Raises:
             ConfigError: there is no such file, or it cannot be used; says where in it.
@@ -67,23 +71,39 @@ class Project(Workspace):
         """
         from buildx_tasks.language import loading
 
-        path = loading.find(Path.cwd() if folder is None else Path(folder).absolute())
-        named = os.environ.get(OVERLAY_VARIABLE, "").split(",")
-        chosen = overlays or [name.strip() for name in named if name.strip()]
+        path = loading.find(Path(folder).absolute()) if folder is not None else _meant(context)
+        chosen = overlays or _overlays_of_environment()
         sets = [f"{name}={value}" for name, value in (values or {}).items()]
-        return cls(path, loading.load(path, overlays=chosen, sets=sets), context)
+        project = cls(path, loading.load(path, overlays=chosen, sets=sets), context)
+        project._asked = (chosen, sets)
+        return project
+
+    _asked: tuple[Sequence[str], Sequence[str]] = ((), ())
+
+    @cached_property
+    def variables(self) -> Mapping[str, Any]:
+        """The values of the variables, by name; each is worked out when it is asked for.
+
+        Raises:
+            ConfigError: (looking one up) it has no value that is as declared.
+
+        """
+        from buildx_tasks.language import loading
+
+        return loading.Values(self.file, *self._asked)
 
     def select(self, *targets: str, platforms: Sequence[str] = ()) -> Selection:
         """Select targets (names, groups, globs) and platforms (as in ``linux/arm64``).
 
-        Without targets the group ``default`` is meant, and all targets where there is none; without
-        platforms all that are declared.
+        The platform ``native`` is the engine's own. Without targets the group ``default`` is meant,
+        and all targets where there is none; without platforms all that are declared.
 
         Raises:
             UsageError: something selected does not exist, or is not declared.
 
         """
-        return Selection(self, make_plan(self.config, targets, platforms), named=bool(targets))
+        wanted = [str(self.engine.platform) if p == NATIVE else p for p in platforms]
+        return Selection(self, make_plan(self.config, targets, wanted), named=bool(targets))
 
     @property
     def builder(self) -> Builder | None:
@@ -136,8 +156,12 @@ class Selection:
 
         return bake.build(self.project, self.plan, bake.Options(progress, no_cache, pull))
 
-    def run(self, *arguments: str, audience: Audience | None = None) -> None:
+    def run(
+        self, *arguments: str, options: RunOptions | None = None, audience: Audience | None = None
+    ) -> None:
         """Run the selected cells one after another, each with ``arguments`` for its program.
+
+        ``options`` are docker's own, as of :class:`buildx_tasks.verification.foreground.Options`.
 
         Raises:
             UsageError: nothing selected leaves an image.
@@ -146,7 +170,7 @@ class Selection:
 
         """
         from buildx_tasks.errors import UsageError
-        from buildx_tasks.verification.foreground import run_cell
+        from buildx_tasks.verification.foreground import Options, run_cell
 
         cells = [(target, cell) for target in self.plan.images for cell in target.cells]
         if not cells:
@@ -156,7 +180,8 @@ class Selection:
         for target, cell in cells:
             if len(cells) > 1:
                 (audience or Nobody()).said(f"--- {cell}")
-            run_cell(self.project, target, cell, arguments)
+            chosen, alone = options or Options(), len(cells) == 1
+            run_cell(self.project, target, cell, arguments, chosen, alone=alone)
 
     def verify(
         self,
@@ -276,11 +301,44 @@ class Selection:
         with capability.standing(self.project) as (builder, native):
             return lint(self.project, self.plan, builder, native)
 
+    def grants(self) -> dict[str, list[str]]:
+        """Return what building gives to each target besides its context; those without are left out.
+
+        These are entitlements, files outside of the project's folder, secrets and ssh.
+        """
+        from buildx_tasks.building.permissions import granted
+
+        return granted(self.plan.bake_file["target"], self.project.root)
+
     def ways(self) -> dict[str, str]:
         """Return the way by which each target would be published; asks the engine where it matters."""
         from buildx_tasks.building import staging
 
         return staging.ways(self.project.engine, self.project.builder, self.plan)
+
+
+def _meant(context: Context | None) -> Path:
+    """Return the file beside the tasks file that invoke loaded; else the nearest one."""
+    from buildx_tasks.language import loading
+
+    here = Path.cwd()
+    # invoke keeps the folder for its own configuration files, and has no public name for it.
+    prefix = vars(context.config).get("_project_prefix") if context is not None else None
+    if not prefix:
+        return loading.find(here)
+    beside = Path(prefix).resolve()  # -r .. too; the current folder is resolved as well
+    found = loading.declared_in(beside)
+    return found or loading.find(here if beside in (here, *here.parents) else beside)
+
+
+def _overlays_of_environment() -> list[str]:
+    from buildx_tasks.errors import UsageError
+
+    given = os.environ.get(OVERLAY_VARIABLE, "").strip()
+    chosen = [name.strip() for name in given.split(",")] if given else []
+    if not all(chosen):
+        raise UsageError(f'{OVERLAY_VARIABLE}: "{given}" has an empty entry; take the comma out')
+    return chosen
 
 
 class _Images(Mapping[str, "Image"]):
@@ -296,8 +354,9 @@ class _Images(Mapping[str, "Image"]):
         return location.locate(self._project, target, ())
 
     def __iter__(self) -> Iterator[str]:
-        targets = make_plan(self._project.config, list(self._project.config.target)).images
-        return iter([target.name for target in targets])
+        config = self._project.config
+        # One by one: not all of them can be built together.
+        return (name for name in config.target if make_plan(config, [name]).images)
 
     def __len__(self) -> int:
         return len(list(iter(self)))

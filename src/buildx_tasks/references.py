@@ -57,10 +57,22 @@ def parse(text: str) -> Reference:
         match, registry = _REFERENCE.fullmatch(text), DOCKER_HUB
     if match is None or registry is None or "@" in text:
         raise ValueError(
-            f'"{text}" is no image reference; write [registry/]repository[:tag] in lower case, '
-            "as in localhost:5000/app:v1"
+            f'"{text}" is no image reference{_lacking(text)}; write [registry/]repository[:tag] in '
+            "lower case, as in localhost:5000/app:v1"
         )
     name = match["repository"] if registry is DOCKER_HUB else rest.partition(":")[0]
     if registry == DOCKER_HUB and "/" not in name:
         name = f"library/{name}"
     return Reference(registry, name, match["tag"] or "latest")
+
+
+def _lacking(text: str) -> str:
+    """Return which part of a reference is not there."""
+    head, slash, rest = text.partition("/")
+    if not head or re.fullmatch(r":\d*", head):
+        return f': the host name before "{head}{slash}" is missing'
+    if text.endswith(":"):
+        return ': there is no tag after ":"'
+    if "//" in text or text.endswith("/") or rest.startswith(":") or "/:" in text:
+        return ": there is no name between two marks"
+    return ""

@@ -39,8 +39,15 @@ TWINS: dict[str, dict[str, Any]] = {
     "ports: expected 8080/tcp, got 53/udp, 8080/tcp; set EXPOSE": {"ports": [8080]},
     'label org.example.kind: expected "x", got "test"': {"labels": {"org.example.kind": "x"}},
     # What is on the index is on neither manifest nor descriptor.
-    'annotation org.example.at: expected "index", got nothing; set annotations in buildx.toml': {
+    'annotation org.example.at: expected "index", got nothing, but the index has it: expect it with '
+    "index = { annotations = … }, or set annotations in buildx.toml": {
         "annotations": {"org.example.at": "index"}
+    },
+    'annotation org.example.kind: expected "test", got nothing, but it is a label: expect it with': {
+        "annotations": {"org.example.kind": "test"}
+    },
+    'annotation org.example.on: expected "other", got "manifest"; set annotations in buildx.toml': {
+        "annotations": {"org.example.on": "other"}
     },
     'working-dir: expected "/", got "/srv"; set WORKDIR': {"working-dir": "/"},
     'healthcheck: expected none, got ["CMD","/bin/true"]; set HEALTHCHECK': {"healthcheck": False},

@@ -260,7 +260,7 @@ def test_programs_that_cannot_run(native: Subject, emulated: Subject) -> None:
     for made in (native, emulated):
         first, hint = run.check(made, Run(args=["/martian"])).problems
         assert "exec /martian: exec format error" in first
-        assert hint == f"no emulator for {made.platform}, or no binary for it; see invoke doctor"
+        assert hint.startswith("/martian is a program for ")
 
 
 def test_a_binary_of_the_wrong_architecture_is_caught(emulated: Subject) -> None:

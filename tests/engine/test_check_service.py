@@ -148,7 +148,7 @@ def test_what_cannot_be_started(native: Subject) -> None:
     ]
     problems = fails(native, serving(args=["/martian"]))
     assert "exec format error" in problems[0]
-    assert problems[1].startswith("no emulator for linux/amd64, or no binary for it; see invoke")
+    assert problems[1].startswith("/martian is a program for ")
 
 
 def test_want_of_memory_is_said(native: Subject) -> None:

@@ -100,7 +100,7 @@ def test_the_classic_store_pushes_an_image_of_one_platform(
     project.write(text).write("", "app.sh")
     env = {"DOCKER_HOST": classic_engine}
     project.ok("build", "--progress", "quiet", env=env)
-    printed = project.ok("push", env=env)
+    printed = project.ok("push", "--verbose", env=env)
     digest = printed.split("@")[1].split()[0]
     assert f"  linux/arm64     {digest}" in printed
     raw = docker("buildx", "imagetools", "inspect", f"{registry}/{name}:v1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -107,5 +108,5 @@ def test_a_secret_s_value_stays_out_of_every_file(project: Project, name: str) -
     result = project.invoke("--echo", "build", "--progress", "plain", env=given)
     assert result.returncode == 0, result.stderr
     assert "s3cret-value" not in result.stdout + result.stderr
-    for path in (project.folder / ".buildx").iterdir():
+    for path in filter(Path.is_file, (project.folder / ".buildx").rglob("*")):
         assert "s3cret-value" not in path.read_text()

@@ -191,6 +191,65 @@ def test_a_cell_opens_to_all_that_was_found(show: Shown) -> None:
     assert shown.title() == "verify: 1 of 18 cells failed"
 
 
+ATTACKS = (
+    "</pre></section></script><script>window.taken = 1</script>",
+    "<img src=x onerror='window.taken = 1'><svg onload=window.taken=1>",
+    "\" onmouseover='window.taken = 1' autofocus onfocus='window.taken = 1' x=\"",
+    "<style>body { display: none }</style><link rel=stylesheet href=//a.invalid/x.css>",
+    "<iframe srcdoc='<script>parent.taken = 1</script>'></iframe><base href=//a.invalid>",
+    "<form action=//a.invalid><button>x</button></form><meta http-equiv=refresh content=0>",
+    "javascript:window.taken=1 <a href=javascript:window.taken=1>x</a> --> ]]> &lt;script&gt;",
+    "\x1b[31m\x00\u202ecba\u2066 \ud800",
+)
+
+
+def test_nothing_that_others_wrote_runs_or_loads(show: Shown) -> None:
+    """In every field that comes from images, containers, Dockerfiles and a stranger's TOML."""
+    text = "\n".join(ATTACKS)
+    checks = tuple(
+        CheckResult(text, text, status, 0.1, (text,), (text,), text, text, text, text)
+        for status in ("FAIL", "xfail", "skip", "ok")
+    )
+    cell = CellResult("app", parse("linux/amd64"), f"sha256:{ATTACKS[0]}", checks, 1.0)
+    shown = show(Report("2026-11-25T02:37:44+00:00", 1.0, (cell,), {"engine": text}))
+    button(shown, "app@linux/amd64").click()
+    expect(panel(shown, "app@linux/amd64")).to_be_visible()
+    assert shown.evaluate("window.taken") is None
+    assert shown.evaluate("getComputedStyle(document.body).display") != "none"
+    inserted = (
+        "img, iframe, base, form, link:not([rel=icon]), a[href], [onload], [onerror], [onfocus]"
+    )
+    assert shown.evaluate(f"document.querySelectorAll(`{inserted}`).length") == 0
+    assert shown.evaluate("document.scripts.length") == 1
+    assert ATTACKS[0] in (panel(shown, "app@linux/amd64").text_content() or "")
+
+
+def test_the_policy_lets_nothing_else_run(browser: Browser, tmp_path: Path) -> None:
+    """Were there a hole in what escapes, the policy in the page's head would still stop it."""
+    path = tmp_path / "holed.html"
+    hole = (
+        "<script>window.taken = 1</script><img src=x onerror='window.taken = 1'>"
+        "<script src=https://a.invalid/x.js></script><a id=j href='javascript:window.taken=1'>j</a>"
+        "<style>body { display: none }</style>"
+    )
+    path.write_text(page.text(report()).replace("<main>", f"<main>{hole}"), encoding="utf-8")
+    context = browser.new_context(offline=True)
+    shown = context.new_page()
+    blocked: dict[str, str] = {}
+    shown.on("requestfailed", lambda request: blocked.update({request.url: request.failure}))
+    shown.goto(path.as_uri())
+    shown.evaluate("document.getElementById('j').click()")
+    assert shown.evaluate("window.taken") is None
+    assert shown.evaluate("getComputedStyle(document.body).display") != "none"
+    # The image, whose address would be a file's, and the script.
+    assert len(blocked) == 2
+    assert set(blocked.values()) == {"csp"}
+    policy = shown.get_attribute("meta[http-equiv=Content-Security-Policy]", "content") or ""
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+    context.close()
+
+
 @pytest.mark.parametrize("script", [True, False])
 def test_only_what_failed_is_shown(show: Shown, script: bool) -> None:
     shown = show(report(), java_script_enabled=script)

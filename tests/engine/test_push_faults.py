@@ -79,15 +79,17 @@ class Kept:
 
     def __init__(self, source: Source, whole: Graph) -> None:
         self.source = source
-        self.blobs = {one.digest: b"".join(source.blob(one.digest)) for one in whole.blobs}
+        self.blobs = {
+            one.digest: b"".join(source.blob(one.digest, one.size)) for one in whole.blobs
+        }
 
     def manifest(self, digest: str) -> manifests.Manifest:
         return self.source.manifest(digest)
 
-    def config(self, digest: str) -> dict[str, Any]:
-        return self.source.config(digest)
+    def config(self, descriptor: manifests.Descriptor) -> manifests.Config:
+        return self.source.config(descriptor)
 
-    def blob(self, digest: str) -> Iterator[bytes]:
+    def blob(self, digest: str, size: int) -> Iterator[bytes]:  # noqa: ARG002
         data = self.blobs[digest]
         yield from (data[at : at + 65536] for at in range(0, len(data), 65536))
 

@@ -119,7 +119,7 @@ def test_prebuilt_fails_on_an_unknown_platform(sample: Project) -> None:
 
 
 def test_push_publishes_what_is_stored_and_reads_it_back(sample: Project, registry: str) -> None:
-    printed = sample.ok("push")
+    printed = sample.ok("push", "--verbose")
     tag = f"{registry}/hello-cross:v0.0.1"
     built = docker("image", "inspect", "--format", "{{.Id}}", tag)
     assert f"{tag}@{built}" in printed

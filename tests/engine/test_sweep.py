@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import datetime as dt
+import os
 import subprocess
 import sys
 import threading
@@ -42,6 +42,11 @@ with subject(sys.argv[1], Path(sys.argv[2])) as made:
 """
 
 
+@pytest.fixture(autouse=True)
+def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
 @pytest.fixture(scope="module")
 def tag() -> Iterator[str]:
     with built("whole", "linux/amd64") as tag:
@@ -75,7 +80,7 @@ def test_what_a_killed_session_left_goes_and_a_live_one_stays(
     tag: str, tmp_path: Path, engine: DockerClient
 ) -> None:
     swept = workspaces.bare(tmp_path, engine).engine
-    locks = tmp_path / ".buildx" / "sessions"
+    locks = tmp_path / "state" / "buildx-tasks" / "sessions"
     with started(tag, tmp_path) as live:
         before = volumes()
         assert there(tmp_path) == (2, 1)
@@ -93,10 +98,6 @@ def test_what_a_killed_session_left_goes_and_a_live_one_stays(
         assert len(list(locks.iterdir())) == 1
         assert live.poll() is None
         assert docker("ps", "--quiet", "--filter", f"label={containers.PROJECT}={tmp_path}")
-        # Its lock taken away, as invoke clean does, it lives all the same.
-        next(locks.iterdir()).unlink()
-        containers.sweep(swept)
-        assert there(tmp_path) == (2, 1)
         live.kill()
     containers.sweep(swept)
     assert there(tmp_path) == (0, 0)
@@ -116,24 +117,21 @@ def test_volumes_of_containers_go_with_them(tag: str, tmp_path: Path) -> None:
         assert mount["Name"] not in volumes()
 
 
-def test_what_another_machine_or_user_made_is_left_for_a_day(
+def test_what_another_machine_made_is_left_for_a_day(
     tag: str, tmp_path: Path, engine: DockerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Their home may be one, and not the locks in it."""
     with started(tag, tmp_path) as process:
         process.kill()
-    workspace = workspaces.bare(tmp_path, engine)
+    swept = workspaces.bare(tmp_path, engine).engine
     monkeypatch.setattr("socket.gethostname", lambda: "another")
-    containers.sweep(workspace.engine)
-    assert there(tmp_path) == (2, 1)
-    monkeypatch.undo()
-    containers.sweep(workspace.engine)
-    assert there(tmp_path) == (0, 0)
-    made = containers.Session(workspace)
-    labels = {**made.labels, "dev.buildx-tasks.host": "another"}
-    made.close()
-    for hours, alive in ((23, True), (25, False)):
-        created = dt.datetime.now(dt.timezone.utc) - dt.timedelta(hours=hours)
-        assert containers._is_alive(labels, created.isoformat()) is alive
+    (record,) = (tmp_path / "state" / "buildx-tasks" / "sessions").iterdir()
+    for hours, there_is in ((0, (2, 1)), (23, (2, 1)), (25, (0, 0))):
+        at = time.time() - hours * 3600
+        os.utime(record, (at, at))
+        containers.sweep(swept)
+        assert there(tmp_path) == there_is
+    assert not record.exists()
 
 
 def test_nothing_can_be_made_once_it_is_closed(tag: str, tmp_path: Path) -> None:

@@ -100,15 +100,9 @@ def test_what_is_not_built_is_said(project: Project, name: str, registry: str) -
     assert "has no linux/arm64; run invoke build" in result.stdout
 
 
-@pytest.mark.parametrize(
-    ("number", "code", "message"),
-    [
-        (signal.SIGINT, 130, "interrupted"),
-        (signal.SIGTERM, 143, "terminated; the containers are removed"),
-    ],
-)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_it_leaves_no_container(
-    project: Project, name: str, registry: str, number: signal.Signals, code: int, message: str
+    project: Project, name: str, registry: str, number: signal.Signals, code: int
 ) -> None:
     project.write(shell_image(name, registry, "sleep 60", stdout=""))
     project.ok("build", "--progress", "quiet")
@@ -119,7 +113,7 @@ def test_interrupted_it_leaves_no_container(
         process.send_signal(number)
         _, said = process.communicate(timeout=30)
     assert process.returncode == code
-    assert said.strip() == message
+    assert said.splitlines()[-1] == f"verify was interrupted ({number.name})"
     assert ours(project) == []
 
 

@@ -6,10 +6,22 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.errors import EngineError
-from buildx_tasks.registry.manifests import Manifest, digest_of, manifest_of
+from buildx_tasks.registry.manifests import (
+    Config,
+    Descriptor,
+    Manifest,
+    config_of,
+    digest_of,
+    manifest_of,
+)
 
 if TYPE_CHECKING:
     from buildx_tasks.registry.repository import Repository
+
+
+def digest(name: str) -> str:
+    """A digest that is told from others by a name."""
+    return digest_of(name.encode())
 
 
 class Blobs(dict[str, bytes]):
@@ -23,11 +35,10 @@ class Blobs(dict[str, bytes]):
     def manifest(self, digest: str) -> Manifest:
         return manifest_of(self._read(digest))
 
-    def config(self, digest: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self._read(digest))
-        return found
+    def config(self, descriptor: Descriptor) -> Config:
+        return config_of(self._read(descriptor.digest), descriptor.digest)
 
-    def blob(self, digest: str) -> list[bytes]:
+    def blob(self, digest: str, size: int) -> list[bytes]:  # noqa: ARG002
         return [self._read(digest)]
 
     def origin(self, repository: Repository) -> str:  # noqa: ARG002

@@ -9,6 +9,7 @@ import pytest
 
 from buildx_tasks.errors import BuildxTasksError, ConfigError
 from buildx_tasks.language import loading
+from buildx_tasks.planning.selection import make_plan
 
 from .corpus import GOOD
 
@@ -54,7 +55,8 @@ BAD = [
     ),
     (
         BASE + 'tags = ["x"]\n[target.b]\ntags = ["x:latest"]',
-        '5:9: tag "x:latest" is already the one of target "a"; give each target tags of its own',
+        '5:9: tag "x:latest" is already the one of target "a"; give each target tags of its own, '
+        "or select one of them with -t",
     ),
     (
         '[target."x.y"]\nplatforms = ["linux/amd64"]',
@@ -335,7 +337,7 @@ BAD = [
     ),
     (
         BASE + 'tags = ["a/b:"]\n',
-        '3:9: "a/b:" is no image reference; write [registry/]repository[:tag] in lower case, as in localhost:5000/app:v1',
+        '3:9: "a/b:" is no image reference: there is no tag after ":"; write [registry/]repository[:tag] in lower case, as in localhost:5000/app:v1',
     ),
     (
         BASE + 'tags = ["a@sha256:0"]\n',
@@ -343,7 +345,8 @@ BAD = [
     ),
     (
         '[defaults]\ntags = ["x"]\n[target.a]\nplatforms = ["linux/arm64"]\n[target.b]\n',
-        '2:9: tag "x" is already the one of target "a"; give each target tags of its own',
+        '2:9: tag "x" is already the one of target "a"; give each target tags of its own, '
+        "or select one of them with -t",
     ),
     (BASE + 'inherits = ["b"]\n', '3:13: [target.a] inherits from unknown target "b"; declare it'),
     (
@@ -478,8 +481,8 @@ BAD = [
         '5:26: "[" is no regular expression: unterminated character set at position 0; correct it',
     ),
     (
-        BASE + 'tags = ["x:${L}"]\n[variable.L]\ndefault = ["a"]\n',
-        "3:9: ${L} is a list and cannot stand inside a text; use it as an element of a list",
+        BASE + 'target = "x${L}"\n[variable.L]\ndefault = ["a"]\n',
+        "3:10: ${L} is a list and cannot stand inside a text; use it as an element of a list",
     ),
     (
         BASE + 'description = "${L}"\n[variable.L]\ndefault = ["a"]\n',
@@ -551,7 +554,7 @@ def test_bad_input_is_one_clear_line(tmp_path: Path, text: str, message: str) ->
     path = tmp_path / "buildx.toml"
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:
-        loading.load(path, environment={})
+        make_plan(loading.load(path, environment={}))
     assert str(caught.value) == f"buildx.toml:{message}"
     assert caught.value.code == 2
 

@@ -103,7 +103,8 @@ def test_an_engine_that_falls_silent_is_not_waited_for(
     monkeypatch.setattr(blobs, "_SECONDS", 0.2)
 
     def serve(connection: socket.socket) -> None:
-        connection.sendall(UPGRADED + frame(DATA, message(b"abc")))
+        # Each piece is held until the next one: the last one comes when all is right.
+        connection.sendall(UPGRADED + frame(DATA, message(b"abc")) + frame(DATA, message(b"d")))
         while connection.recv(65536):
             pass
 
@@ -138,7 +139,8 @@ def test_a_stream_that_is_left_ends_the_connection(listener: socket.socket) -> N
     ended = []
 
     def serve(connection: socket.socket) -> None:
-        connection.sendall(UPGRADED + frame(DATA, message(b"abc")))
+        # Each piece is held until the next one: the last one comes when all is right.
+        connection.sendall(UPGRADED + frame(DATA, message(b"abc")) + frame(DATA, message(b"d")))
         while connection.recv(65536):
             pass
         ended.append(True)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from buildx_tasks.language import expectations
-from buildx_tasks.verification.checks.config import compare
+from buildx_tasks.verification.checks.config import annotation_problem, compare
 
 CONFIG = {
     "Entrypoint": ["/app"],
@@ -19,12 +19,11 @@ CONFIG = {
     "Healthcheck": {"Test": ["CMD", "/app", "--check"]},
     "StopSignal": "SIGINT",
 }
-ANNOTATIONS = {"a": "m"}
 
 
 def problems(config: dict[str, Any], expected: dict[str, Any]) -> list[str]:
     spec = msgspec.convert(expected, expectations.Config)
-    return list(compare(config, ANNOTATIONS, spec))
+    return list(compare(config, spec))
 
 
 @pytest.mark.parametrize(
@@ -35,7 +34,7 @@ def problems(config: dict[str, Any], expected: dict[str, Any]) -> list[str]:
         {"env": {"A": "1", "EMPTY": "", "B": "x=y"}},
         {"ports": [8080, "53/udp"]},
         {"ports": ["53/udp", "8080/tcp", 8080]},
-        {"labels": {"org.example": "yes"}, "annotations": {"a": "m"}, "working-dir": "/srv"},
+        {"labels": {"org.example": "yes"}, "working-dir": "/srv"},
         {"healthcheck": True, "stop-signal": "SIGINT"},
         {"healthcheck": ["CMD", "/app", "--check"]},
     ],
@@ -81,11 +80,6 @@ def test_what_is_empty_is_not_set(expected: dict[str, Any]) -> None:
             {"labels": {"org.example": "no"}},
             'label org.example: expected "no", got "yes"; '
             "set labels in buildx.toml, or LABEL in the Dockerfile",
-        ),
-        (
-            {"annotations": {"b": "x"}},
-            'annotation b: expected "x", got nothing; '
-            'set annotations in buildx.toml, as in "manifest:b=x"',
         ),
         (
             {"working-dir": "/"},
@@ -134,3 +128,16 @@ def test_others_are_not_root_by_their_name(user: str) -> None:
 def test_foreign_control_characters_are_shown_not_sent() -> None:
     (problem,) = problems({"User": "\x1b[2J\x9b1m"}, {"user": "app"})
     assert problem == ('user: expected "app", got "\\u001b[2J\\x9b1m"; set USER in the Dockerfile')
+
+
+def test_an_annotation_that_is_elsewhere_says_where() -> None:
+    elsewhere = {"the index has it": {"b": "x"}, "it is a label": {"b": "x", "c": "y"}}
+    assert annotation_problem("b", "x", {"b": "z"}, elsewhere) == (
+        'annotation b: expected "x", got "z", but the index has it, or set annotations in '
+        'buildx.toml, as in "manifest:b=x"'
+    )
+    assert ", but it is a label, or set" in annotation_problem("c", "y", {}, elsewhere)
+    assert annotation_problem("b", "other", {}, elsewhere) == (
+        'annotation b: expected "other", got nothing; set annotations in buildx.toml, as in '
+        '"manifest:b=other"'
+    )

@@ -30,6 +30,7 @@ from buildx_tasks.verification.checks.reproducible import definition_of, epoch_o
 if TYPE_CHECKING:
     from pathlib import Path
 
+DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
 PROJECT = """
 [target.base]
 platforms = ["linux/amd64"]
@@ -73,7 +74,11 @@ def layer(*files: tuple[str, str, dict[str, Any]]) -> bytes:
 
 
 def image(
-    path: Path, layers: dict[str, bytes], level: int = 9, form: str = "oci", **config: Any
+    path: Path,
+    layers: dict[str, bytes],
+    level: int = 9,
+    form: str = "application/vnd.oci.image.manifest.v1+json",
+    **config: Any,
 ) -> str:
     """Write an image's archive; return its manifest's digest. ``layers``: instruction → content."""
     blobs: dict[str, bytes] = {}
@@ -87,15 +92,17 @@ def image(
     history = [{"created_by": by} for by in layers]
     written = {"rootfs": {"diff_ids": diff_ids}, "history": history, **config}
     packed = [put(gzip.compress(data, level, mtime=0)) for data in layers.values()]
+    sizes = {f"sha256:{name[13:]}": len(data) for name, data in blobs.items()}
+    described = json.dumps(written).encode()
     manifest = {
         "mediaType": form,
-        "config": {"digest": put(json.dumps(written).encode())},
-        "layers": [{"digest": digest, "size": 1} for digest in packed],
+        "config": {"digest": put(described), "size": len(described)},
+        "layers": [{"digest": digest, "size": sizes[digest]} for digest in packed],
     }
     digest = put(json.dumps(manifest).encode())
     platform = {"os": "linux", "architecture": "arm64", "variant": "v8"}
-    inner = {"manifests": [{"digest": digest, "platform": platform}]}
-    index = {"manifests": [{"digest": put(json.dumps(inner).encode())}]}
+    inner = {"manifests": [{"digest": digest, "size": 1, "platform": platform}]}
+    index = {"manifests": [{"digest": put(json.dumps(inner).encode()), "size": 1}]}
     with tarfile.open(path, "w") as tar:
         for name, data in {"index.json": json.dumps(index).encode(), **blobs}.items():
             info = tarfile.TarInfo(name)
@@ -210,7 +217,7 @@ def test_another_form_of_the_manifest_is_told(
     platform = parse("linux/arm64")
     layers = {"COPY x": layer(("a", "1", {}))}
     paths = tmp_path / "before.tar", tmp_path / "now.tar"
-    first, second = image(paths[0], layers), image(paths[1], layers, form="docker")
+    first, second = image(paths[0], layers), image(paths[1], layers, form=DOCKER)
     monkeypatch.setattr(reproducible, "_saved", lambda *_: archives.opened(paths[0]))
     target = TargetPlan("app", Target({}), (platform,), (platform,))
     stored = Image("app:v1", "index", {platform: first})

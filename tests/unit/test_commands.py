@@ -48,7 +48,7 @@ def test_a_command_that_goes_on_gives_its_result(tmp_path: Path) -> None:
 def test_a_command_is_ended_with_all_that_it_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deaf: str
 ) -> None:
-    monkeypatch.setattr("buildx_tasks.machine.commands._ENDING_SECONDS", 0.5)
+    monkeypatch.setattr("buildx_tasks.machine.processes._SECONDS", 0.5)
     # As docker starts buildx: beside it, with the same pipes.
     script = f"{deaf}sleep 60 & echo $! > child; echo $$ > parent; touch there; wait; sleep 60"
     began = time.monotonic()

@@ -36,7 +36,8 @@ class SlowEngine(BaseHTTPRequestHandler):
         self._say(201, {"Id": "c" * 64})
 
     def do_GET(self) -> None:
-        self._say(200, [])
+        about = {"ID": "engine", "SystemTime": "2026-11-25T22:00:00.5Z"}
+        self._say(200, about if self.path.endswith("/info") else [])
 
     def do_DELETE(self) -> None:
         self._say(204, None)
@@ -81,13 +82,16 @@ def test_an_engine_may_take_long_to_create_a_container(tmp_path: Path) -> None:
         session.close()
 
 
-def test_a_session_that_cannot_be_written_down(tmp_path: Path) -> None:
-    (tmp_path / ".buildx").mkdir()
-    (tmp_path / ".buildx/sessions").touch()
+def test_a_session_that_cannot_be_written_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    (tmp_path / "buildx-tasks").mkdir()
+    (tmp_path / "buildx-tasks" / "sessions").touch()
     with pytest.raises(EngineError) as caught:
         Session(workspaces.bare(tmp_path, docker.DockerClient(version="1.48")))
     assert str(caught.value) == (
-        f"{tmp_path}/.buildx/sessions cannot be written: File exists; "
+        f"{tmp_path}/buildx-tasks/sessions cannot be written: Not a directory; "
         "move away what is there, and verify again"
     )
 
@@ -111,4 +115,4 @@ def test_what_is_asked_once_is_asked_once(tmp_path: Path) -> None:
         with pytest.raises(EngineError, match="no"):
             session.once("other", fail)
     assert asked == ["x", "y"]
-    session._lock.close()
+    session.close()  # nothing was made, so that no engine is asked

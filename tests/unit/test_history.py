@@ -155,7 +155,7 @@ def test_log(project: Project) -> None:
     assert "was pushed yet; run invoke push -t other" in nothing.stderr
     (project.folder / ".buildx").mkdir()
     (project.folder / ".buildx" / "ledger.json").write_text(json.dumps(ENTRIES))
-    lines = project.invoke("log", "-t", "hel*", "-n", "2")
+    lines = project.invoke("log", "-t", "hel*", "--number", "2")
     assert [line.split()[1] for line in lines.stdout.splitlines()[1:]] == ["promoted", "pushed"]
     assert lines.stderr == "3 earlier ones are not shown; show all with --number 0\n"
     told = json.loads(project.ok("log", "--format", "json", "--event", "verified"))

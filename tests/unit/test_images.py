@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from support.stores import Blobs
+from support.stores import Blobs, digest
 
 from buildx_tasks.errors import UsageError
 from buildx_tasks.images.image import Image, of_parts
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 def test_compressed_sizes_are_the_layers_of_each_manifest() -> None:
     blobs = Blobs()
-    first = blobs.add({"config": {"size": 99}, "layers": [{"size": 10}, {"size": 5}]})
-    second = blobs.add({"config": {"size": 99}, "layers": []})
+    config = {"digest": digest("config"), "size": 99}
+    layers = [{"digest": digest("a"), "size": 10}, {"digest": digest("b"), "size": 5}]
+    first = blobs.add({"config": config, "layers": layers})
+    second = blobs.add({"config": config, "layers": []})
     image = Image("x", "sha256:i", {parse("amd64"): first, parse("arm64"): second})
     assert compressed(blobs, image) == {parse("amd64"): 15, parse("arm64"): 0}
 

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
+from support.stores import digest
 
 from buildx_tasks.images.layers import Layer, instruction, layers_of
+from buildx_tasks.registry.manifests import Config, Content, Descriptor, Step
 
 
 @pytest.mark.parametrize(
@@ -28,15 +28,12 @@ def test_instructions_are_shown_as_they_were_written(made_by: str, shown: str) -
 
 
 def test_layers_have_what_history_and_config_say_of_them() -> None:
-    manifest = {"layers": [{"digest": "a", "size": 1}, {"digest": "b", "size": 2}]}
-    history: list[dict[str, Any]] = [
-        {"created_by": "COPY a /"},
-        {"created_by": "ENV A=b", "empty_layer": True},
-        {},
-    ]
-    config: dict[str, Any] = {"history": history, "rootfs": {"diff_ids": ["x", "y"]}}
-    assert layers_of(manifest, config) == (Layer("a", 1, "COPY a /", "x"), Layer("b", 2, "", "y"))
+    a, b, x, y = map(digest, "abxy")
+    manifest = Content(layers=[Descriptor(a, 1), Descriptor(b, 2)])
+    history = (Step("COPY a /"), Step("ENV A=b", empty_layer=True), Step())
+    config = Config(history=history, diff_ids=(x, y))
+    assert layers_of(manifest, config) == (Layer(a, 1, "COPY a /", x), Layer(b, 2, "", y))
     # Either may be left out.
-    assert layers_of(manifest, {}) == (Layer("a", 1, "", "a"), Layer("b", 2, "", "b"))
-    del history[0]
+    assert layers_of(manifest, Config()) == (Layer(a, 1, "", a), Layer(b, 2, "", b))
+    config = config._replace(history=history[1:])
     assert [layer.made_by for layer in layers_of(manifest, config)] == ["", ""]

@@ -12,7 +12,7 @@ import pytest
 from buildx_tasks.building.location import reference
 from buildx_tasks.errors import EngineError
 from buildx_tasks.planning.cells import TargetPlan
-from buildx_tasks.records.ledger import Ledger, Verified, last_pushed
+from buildx_tasks.records.ledger import Ledger, Verified, pushed_digests
 
 
 def _path(root: Path) -> Path:
@@ -119,7 +119,7 @@ def test_entries_that_miss_what_they_are_read_for_are_kept_and_not_read(tmp_path
     target: Any = TargetPlan("hello", Any, (), ())  # type: ignore[arg-type]
     assert reference(ledger, target) == ""
     for entries in (bare, ledger.whole()):
-        assert last_pushed(entries) == {}
+        assert pushed_digests(entries) == {}
         assert (Verified(entries).passed, Verified(entries).failed) == ({}, set())
     ledger.record("failed", [{"cell": "hello@linux/arm64", "digest": "sha256:1"}])
     assert len(ledger.whole()) == len(bare) + 1

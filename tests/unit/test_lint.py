@@ -232,7 +232,11 @@ DECLARE = "write ARG TARGETARCH in stage builder, before line"
         ("ENV ARCH=$TARGETARCH\nRUN go build", NOTHING, "declare ARG TARGETOS TARGETARCH"),
         ("ARG TARGETARCH\nRUN cargo build", UNREAD_CARGO, "run cargo build --target"),
         ("ARG TARGETARCH\nRUN rustc x.rs", UNREAD_CARGO, "run cargo build --target"),
-        ("RUN cargo build --target x86_64-unknown-linux-musl", NOTHING, "declare ARG TARGETARCH"),
+        (
+            "RUN cargo build --target x86_64-unknown-linux-musl",
+            "for amd64 whatever the target, by x86_64-unknown-linux-musl: one binary",
+            "declare ARG TARGETARCH",
+        ),
         ("RUN xx-go build", NOTHING, "declare ARG TARGET"),
         (
             "RUN make",
@@ -443,19 +447,19 @@ def test_a_file_for_one_architecture_where_it_belongs() -> None:
 def test_a_compiler_without_a_cache(build: str, cache: str) -> None:
     ship = SHIP + "ARG TARGETARCH\n"
     for text in (
-        f"{PINNED}RUN {build}\n{ship}",
-        f"{PINNED}RUN --mount=type=bind,target=. {build}\n{ship}",
+        f"{PINNED}COPY . .\nRUN {build}\n{ship}",
+        f"{PINNED}\nRUN --mount=type=bind,target=. {build}\n{ship}",
     ):
         (found,) = check(text, "NoCacheMount")
-        assert said([found]) == [("NoCacheMount", "", 2, "builder")]
+        assert said([found]) == [("NoCacheMount", "", 3, "builder")]
         assert cache in found.fix
-    with_cache = f"{PINNED}RUN --mount=target=/x,type=cache {build}\n{ship}"
+    with_cache = f"{PINNED}COPY . .\nRUN --mount=target=/x,type=cache {build}\n{ship}"
     assert check(with_cache, "NoCacheMount") == []
 
 
 def test_c_has_no_cache_but_ccache() -> None:
     ship = SHIP + "ARG TARGETARCH\n"
-    plain = "FROM --platform=$BUILDPLATFORM alpine:3.22 AS builder\n"
+    plain = "FROM --platform=$BUILDPLATFORM alpine:3.22 AS builder\nCOPY . .\n"
     assert check(f"{plain}RUN make\n{ship}", "NoCacheMount") == []
     (found,) = check(f'{plain}ENV CC="ccache cc"\nRUN make\n{ship}', "NoCacheMount")
     assert found.fix.startswith("write RUN --mount=type=cache,target=/root/.cache/ccache")
@@ -755,5 +759,6 @@ def test_findings_as_json() -> None:
         "stage": "builder",
         "message": "bad",
         "fix": "good",
+        "level": "warning",
     }
     assert second["platform"] is None

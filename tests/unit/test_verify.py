@@ -280,4 +280,4 @@ def test_foreign_output_does_not_reach_the_terminal(capsys: pytest.CaptureFixtur
     printed = capsys.readouterr().out
     assert "\x1b" not in printed.partition("---")[2]
     assert "(11 lines before these are in the written reports)\n" in printed
-    assert printed.endswith("| a\n| \\x1b[2J\n")
+    assert printed.endswith("| a\n| \\x1b[2J\n0 of 1 ok, 1 FAIL\n")

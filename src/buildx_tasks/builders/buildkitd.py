@@ -63,7 +63,7 @@ def default_form() -> dict[str, Any]:
     """
     folder = buildx_folder()
     try:
-        found = tomli.loads((folder / "buildkitd.default.toml").read_text("utf-8"))
+        found = tomli.loads((folder / "buildkitd.default.toml").read_text("utf-8-sig"))
     except (OSError, ValueError):
         return {}
     return declared_form(found, folder)

@@ -82,6 +82,8 @@ def _of_engine(engine: Engine, wanted: Iterable[Platform]) -> Capability | None:
 def _of_nodes(engine: Engine, name: str, builder: Builder | None) -> Capability:
     state = inspected(engine, name)
     if state is None or not state.nodes:
+        if builder is None and not choice.overridden():
+            settings.require_context()
         fix = f"unset {choice.CURRENT_VARIABLE}, or create it" if builder is None else _FIX
         raise EngineError(f'builder "{name}" is not there or does not answer; {fix}')
     down = tuple(node for node in state.nodes if _is_down(state, node))
@@ -122,6 +124,7 @@ def required(workspace: Workspace, plan: Plan) -> Iterator[Builder | None]:
 
     """
     builder = choice.meant(workspace)
+    choice.say_override(workspace)
     everything = (*plan.targets, *plan.linked)
     able = of(workspace.engine, builder, {p for target in everything for p in target.platforms})
     never = plan.config.emulators.source == "never"
@@ -257,6 +260,6 @@ def local_text(build: DockerfileBuild, root: Path) -> str | None:
     if not path.exists():
         path = path.with_name(path.name.lower())  # buildx takes `dockerfile` too
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError:
         return None

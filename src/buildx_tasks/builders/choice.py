@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from typing import TYPE_CHECKING
 
 from buildx_tasks.engine import settings
@@ -25,10 +26,14 @@ CURRENT_VARIABLE = "BUILDX_BUILDER"  # buildx's own, for who wants another build
 def meant(workspace: Workspace) -> Builder | None:
     """Return the builder of all builds: the declared one, or the one that setup made instead.
 
-    None is the engine's own, or what ``BUILDX_BUILDER`` names.
+    None is the engine's own, or what ``BUILDX_BUILDER`` names: that counts more than what is declared.
     """
-    if workspace.config.builder or overridden():
-        return workspace.config.builder
+    declared = workspace.config.builder
+    if overridden():
+        named = os.environ[CURRENT_VARIABLE]
+        return declared if declared and declared.name == named else None
+    if declared:
+        return declared
     events = [e for e in workspace.ledger.read() if e.get("builder") == FALLBACK.name]
     return FALLBACK if events and events[-1]["event"] in ("created", "chosen") else None
 
@@ -47,6 +52,17 @@ def command(builder: Builder | None, *words: str) -> list[str]:
 def overridden() -> bool:
     """Say whether ``BUILDX_BUILDER`` names another builder than the engine's own."""
     return bool(os.environ.get(CURRENT_VARIABLE))
+
+
+def say_override(workspace: Workspace) -> None:
+    """Say where ``BUILDX_BUILDER`` names another builder than the declared one."""
+    declared = workspace.config.builder
+    if declared and meant(workspace) is None:
+        line = (
+            f'built on "{name_of(None)}", which {CURRENT_VARIABLE} names, not on the declared builder '
+            f'"{declared.name}"'
+        )
+        print(line, file=sys.stderr, flush=True)
 
 
 def name_of(builder: Builder | None) -> str:

@@ -15,6 +15,7 @@ from buildx_tasks.builders.state import titles
 from buildx_tasks.engine import settings
 from buildx_tasks.errors import EngineError
 from buildx_tasks.machine.files import write_file
+from buildx_tasks.machine.interruption import deferred
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,7 +61,8 @@ def of_those_that_answer(
                     raise EngineError(f"{changed.name} cannot be made: {result.stderr.strip()}")
         yield changed
     finally:
-        commands.run(reconcile.removal(name, "--keep-daemon"), hide=True)
+        with deferred():
+            commands.run(reconcile.removal(name, "--keep-daemon"), hide=True)
 
 
 def sweep(workspace: Workspace, builder: Builder) -> None:

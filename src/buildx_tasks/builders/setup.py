@@ -113,6 +113,9 @@ def look(workspace: Workspace, *, emulated: bool = True) -> Look:
         )
     notes: list[str] = []
     changes: list[Change] = []
+    if declared and choice.meant(workspace) is None:
+        other = choice.name_of(None)
+        notes.append(f'builds take "{other}" in its place, for {choice.CURRENT_VARIABLE} names it')
     if declared is None and answers:
         declared, why = _instead(engine, workspace.config)
         notes.append(why)
@@ -266,7 +269,8 @@ def _record(workspace: Workspace, change: Change) -> None:
 
 
 def _state(workspace: Workspace) -> BuilderState | None:
-    return states(workspace.engine).get(choice.name_of(choice.meant(workspace)))
+    declared = workspace.config.builder or choice.meant(workspace)
+    return states(workspace.engine).get(choice.name_of(declared))
 
 
 def _require_answers(workspace: Workspace) -> None:
@@ -284,7 +288,7 @@ def _require_running(workspace: Workspace, lacking: Sequence[Platform]) -> None:
     if builder is None or builder.driver not in choice.NOT_STARTED:
         state = _state(workspace)
         if state is None or not state.running:
-            name = choice.name_of(choice.meant(workspace))
+            name = choice.name_of(builder or choice.meant(workspace))
             raise EngineError(
                 f'builder "{name}" does not run; docker buildx inspect --bootstrap {name} says why'
             )

@@ -7,9 +7,9 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks.builders import capability, choice
-from buildx_tasks.building import bake_call, classic_store, location, results, staging
+from buildx_tasks.building import bake_call, classic_store, leftovers, location, results, staging
 from buildx_tasks.building.bake_call import BakeCall
-from buildx_tasks.building.requirements import require_files, require_new_enough
+from buildx_tasks.building.requirements import require_files, require_new_enough, require_readable
 from buildx_tasks.errors import BuildError, EngineError
 from buildx_tasks.language.git import source_date_epoch
 from buildx_tasks.machine.locks import locked
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 _BAKE_FILE = f"{ledger.FOLDER}/bake.json"
 _METADATA_FILE = f"{ledger.FOLDER}/metadata.json"
+
+_NO_PLATFORM = (
+    "no match for platform in manifest"  # BuildKit's words: of which base, not what it has
+)
 
 # A name of its own: a person may export into the same folder.
 _ARCHIVE = ".image.tar"
@@ -58,10 +62,12 @@ def build(workspace: Workspace, plan: Plan, options: Options) -> list[Built]:
             there are cells that nothing here can build.
 
     """
-    if workspace.config.builder:
-        choice.require_same_engine(workspace.engine, workspace.config.builder)
+    declared = choice.meant(workspace)
+    if workspace.config.builder and declared:
+        choice.require_same_engine(workspace.engine, declared)
     require_files(plan, workspace.root)
     require_new_enough(workspace.commands, plan)
+    require_readable(plan, workspace.root)
     parts = batches(plan)
     built: list[Built] = []
     with _alone(workspace), _builder(workspace, plan) as builder:
@@ -80,6 +86,7 @@ def _say(line: str) -> None:
 def _builder(workspace: Workspace, plan: Plan) -> AbstractContextManager[Builder | None]:
     """Return the builder to use; a dry run takes it as it should be."""
     if workspace.commands.is_dry:
+        choice.say_override(workspace)
         return nullcontext(choice.meant(workspace))
     return capability.required(workspace, plan)
 
@@ -110,7 +117,7 @@ def _build_part(
         capability.explain_loss(engine, builder, result.stdout + result.stderr)
         if divisible and not before and staging.has_containerd_store(engine) is False:
             return _build_divided(workspace, plan, builder, options)
-        raise _failure(workspace, plan, builder)
+        raise _failure(workspace, plan, builder, result)
     built = results.read(workspace.commands, plan, builder, staged, facts)
     results.record(workspace.ledger, plan, built)
     return built
@@ -126,7 +133,7 @@ def _build_divided(
         result, found = _bake(workspace, some, builder, options, {})
         if not result.ok:
             capability.explain_loss(workspace.engine, builder, result.stdout + result.stderr)
-            raise _failure(workspace, some, builder)
+            raise _failure(workspace, some, builder, result)
         facts.update(found)
     made = results.read(workspace.commands, divided.plan, builder, {}, facts)
     built = results.together(plan, divided.parts, made, facts)
@@ -149,10 +156,13 @@ def _bake(
     call = _call(options)
     is_dry = workspace.commands.is_dry
     folder = workspace.ledger.folder
-    with nullcontext() if is_dry else no_archive_left(folder, f"*{_ARCHIVE}"):
+    keeping = nullcontext() if is_dry else no_archive_left(folder, f"*{_ARCHIVE}")
+    with keeping, leftovers.noted(workspace, plan) as failed:
         result, facts = bake_call.run(workspace, builder, definition, call)
         if result.ok:
             _load(workspace, archives)
+        else:
+            failed.append(True)
     return result, facts
 
 
@@ -162,7 +172,9 @@ def _call(options: Options) -> BakeCall:
     return BakeCall(_BAKE_FILE, _METADATA_FILE, options.progress, words)
 
 
-def _failure(workspace: Workspace, plan: Plan, builder: Builder | None) -> BuildError:
+def _failure(
+    workspace: Workspace, plan: Plan, builder: Builder | None, result: Result
+) -> BuildError:
     """Return the error of a failed bake.
 
     Raises:
@@ -171,7 +183,12 @@ def _failure(workspace: Workspace, plan: Plan, builder: Builder | None) -> Build
     """
     widest = max((target.platforms for target in plan.targets), key=len)
     capability.explain_failure(workspace.engine, builder, widest)
-    return BuildError("the build failed; buildx says why above")
+    why = ""
+    if _NO_PLATFORM in result.stdout + result.stderr:
+        from buildx_tasks.building import bases
+
+        why = "".join(f"\n{line}" for line in bases.explained(workspace, builder, plan))
+    return BuildError(f"the build failed; buildx says why above{why}")
 
 
 def _archives(workspace: Workspace, plan: Plan, staged: dict[str, str]) -> dict[str, str]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks.builders import choice
+from buildx_tasks.building import contexts
+from buildx_tasks.building.dockerfile_links import followed
 from buildx_tasks.building.permissions import permissions
+from buildx_tasks.machine import output
 from buildx_tasks.machine.files import write_file
 from buildx_tasks.text import json_text
 
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
 
     from buildx_tasks.language.config import Builder
     from buildx_tasks.workspace import Workspace
+
+_QUIET = ("quiet", "rawjson")  # a person wants nothing else among it
 
 
 class BakeCall(NamedTuple):
@@ -36,19 +42,29 @@ class BakeCall(NamedTuple):
 def run(
     workspace: Workspace, builder: Builder | None, definition: dict[str, Any], call: BakeCall
 ) -> tuple[Result, dict[str, Any]]:
-    """Write the bake file and run bake; return its metadata too: nothing where it wrote none."""
+    """Write the bake file and run bake; return its metadata too: nothing where it wrote none.
+
+    Where something is built, no context has our own ``.buildx/`` in it.
+    """
     commands = workspace.commands
+    more: dict[str, str] = {}
+    if any(one.get("call", "build") == "build" for one in definition["target"].values()):
+        definition, more = contexts.without_state(definition, workspace.root)
+    definition = followed(definition, workspace.root)
     files = ("--file", call.file, "--metadata-file", call.metadata)
     options = (*files, "--progress", call.progress, *call.options)
     argv = command(builder, definition, workspace.root, options)
     text = json_text(definition)
     if commands.is_dry:
-        commands.print_files({call.file: text})
+        commands.print_files({**more, call.file: text})
         return commands.run(argv, tty=_wants_terminal(call)), {}
     metadata = workspace.root / call.metadata
+    contexts.write(more, workspace.root)
     write_file(workspace.root / call.file, text)
     metadata.unlink(missing_ok=True)
-    result = commands.run(argv, tty=_wants_terminal(call), hide=call.hidden)
+    is_quiet = call.progress in _QUIET and not call.hidden
+    with output.hushed() if is_quiet else nullcontext():
+        result = commands.run(argv, tty=_wants_terminal(call), hide=call.hidden)
     known = metadata.exists()
     return result, json.loads(metadata.read_text(encoding="utf-8")) if known else {}
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
-import os.path
 import sys
 from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.builders.capability import explain_failure, local_text
 from buildx_tasks.building import bake_call
 from buildx_tasks.building.bake_call import BakeCall
+from buildx_tasks.building.bases import Bases
+from buildx_tasks.building.requirements import lacking
 from buildx_tasks.dockerfiles import rules, stages
 from buildx_tasks.dockerfiles.findings import Finding
+from buildx_tasks.dockerfiles.instructions import syntax
 from buildx_tasks.errors import BuildError, EngineError
 from buildx_tasks.language.targets import LINK
 from buildx_tasks.machine.locks import locked
@@ -19,17 +21,15 @@ from buildx_tasks.planning.bakefile import bake_definition
 from buildx_tasks.planning.batches import batches
 from buildx_tasks.planning.dockerfile_builds import dockerfile_builds
 from buildx_tasks.records import ledger
-from buildx_tasks.references import REMOTE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
     from invoke import Result
 
     from buildx_tasks.dockerfiles.build import DockerfileBuild
     from buildx_tasks.dockerfiles.stages import Dockerfile
-    from buildx_tasks.engine.engine import Engine
     from buildx_tasks.language.config import Builder
     from buildx_tasks.planning.selection import Plan
     from buildx_tasks.platforms import Native
@@ -62,6 +62,7 @@ def lint(
 
     """
     found: dict[Finding, None] = {}
+    bases = Bases(workspace, builder)
     for part in batches(plan):
         lacking = {} if workspace.commands.is_dry else _lacking(part, workspace.root)
         checked = _ask(workspace, part, builder, lacking)
@@ -70,7 +71,8 @@ def lint(
             spec = part.config.target[build.target]
             its = [lacking[build.name]] if build.name in lacking else []
             if build.name in checked:
-                its = _findings(build, checked[build.name], native, linked=build.target in linked)
+                is_linked = build.target in linked
+                its = _findings(build, checked[build.name], native, bases, linked=is_linked)
             for finding in its:
                 if finding.code in spec.lint_ignore or finding._replace(platform=None) in found:
                     continue
@@ -80,7 +82,7 @@ def lint(
 
 def definition(plan: Plan, without: Collection[str] = ()) -> dict[str, Any]:
     """Return the bake file that checks the plan's Dockerfiles, ``without`` those of some names."""
-    whole = bake_definition(plan)["target"]
+    whole = bake_definition(plan, caches=False)["target"]
     targets = {}
     for build in dockerfile_builds(plan):
         if build.name in without:
@@ -101,30 +103,9 @@ def _lacking(plan: Plan, root: Path) -> dict[str, Finding]:
     """Return what is to be said of Dockerfiles that are not here: one would fail the whole bake."""
     found = {}
     for build in dockerfile_builds(plan):
-        context: str = build.attributes.get("context", ".")
-        name: str = build.attributes.get("dockerfile", "Dockerfile")
-        if build.is_remote or REMOTE.match(name):
-            continue
-        if not (root / context).exists():
-            words = (
-                f"there is no context {context}",
-                "context is named from the folder of buildx.toml",
-            )
-        elif local_text(build, root) is None:
-            words = "there is no such Dockerfile", _where(build.target, context, name, root)
-        else:
-            continue
-        found[build.name] = _unbuildable(build, 0, "", *words)
+        if its := lacking(build, root):
+            found[build.name] = _unbuildable(build, 0, "", its.what, its.fix)
     return found
-
-
-def _where(target: str, context: str, name: str, root: Path) -> str:
-    """Return where a Dockerfile is looked for, and what to write where it is elsewhere."""
-    rule = f"dockerfile is named from the context, {context}"
-    if not (root / name).is_file():
-        return f"{rule}; correct dockerfile or context in [target.{target}]"
-    right = os.path.relpath(root / name, root / context)
-    return f'{rule}; write dockerfile = "{right}" in [target.{target}]'
 
 
 def _unbuildable(build: DockerfileBuild, line: int, stage: str, message: str, fix: str) -> Finding:
@@ -143,27 +124,79 @@ def _ask(
         bake_call.run(workspace, builder, asked, _CALL._replace(hidden=False))
         return {}
     workspace.ledger.prepare()
-    with locked(workspace.ledger.folder / "lint.lock", "another lint of this project"):
+
+    def call(names: Collection[str]) -> tuple[dict[str, dict[str, Any]], str]:
+        its = {"group": {"default": {"targets": sorted(names)}}}
+        chosen = {**its, "target": {name: asked["target"][name] for name in names}}
         # It ends with 1 where it warns.
-        result, facts = bake_call.run(workspace, builder, asked, _CALL)
-    answers = {name: fact["result.json"] for name, fact in facts.items() if "result.json" in fact}
-    if asked["target"].keys() - answers.keys():
-        _explain(workspace.engine, result, builder)
+        result, facts = bake_call.run(workspace, builder, chosen, _CALL)
+        answers = {name: one["result.json"] for name, one in facts.items() if "result.json" in one}
+        return answers, "" if answers.keys() >= set(names) else _why(workspace, result, builder)
+
+    with locked(workspace.ledger.folder / "lint.lock", "another lint of this project"):
+        answers, why = call(asked["target"])
+        if why:
+            builds = [one for one in dockerfile_builds(plan) if one.name in asked["target"]]
+            answers = _apart(builds, workspace.root, call, why)
     return answers
 
 
-def _explain(engine: Engine, result: Result, builder: Builder | None) -> None:
-    explain_failure(engine, builder)
+def _apart(
+    builds: list[DockerfileBuild],
+    root: Path,
+    call: Callable[[Collection[str]], tuple[dict[str, dict[str, Any]], str]],
+    why: str,
+) -> dict[str, dict[str, Any]]:
+    """Ask again for those of each ``# syntax=``, and for each Dockerfile where that does not help.
+
+    One that BuildKit cannot even begin with, as its frontend cannot be reached, stops a whole bake.
+    """
+    texts = {build.name: local_text(build, root) or "" for build in builds}
+    wanted = {name: syntax(text) for name, text in texts.items()}
+    groups: dict[str, list[str]] = {}
+    for name, (frontend, _) in wanted.items():
+        groups.setdefault(frontend, []).append(name)
+    refused: dict[str, str] = {}
+    answers: dict[str, dict[str, Any]] = {}
+    waiting = list(groups.items())
+    while waiting:
+        frontend, names = waiting.pop(0)
+        found, said = call(names) if len(names) < len(builds) else ({}, why)
+        answers.update(found)
+        if not said:
+            continue
+        if len(names) == 1 or (frontend and frontend.partition(":")[0] in said):
+            refused.update(dict.fromkeys(names, said))
+        else:
+            waiting += [(frontend, [name]) for name in names]
+    if not answers and not any(frontend for frontend, _ in wanted.values()):
+        raise BuildError(
+            f"the Dockerfiles could not be checked: {why}; correct this, then run invoke lint again"
+        )
+    for name, said in refused.items():
+        frontend, line = wanted[name]
+        place = {"ranges": [{"start": {"line": line}}]} if frontend else {}
+        data = base64.b64encode(texts[name].encode()).decode()
+        error = {"message": said, "location": place}
+        answers[name] = {"buildError": error, "sources": [{"data": data}]}
+    return answers
+
+
+def _why(workspace: Workspace, result: Result, builder: Builder | None) -> str:
+    """Return why bake gave no answer.
+
+    Raises:
+        EngineError: engine, builder or buildx are why.
+
+    """
+    explain_failure(workspace.engine, builder)
     said = [line for line in result.stderr.splitlines() if line.strip()]
     if result.ok or not said:
         raise EngineError(
             "buildx does not check Dockerfiles through bake; install buildx 0.16 or newer, and an "
             "engine with BuildKit 0.15 or newer"
         )
-    raise BuildError(
-        f"the Dockerfiles could not be checked: {said[-1].partition('ERROR: ')[2] or said[-1]}; "
-        "correct this, then run invoke lint again"
-    )
+    return said[-1].partition("ERROR: ")[2] or said[-1]
 
 
 def _line(data: dict[str, Any]) -> int:
@@ -172,15 +205,19 @@ def _line(data: dict[str, Any]) -> int:
 
 
 def _findings(
-    build: DockerfileBuild, answer: dict[str, Any], native: Native, *, linked: bool
+    build: DockerfileBuild, answer: dict[str, Any], native: Native, bases: Bases, *, linked: bool
 ) -> list[Finding]:
     # BuildKit sends back each Dockerfile as it read it, from wherever it is; our own rules read that.
     sources = answer.get("sources") or [{}]
-    text = base64.b64decode(sources[0].get("data", "")).decode("utf-8", "replace")
+    text = base64.b64decode(sources[0].get("data", "")).decode("utf-8-sig", "replace")
     try:
         parsed = stages.parse(text)
         errors = list(_errors(build, answer, parsed))
         own = rules.check(build, text, native, linked=linked)
+        if not errors:  # else BuildKit has no better way to the base images either
+            known = bases.settled(build, text, native)
+            own = [o for o in own if o.code != "ArchitectureInFrom" or o.line not in known]
+            own += bases.lacking(build, text, native)
     except ValueError as error:
         empty = stages.Dockerfile((), ())
         errors = list(_errors(build, answer, empty))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.building.classic_store import part_of
@@ -44,29 +45,88 @@ def _last_built(ledger: Ledger) -> dict[str, dict[str, Any]]:
     return {entry["target"]: entry for entry in ledger.read() if entry["event"] == "built"}
 
 
+def _newest(ledger: Ledger, target: TargetPlan, wanted: Sequence[Platform]) -> dict[str, Any]:
+    """Return the ledger's entry of the newest build with these platforms; of the last one for none."""
+    names = {str(platform) for platform in wanted}
+    built = [e for e in ledger.read() if e["event"] == "built" and e["target"] == target.name]
+    found = (e for e in reversed(built) if names <= set(e.get("platforms") or names))
+    # Of one that lacks something, what is looked at next says so; of a part that is not the whole.
+    return next(found, None) or next((e for e in reversed(built) if not e.get("part")), {})
+
+
+def named(ledger: Ledger, target: TargetPlan, wanted: Sequence[Platform]) -> str:
+    """Return the reference of the newest build with these platforms, as a person can type it."""
+    newest = _newest(ledger, target, wanted)
+    if newest.get("staged"):
+        return str(newest["staged"])
+    return newest["tags"][0] if newest.get("part") else cells.reference_of(target)
+
+
+def last_part(ledger: Ledger, target: TargetPlan) -> str:
+    """Return the platforms of the target's last build where these are a part only, else ``""``."""
+    last = _last_built(ledger).get(target.name, {})
+    return ", ".join(map(str, last["platforms"])) if last.get("part") else ""
+
+
 def locate(workspace: Workspace, target: TargetPlan, wanted: Sequence[Platform]) -> Image:
     """Return the target's image where the engine can run it: its own, or pulled just now.
 
-    What waits in a registry is pulled by the digests of the wanted platforms' manifests. What was
-    built platform by platform is there if every tag still holds what was built.
+    It is that of the newest build with the wanted platforms, which may be of a part of the declared
+    ones; without any, of the last build. What waits in a registry is pulled by the digests of the
+    wanted platforms' manifests. What was built platform by platform is there if every tag still
+    holds what was built.
 
     Raises:
         EngineError: it is not built, or the engine does not give it.
         RegistryError: the registry does not give it.
 
     """
-    last = _last_built(workspace.ledger).get(target.name, {})
+    last = _newest(workspace.ledger, target, wanted)
+    if last and last is not _last_built(workspace.ledger)[target.name]:
+        _say_older(workspace.ledger, target, str(last["at"]))
+    is_part = bool(last.get("part"))
     if last.get("staged"):
-        return _pulled(workspace, str(last["staged"]), wanted)
+        return _pulled(workspace, str(last["staged"]), wanted)._replace(is_part=is_part)
     ids = {parse(platform): str(one) for platform, one in last.get("parts", {}).items()}
+    if not ids and is_part:
+        return _part(workspace.engine, target, last["tags"][0])
     if not ids:
-        return require(workspace.engine, target)
+        return _whole(workspace, target)
+    if is_part:
+        target = target._replace(platforms=tuple(ids))
     tags = {platform: part_of(target, platform) for platform in ids}
     for platform, tag in tags.items():
         held = store.stored(workspace.engine, tag)
         if held is None or held.digest != ids[platform]:
             raise cells.not_built(target)
-    return image.of_parts(cells.reference_of(target), ids, tags)
+    name = last["tags"][0] if is_part else cells.reference_of(target)
+    return image.of_parts(name, ids, tags)._replace(is_part=is_part)
+
+
+def _say_older(ledger: Ledger, target: TargetPlan, at: str) -> None:
+    part = last_part(ledger, target) or "other platforms"
+    line = f"{target.name}: the last build was of {part} only; this is about the one of {at}"
+    print(line, file=sys.stderr, flush=True)
+
+
+def _part(engine: Engine, target: TargetPlan, tag: str) -> Image:
+    found = store.stored(engine, tag)
+    if found is None:
+        flags = "".join(f" -p {platform}" for platform in target.platforms)
+        raise EngineError(f"{tag} is not built any more; run invoke build -t {target.name}{flags}")
+    return found._replace(is_part=True)
+
+
+def _whole(workspace: Workspace, target: TargetPlan) -> Image:
+    found = store.stored(workspace.engine, cells.reference_of(target))
+    if found is not None:
+        return found
+    if part := last_part(workspace.ledger, target):
+        raise EngineError(
+            f"{cells.reference_of(target)} is not built: of {target.name} there is {part} only; "
+            f"run invoke build -t {target.name}, or select that with -p"
+        )
+    raise cells.not_built(target)
 
 
 def require(engine: Engine, target: TargetPlan) -> Image:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from buildx_tasks.language.config import Builder
     from buildx_tasks.machine.commands import Commands
+    from buildx_tasks.planning.cells import TargetPlan
     from buildx_tasks.planning.selection import Plan
     from buildx_tasks.platforms import Platform
     from buildx_tasks.records.ledger import Ledger
@@ -27,6 +29,7 @@ class Built(NamedTuple):
     ``""`` for exported files; ``seconds`` is how long buildx worked on the target; ``staged`` is the
     reference that holds it in a registry, ``""`` where the engine has it. ``parts`` are the ids of
     its platforms, where a classic store has them one by one; there is no index, and no digest, then.
+    ``part`` is the tag of its own that an image of some of the declared platforms got.
     """
 
     target: str
@@ -35,6 +38,7 @@ class Built(NamedTuple):
     seconds: float | None
     staged: str = ""
     parts: Mapping[Platform, str] = MappingProxyType({})
+    part: str = ""
 
 
 def read(
@@ -58,6 +62,7 @@ def read(
                 digest,
                 seconds.get(facts.get("buildx.build.ref", "")),
                 location.by_digest(tag, digest) if tag else "",
+                part=_part(target),
             )
         )
     return built
@@ -85,8 +90,14 @@ def together(
         }
         times = [by_name[name].seconds or 0 for name in parts[target.name].values()]
         seconds = max(times) if any(times) else None
-        built.append(Built(target.name, target.platforms, "", seconds, parts=ids))
+        built.append(
+            Built(target.name, target.platforms, "", seconds, parts=ids, part=_part(target))
+        )
     return built
+
+
+def _part(target: TargetPlan) -> str:
+    return target.tags[0] if target.is_part and target.is_image and target.spec.tags else ""
 
 
 def _seconds_by_build(commands: Commands, builder: Builder | None) -> dict[str, float]:
@@ -97,16 +108,22 @@ def _seconds_by_build(commands: Commands, builder: Builder | None) -> dict[str, 
     result = commands.query([*choice.command(builder, "history", "ls"), "--format", "json"])
     records = [json.loads(line) for line in result.stdout.splitlines()] if result.ok else []
     return {
-        record["ref"]: (_time(record["completed_at"]) - _time(record["created_at"])).total_seconds()
+        record["ref"]: (
+            time_of(record["completed_at"]) - time_of(record["created_at"])
+        ).total_seconds()
         for record in records
         if record.get("completed_at")
     }
 
 
-def _time(text: str) -> dt.datetime:
+def time_of(text: str) -> dt.datetime:
+    """Return the time that docker or buildx prints."""
     # Go prints nanoseconds, Python 3.9 reads exactly six digits.
-    whole, _, fraction = text.rstrip("Z").partition(".")
-    return dt.datetime.fromisoformat(f"{whole}.{fraction[:6]:0<6}+00:00")
+    match = re.fullmatch(r"([^.Z+]+?)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", text)
+    if match is None:
+        raise ValueError(f"{text} is no time")
+    zone = "+00:00" if match[3] == "Z" else match[3]
+    return dt.datetime.fromisoformat(f"{match[1]}.{(match[2] or '')[:6]:0<6}{zone}")
 
 
 def record(ledger: Ledger, plan: Plan, built: Sequence[Built]) -> None:
@@ -115,12 +132,13 @@ def record(ledger: Ledger, plan: Plan, built: Sequence[Built]) -> None:
 
 
 def _entry(plan: Plan, item: Built) -> dict[str, Any]:
-    tags = next(target.spec.tags for target in plan.targets if target.name == item.target)
+    tags = next(target.tags for target in plan.targets if target.name == item.target)
     return {
         "target": item.target,
         "platforms": [str(platform) for platform in item.platforms],
         "digest": item.digest,
         "tags": tags,
+        **({"part": True} if item.part else {}),
         **({"staged": item.staged} if item.staged else {}),
         **({"parts": {str(p): one for p, one in item.parts.items()}} if item.parts else {}),
     }

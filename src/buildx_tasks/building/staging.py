@@ -75,4 +75,5 @@ def tag_of(target: TargetPlan) -> str:
 
     """
     first = references.parse(cells.reference_of(target))
-    return f"{first.registry}/{first.repository}:{f'staging-{target.name}'[:128]}"
+    name = f"staging-{target.name}{f'-{target.part}' if target.is_part else ''}"
+    return f"{first.registry}/{first.repository}:{name[:128]}"

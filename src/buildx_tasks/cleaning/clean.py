@@ -135,12 +135,16 @@ def _remove_created(workspace: Workspace) -> list[str]:
 
 def _remove_images(workspace: Workspace) -> list[str]:
     entries = workspace.ledger.read()
-    built = [e for e in entries if e["event"] == "built" and (e.get("digest") or e.get("parts"))]
+    built = [
+        entry
+        for entry in entries
+        if entry["event"] in ("built", "left") and (entry.get("digest") or entry.get("parts"))
+    ]
     pulled = [entry["reference"] for entry in entries if entry["event"] == "pulled"]
     if not built:
         return []
     engine = workspace.engine
-    ours = {entry["digest"] for entry in built if entry["digest"]}
+    ours = {entry["digest"] for entry in built if entry.get("digest")}
     ours |= {one for entry in built for one in entry.get("parts", {}).values()}
     references = [one for one in dict.fromkeys(pulled) if store.stored(engine, one)]
     for tag in dict.fromkeys(tag for entry in built for tag in entry["tags"]):

@@ -15,6 +15,9 @@ _NAMES = {
     "amd64": "amd64",
     "arm64": "arm64",
     "arm64v8": "arm64",
+    "arm32v5": "arm",
+    "arm32v6": "arm",
+    "arm32v7": "arm",
     "armel": "arm",
     "armhf": "arm",
     "armv5": "arm",
@@ -26,6 +29,7 @@ _NAMES = {
     "i686": "386",
     "loong64": "loong64",
     "loongarch64": "loong64",
+    "powerpc64le": "ppc64le",
     "mips64le": "mips64le",
     "mipsle": "mipsle",
     "ppc64le": "ppc64le",
@@ -56,3 +60,15 @@ def in_path(path: str) -> tuple[str, str] | None:
             return _NAMES[name], word
     short = _BEHIND_SYSTEM.search(path) or _AT_END.fullmatch(path.rstrip("/").rpartition("/")[2])
     return (_SHORT[short[1]], short[1]) if short else None
+
+
+def long_names(text: str) -> set[str]:
+    """Return the architectures that a text names by words that mean nothing else."""
+    words = (word.lower().replace("-", "_") for word in _NAME.findall(text))
+    return {_NAMES[word] for word in words if word in _NAMES}
+
+
+def of_image(reference: str) -> tuple[str, str] | None:
+    """Return the architecture that an image's reference names, and the word; None for none or several."""
+    plain = reference.partition("@")[0]
+    return in_path(plain) if len(set(in_text(plain))) == 1 else None

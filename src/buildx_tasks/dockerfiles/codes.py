@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 CODES = (
+    "ArchitectureInArg",
     "ArchitectureInCopy",
+    "ArchitectureInFrom",
+    "ArchitectureInRun",
+    "BaseLacksPlatform",
     "EmulatedCompile",
     "EmulatedRun",
     "FinalStagePinned",
     "NoCacheMount",
+    "SharedCacheMount",
     "TargetPlatformUnused",
 )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,7 +15,8 @@ if TYPE_CHECKING:
 class Finding(NamedTuple):
     """One thing to change; ``platform`` is None where it is the same for all platforms.
 
-    ``line`` is 0 and ``stage`` empty where they are not known.
+    ``line`` is 0 and ``stage`` empty where they are not known. A ``note`` is of what nothing can be
+    done about: it fails nothing, unless one is strict.
     """
 
     code: str
@@ -24,6 +27,7 @@ class Finding(NamedTuple):
     stage: str
     message: str
     fix: str
+    level: Literal["warning", "note"] = "warning"
 
     @property
     def place(self) -> str:
@@ -48,9 +52,11 @@ def lines(findings: Iterable[Finding]) -> list[str]:
     """Return findings as lines for people: what is wrong where, and below it the fix."""
     found = []
     for one, cells in merged(findings).items():
-        found.append(f"{one.place}: {one.code} {one.message} [{', '.join(cells)}]")
+        word = "note: " if one.level == "note" else ""
+        line = f"{one.place}: {word}{one.code} {one.message} [{', '.join(cells)}]"
+        found.append(printable(line))
         if one.fix:
-            found.append(f"  fix: {one.fix}")
+            found.append(printable(f"  fix: {one.fix}"))
     return found
 
 

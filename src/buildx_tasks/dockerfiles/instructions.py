@@ -132,6 +132,17 @@ def _marked(kept: str, *, alone: bool) -> str:
     return kept + (" \\" if alone else "\\")
 
 
+def syntax(text: str) -> tuple[str, int]:
+    """Return the frontend that ``# syntax=`` names, and its line; ``""`` and 0 where there is none."""
+    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
+        match = _DIRECTIVE.fullmatch(line.strip())
+        if not match or match[1].lower() not in _DIRECTIVES:
+            break
+        if match[1].lower() == "syntax":
+            return match[2].split()[0], number
+    return "", 0
+
+
 def _escape(lines: list[str]) -> str:
     """Return the character that continues a line: directives stand before anything else."""
     for line in lines:

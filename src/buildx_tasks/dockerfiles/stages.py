@@ -123,7 +123,7 @@ def place(
         ValueError: an expression cannot be read; the message says which line.
 
     """
-    values = _global_values(dockerfile, platform, build_platform, args)
+    values = global_values(dockerfile, platform, build_platform, args)
     numbers = {str(stage.number): stage.number for stage in dockerfile.stages}
     numbers.update((stage.name, stage.number) for stage in dockerfile.stages if stage.name)
     found: list[Placed] = []
@@ -147,12 +147,18 @@ def place(
     return tuple(found)
 
 
-def _global_values(
+def global_values(
     dockerfile: Dockerfile,
     platform: Platform,
     build_platform: Platform | None,
     args: Mapping[str, str],
 ) -> dict[str, str]:
+    """Return what may stand in a ``FROM``: the ``ARG`` before the first one, and the platforms.
+
+    Raises:
+        ValueError: an expression cannot be read; the message says which line.
+
+    """
     values = {}
     for prefix, its in (("BUILD", build_platform), ("TARGET", platform)):
         if its:

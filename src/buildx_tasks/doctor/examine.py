@@ -143,8 +143,12 @@ def _builder(workspace: Workspace, engine: Engine | None) -> Iterator[Finding]:
     declared = workspace.config.builder
     if engine is None and (declared is None or declared.driver in choice.ENGINES):
         return  # what is said of the engine says it
-    name = choice.name_of(choice.meant(workspace))
+    name = choice.name_of(declared or choice.meant(workspace))
     subject = f"builder {name}"
+    if declared and choice.meant(workspace) is None:
+        other = choice.name_of(None)
+        words = f'names "{other}", which builds take in place of "{name}"'
+        yield Finding(choice.CURRENT_VARIABLE, ok=True, found=words)
     try:
         if declared:
             choice.require_same_engine(workspace.engine, declared)

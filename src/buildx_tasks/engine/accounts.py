@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +14,7 @@ from buildx_tasks.text import printable
 if TYPE_CHECKING:
     from buildx_tasks.engine.engine import Engine
 
+_FAILED_HELPER = re.compile(r"Credentials store (\S+) exited with ")
 _HUB_ADDRESS = "https://index.docker.io/v1/"
 
 
@@ -72,6 +74,9 @@ def account_for(registry: str) -> Account:
             found: dict[str, Any] = config.resolve_authconfig(_address(registry)) or {}
     except DockerException as error:
         reason = printable(str(error.__cause__ or error)).strip().rstrip(".")
+        if failed := _FAILED_HELPER.match(reason):
+            # What it said may be what it keeps.
+            reason = f"{failed[1]} failed; run it to see why: echo {_address(registry)} | {failed[1]} get"
     except (AttributeError, KeyError, TypeError, ValueError):
         # What the library does not catch. Its words may hold a part of what it read.
         reason = "its config.json, or what the credential helper said, is malformed"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import socket
+import tarfile
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
 
     import docker
 
+_MOST_LINKS = 40  # the kernel's own limit: man 7 path_resolution
+_HEADERS = 16384  # bytes of a tar archive before a file's content, and more
 _CREATE_SECONDS = 1800  # for one container: a big image is unpacked for it, on a busy disk
 
 
@@ -41,6 +45,40 @@ def has_path(container: Any, path: str) -> bool:
     api = container.client.api
     url = f"{api.base_url}/v{api.api_version}/containers/{container.id}/archive"
     return bool(api.head(url, params={"path": path}).status_code == 200)
+
+
+def read_file(container: Any, path: str, most: int) -> bytes | None:
+    """Return the first bytes of the file at a path in a container; None where no file is.
+
+    Raises:
+        faults.api_errors: the engine fails.
+
+    """
+    from docker.errors import NotFound
+
+    try:
+        for _ in range(_MOST_LINKS):
+            chunks, facts = container.get_archive(path)
+            if not facts.get("linkTarget"):
+                return _first_file(chunks, most)
+            chunks.close()
+            path = facts["linkTarget"]
+    except NotFound:
+        pass
+    return None
+
+
+def _first_file(chunks: Any, most: int) -> bytes | None:
+    data = b""
+    with contextlib.closing(chunks):
+        for chunk in chunks:
+            data += chunk
+            if len(data) > most + _HEADERS:
+                break
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+        info = archive.next()
+        file = archive.extractfile(info) if info and info.isfile() else None
+        return file.read(most) if file else None
 
 
 class Attachment:

@@ -8,11 +8,10 @@ milliseconds, a layer comes at some 200 MB/s, with a third of the processor time
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from typing import TYPE_CHECKING, Any
 
-from buildx_tasks.engine import faults
+from buildx_tasks.engine import bodies, faults
 from buildx_tasks.errors import EngineError
 
 if TYPE_CHECKING:
@@ -40,22 +39,30 @@ _AHEAD = 16 << 20
 _MESSAGE = 16 << 20  # BuildKit's own limit
 
 
-def read(client: docker.DockerClient, digest: str) -> bytes:
+def read(client: docker.DockerClient, digest: str, most: int | None = None) -> bytes:
     """Return a blob of the containerd image store, checked against its digest; meant for small ones.
 
     Raises:
-        EngineError: the store lacks it, or the engine gives no access to it.
+        EngineError: the store lacks it, it has more than ``most`` bytes, or the engine gives no access.
         faults.lost_connections: the connection failed.
 
     """
-    return b"".join(stream(client, digest))
+    pieces, total = [], 0
+    for piece in stream(client, digest):
+        total += len(piece)
+        if most is not None and total > most:
+            raise EngineError(
+                f"{digest} has more than the {most} bytes that are read of such a one"
+            )
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
-def stream(client: docker.DockerClient, digest: str) -> Iterator[bytes]:
+def stream(client: docker.DockerClient, digest: str, size: int | None = None) -> Iterator[bytes]:
     """Yield a blob of the containerd image store as it arrives, in pieces of some 1 MiB.
 
-    It is checked against its digest at its end: what was yielded counts only if that passed. Some
-    5 MiB are held, however large the blob. The connection is this call's own, and ends with it.
+    It is cut at its size, and its last piece comes only once size and digest are right. Some
+    6 MiB are held, however large the blob. The connection is this call's own, and ends with it.
 
     Raises:
         EngineError: the store lacks it, or the engine gives no access to it.
@@ -80,16 +87,17 @@ def stream(client: docker.DockerClient, digest: str) -> Iterator[bytes]:
         sink = getattr(sink, "_sock", sink)
         # The engine speaks at once: what it said may be in this reader's buffer already.
         source = response.raw._fp.fp  # noqa: SLF001
-        hashed = hashlib.sha256()
-        for content in _messages(_answered(source, sink, digest)):
-            hashed.update(content)
-            yield content
+        yield from bodies.checked(_messages(_answered(source, sink, digest)), digest, size)
+    except bodies.OtherBytesError as error:
+        if error.is_lie:
+            raise EngineError(f"{digest}: {error}; it is no image to go on with") from None
+        raise EngineError(
+            f"the engine's image store lacks {digest}; build or pull the image again"
+        ) from None
     except OSError as error:
         raise faults.lost(f"the engine broke off reading {digest}: {error}") from error
     finally:
         response.close()
-    if f"sha256:{hashed.hexdigest()}" != digest:
-        raise EngineError(f"the engine's image store lacks {digest}; build or pull the image again")
 
 
 def _answered(source: Any, sink: Any, digest: str) -> Iterator[bytes]:
@@ -147,7 +155,9 @@ def _headers() -> bytes:
 
 def _request(digest: str) -> bytes:
     # A ReadContentRequest whose first field is the digest, after gRPC's prefix: not compressed, length.
-    message = b"\x0a" + bytes([len(digest)]) + digest.encode()
+    long = len(digest) > 0x7F  # of sha512
+    length = bytes([len(digest) & 0x7F | 0x80, len(digest) >> 7] if long else [len(digest)])
+    message = b"\x0a" + length + digest.encode()
     return b"\0" + struct.pack(">I", len(message)) + message
 
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
+import re
 import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from buildx_tasks import platforms
-from buildx_tasks.engine.connection import connect
+from buildx_tasks.engine.connection import reach
 from buildx_tasks.engine.faults import faults
 from buildx_tasks.errors import EngineError
+from buildx_tasks.machine.made import Origin
 
 if TYPE_CHECKING:
     import docker
 
     from buildx_tasks.machine.commands import Commands
     from buildx_tasks.platforms import Platform
+
+# Go prints nanoseconds, Python 3.9 reads whole seconds everywhere.
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
 class Engine:
@@ -29,12 +35,14 @@ class Engine:
         self.commands = commands
         self._client = client
         self._is_ours = client is None
+        self._version: dict[str, Any] = {}
+        self.blobs: dict[str, bytes] = {}  # manifests and configs of its store, by digest
 
     @property
     def client(self) -> docker.DockerClient:
         """The connection, made when it is first needed."""
         if self._client is None:
-            self._client = connect()
+            self._client, self._version = reach()
         return self._client
 
     @cached_property
@@ -44,12 +52,14 @@ class Engine:
             found: dict[str, Any] = self.client.info()
             return found
 
-    @cached_property
+    @property
     def version(self) -> dict[str, Any]:
         """What ``GET /version`` says: ``Version``, ``ApiVersion`` and more."""
-        with faults():
-            found: dict[str, Any] = self.client.version()
-            return found
+        client = self.client
+        if not self._version:
+            with faults():
+                self._version = client.version()
+        return self._version
 
     def require(self) -> None:
         """Do nothing where an engine answers.
@@ -78,6 +88,14 @@ class Engine:
     def platform(self) -> Platform:
         """The platform that the engine runs natively."""
         return platforms.parse(f"{self.info['OSType']}/{self.info['Architecture']}")
+
+    @property
+    def origin(self) -> Origin:
+        """Which engine it is, and what time it was there when it was asked."""
+        found = _TIME.fullmatch(self.info["SystemTime"])
+        zone = "+00:00" if found is None or found[2] == "Z" else found[2]
+        began = dt.datetime.fromisoformat(f"{found[1]}{zone}").timestamp() if found else 0.0
+        return Origin(self.info["ID"], began)
 
     @property
     def is_local(self) -> bool:

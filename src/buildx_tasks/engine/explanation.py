@@ -52,13 +52,13 @@ def explain_failure(
 
 
 def _require_answer(engine: Engine) -> None:
-    from buildx_tasks.engine.connection import START_HINT
-    from buildx_tasks.engine.faults import all_errors, reason_of
+    from buildx_tasks.engine.connection import no_answer
+    from buildx_tasks.engine.faults import all_errors
 
     try:
         engine.client.ping()
     except all_errors() as error:
-        raise EngineError(f"no Docker Engine answers ({reason_of(error)}); {START_HINT}") from None
+        raise EngineError(no_answer(error)) from None
 
 
 def require_containerd_store(engine: Engine, purpose: str, way_out: str = "") -> None:

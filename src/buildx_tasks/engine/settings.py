@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from buildx_tasks.errors import EngineError
 
 if TYPE_CHECKING:
     from buildx_tasks.machine.commands import Commands
@@ -19,6 +22,28 @@ def context_name() -> str:
     if os.environ.get("DOCKER_HOST"):
         return "default"
     return os.environ.get("DOCKER_CONTEXT") or client_config().get("currentContext") or "default"
+
+
+def require_context() -> None:
+    """Do nothing where the context that is meant is there.
+
+    Raises:
+        EngineError: it is not.
+
+    """
+    name = context_name()
+    # docker's own place for it: https://docs.docker.com/engine/manage-resources/contexts/
+    folder = hashlib.sha256(name.encode()).hexdigest()
+    if name == "default" or (config_folder() / "contexts" / "meta" / folder).is_dir():
+        return
+    way_out = (
+        "correct or unset DOCKER_CONTEXT"
+        if os.environ.get("DOCKER_CONTEXT")
+        else "choose another with docker context use default"
+    )
+    raise EngineError(
+        f'docker context "{name}" does not exist; {way_out} (docker context ls shows what there is)'
+    )
 
 
 def chosen() -> bool:
@@ -39,7 +64,7 @@ def buildx_folder() -> Path:
 def client_config() -> dict[str, Any]:
     """Return what the docker command's ``config.json`` says; nothing where it cannot be read."""
     try:
-        found = json.loads((config_folder() / "config.json").read_text("utf-8"))
+        found = json.loads((config_folder() / "config.json").read_text("utf-8-sig"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

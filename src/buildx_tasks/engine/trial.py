@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import tarfile
-import time
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from buildx_tasks.engine import faults
+from buildx_tasks.engine import faults, leftovers
 from buildx_tasks.errors import EngineError
 from buildx_tasks.machine import executables
+from buildx_tasks.machine.made import Record
 
 if TYPE_CHECKING:
     from buildx_tasks.engine.engine import Engine
@@ -32,14 +33,23 @@ def runs_in_container(engine: Engine, platform: Platform) -> str:
     if program is None:
         return "there is no program to try it with"
     client: Any = engine.client
-    _sweep(client)
-    reference = f"{_NAME}:{uuid.uuid4().hex[:12]}"
-    container = None
+    leftovers.sweep(engine)
+    record = Record.begun(Path.cwd())
+    is_clean = False
     try:
+        record.at(engine.origin)
+        reference = record.making("image", f"{_NAME}:{uuid.uuid4().hex[:12]}")
         _import(client, reference, platform, program)
+        name = record.making("container", f"{_NAME}-{uuid.uuid4().hex}")
         container = client.containers.create(
-            reference, "/probe", platform=str(platform), network_mode="none", labels={_NAME: ""}
+            reference,
+            "/probe",
+            name=name,
+            platform=str(platform),
+            network_mode="none",
+            labels={leftovers.SESSION: record.id},
         )
+        record.made(name, container.id)
         container.start()
         code = container.wait(timeout=_SECONDS)["StatusCode"]
     except EngineError as error:
@@ -49,10 +59,9 @@ def runs_in_container(engine: Engine, platform: Platform) -> str:
     except faults.timeouts():
         return f"the program did not end within {_SECONDS} s"
     finally:
-        with contextlib.suppress(*faults.api_errors()):
-            if container:
-                container.remove(force=True)
-            client.api.remove_image(reference, force=True)
+        with contextlib.suppress(*faults.all_errors()):
+            is_clean = leftovers.remove(engine, record)
+        record.close(forget=is_clean)
     return f"the program ended with exit code {code}" if code else ""
 
 
@@ -70,16 +79,3 @@ def _import(client: Any, reference: str, platform: Platform, program: bytes) -> 
     response = api.post(url, params=query, data=packed.getvalue())
     if response.status_code != 200 or "errorDetail" in response.text:
         raise EngineError(f"the engine takes no program for it: {response.text.strip()[:200]}")
-
-
-def _sweep(client: Any) -> None:
-    """Remove the probes of runs that were killed; younger ones may be in use just now."""
-    old = time.time() - 10 * _SECONDS
-    for container in client.api.containers(all=True, filters={"label": _NAME}):
-        if container["Created"] < old:
-            with contextlib.suppress(*faults.api_errors()):
-                client.api.remove_container(container["Id"], force=True)
-    for image in client.api.images(_NAME):
-        if image["Created"] < old:
-            with contextlib.suppress(*faults.api_errors()):
-                client.api.remove_image(image["Id"], force=True)

@@ -11,11 +11,19 @@ import json
 import tarfile
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
+from buildx_tasks.engine import bodies
 from buildx_tasks.errors import EngineError
+from buildx_tasks.images import tars
 from buildx_tasks.images.attestations import ATTESTATION
 from buildx_tasks.images.image import platform_of
 from buildx_tasks.machine import files as disk
-from buildx_tasks.registry.manifests import manifest_of
+from buildx_tasks.registry.manifests import (
+    MOST_JSON,
+    config_of,
+    listed_in,
+    manifest_of,
+    require_small,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,13 +31,14 @@ if TYPE_CHECKING:
 
     from buildx_tasks.engine.engine import Engine
     from buildx_tasks.platforms import Platform
-    from buildx_tasks.registry.manifests import Manifest
+    from buildx_tasks.registry.manifests import Config, Descriptor, Manifest
     from buildx_tasks.registry.repository import Repository
 
 REMOVED = "removal"  # what a layer says of a path that earlier ones had
 
 _WHITEOUT = ".wh."
 _CHUNK = 1 << 20  # bytes
+_MOST_MEMBERS = 20_000  # of an image's archive: its blobs
 _KINDS = {
     tarfile.DIRTYPE: "directory",
     tarfile.SYMTYPE: "symlink",
@@ -61,69 +70,93 @@ class Archive:
 
     def __init__(self, tar: tarfile.TarFile) -> None:
         self._tar = tar
+        self._members = _indexed(tar)
 
     def manifests(self) -> dict[Platform, str]:
         """Return the digest of each platform's manifest; attestations are left out."""
-        waiting = list(json.loads(self._open("index.json").read())["manifests"])
+        listed = listed_in(self._small(self._open("index.json")), "index.json of the archive")
         found: dict[Platform, str] = {}
-        while waiting:
-            entry = waiting.pop(0)
-            if ATTESTATION in (entry.get("annotations") or {}):
-                continue
-            if entry.get("platform"):
-                found[platform_of(entry["platform"])] = entry["digest"]
-            else:  # an index below the archive's own
-                waiting += self.manifest(entry["digest"]).content.get("manifests", [])
+        for entry in listed:
+            # What names no platform is an index below the archive's own.
+            for one in [entry] if entry.platform else self.manifest(entry.digest).content.manifests:
+                if ATTESTATION not in one.marks and one.platform:
+                    found[platform_of(one.platform)] = one.digest
         return found
 
     def manifest(self, digest: str) -> Manifest:
         """As a Source."""
-        return manifest_of(self._blob(digest).read())
+        return manifest_of(self._checked(digest, None), digest=digest)
 
-    def config(self, digest: str) -> dict[str, Any]:
+    def config(self, descriptor: Descriptor) -> Config:
         """As a Source."""
-        found: dict[str, Any] = json.loads(self._blob(digest).read())
-        return found
+        require_small(descriptor, descriptor.digest)
+        return config_of(self._checked(descriptor.digest, descriptor.size), descriptor.digest)
 
-    def blob(self, digest: str) -> Iterator[bytes]:
+    def blob(self, digest: str, size: int | None) -> Iterator[bytes]:
         """As a Source."""
         stream = self._blob(digest)
-        while chunk := stream.read(_CHUNK):
-            yield chunk
+        try:
+            yield from bodies.checked(iter(lambda: stream.read(_CHUNK), b""), digest, size)
+        except bodies.OtherBytesError as error:
+            raise EngineError(f"{digest} in the archive: {error}; build it again") from None
 
     def origin(self, repository: Repository) -> str:  # noqa: ARG002
         """As a Source."""
         return ""
 
-    def files(self, digest: str) -> Iterator[tuple[str, File]]:
+    def files(self, digest: str, size: int) -> Iterator[tuple[str, File]]:
         """Give the paths that a layer has, each beginning with ``/``.
 
         Raises:
-            tarfile.ReadError: its compression is one that this Python does not know.
+            tarfile.ReadError: its compression is one that is not known here, or it is made to harm.
+            EngineError: its bytes are not those that were built.
 
         """
         archive: Any
-        layer = self._blob(digest)
-        with tarfile.open(fileobj=layer, mode="r|*", errors="surrogateescape") as archive:
-            for info in members(archive):
+        layer: Any = tars.Unpacked(self.blob(digest, size), size)
+        with tars.streamed(layer) as archive:
+            for info in tars.members(archive):
                 yield _file(archive, info)
+        layer.finish()
+
+    def _checked(self, digest: str, size: int | None) -> bytes:
+        if self._member(_path(digest)).size > MOST_JSON:
+            raise EngineError(f"{digest} in the archive has more than {MOST_JSON} bytes")
+        return b"".join(self.blob(digest, size))
+
+    @staticmethod
+    def _small(stream: IO[bytes]) -> bytes:
+        return stream.read(MOST_JSON + 1)
 
     def _blob(self, digest: str) -> IO[bytes]:
-        return self._open(f"blobs/{digest.replace(':', '/')}")
+        return self._open(_path(digest))
 
     def _open(self, path: str) -> IO[bytes]:
-        opened = self._tar.extractfile(path)
+        opened = self._tar.extractfile(self._member(path))
         if opened is None:
             raise tarfile.ReadError(f"{path} is no file")
         return opened
 
+    def _member(self, path: str) -> tarfile.TarInfo:
+        found = self._members.get(path)
+        if found is None:
+            raise EngineError(f"the archive has no file {path}; build it again")
+        return found
 
-def members(archive: Any) -> Iterator[tarfile.TarInfo]:
-    """Give the members of a tar that is a stream, one by one; none is kept."""
-    # Its own loop, not next(): that one seeks back in an empty stream on Python 3.9.
-    for info in archive:
-        archive.members = []
-        yield info
+
+def _path(digest: str) -> str:
+    return f"blobs/{digest.replace(':', '/')}"
+
+
+def _indexed(tar: tarfile.TarFile) -> dict[str, tarfile.TarInfo]:
+    """Return an archive's files by name; links, which may lead anywhere, are none."""
+    found = {}
+    for number, info in enumerate(tar):
+        if number > _MOST_MEMBERS:
+            raise EngineError(f"the archive has more than {_MOST_MEMBERS} members; build it again")
+        if info.isreg() and not info.issparse():
+            found[info.name] = info
+    return found
 
 
 @contextlib.contextmanager
@@ -135,12 +168,13 @@ def opened(path: Path) -> Iterator[Archive]:
 
     """
     try:
-        tar = tarfile.open(path, "r:")  # noqa: SIM115 - closed below
-    except (OSError, tarfile.TarError) as error:
+        tar = tarfile.open(path, "r:", tarinfo=tars.Member)  # noqa: SIM115 - closed below
+        archive = Archive(tar)
+    except (OSError, *tars.FAULTS) as error:
         reason = getattr(error, "strerror", None) or error
         raise EngineError(f"{path} cannot be read: {reason}; verify again") from None
     with tar:
-        yield Archive(tar)
+        yield archive
 
 
 def save(engine: Engine, reference: str, platform: Platform, path: Path) -> None:
@@ -185,7 +219,7 @@ def _file(archive: tarfile.TarFile, info: tarfile.TarInfo) -> tuple[str, File]:
         kind,
         info.mode & 0o7777,
         f"{info.uid}:{info.gid}",
-        int(info.mtime),
+        tars.seconds(info.mtime),
         info.size,
         _content(archive, info, kind),
         tuple(sorted((k, v) for k, v in info.pax_headers.items() if "xattr" in k)),

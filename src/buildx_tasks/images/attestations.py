@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from buildx_tasks.registry.manifests import Content
 
 
 ATTESTATION = "vnd.docker.reference.type"  # annotation of manifests that describe another one
@@ -15,12 +15,12 @@ ATTESTED = "vnd.docker.reference.digest"  # the digest of that one
 PREDICATE = "in-toto.io/predicate-type"  # annotation of the layers of such a manifest
 
 
-def predicates_of(manifest: Mapping[str, Any]) -> list[str]:
+def predicates_of(manifest: Content) -> list[str]:
     """Return the predicate types of an attestation manifest.
 
     Source: https://github.com/moby/buildkit/blob/master/docs/attestations/attestation-storage.md
     """
-    marks = [layer.get("annotations") or {} for layer in manifest["layers"]]
+    marks = [layer.marks for layer in manifest.layers]
     return [mark[PREDICATE] for mark in marks if PREDICATE in mark]
 
 

@@ -14,7 +14,7 @@ from buildx_tasks.images.attestations import PROVENANCE, SBOM
 from buildx_tasks.images.image import platform_of
 from buildx_tasks.images.layers import instruction, layers_of
 from buildx_tasks.images.sources import RepositorySource
-from buildx_tasks.registry.manifests import INDEX_TYPES
+from buildx_tasks.registry.manifests import INDEX_TYPES, Config, MalformedError
 from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from buildx_tasks.images.layers import Layer
     from buildx_tasks.images.sources import Source
-    from buildx_tasks.registry.manifests import Manifest
+    from buildx_tasks.registry.manifests import Descriptor, Manifest, PlatformWords
     from buildx_tasks.registry.repository import Repository
 
 _AT_ONCE = 4  # manifests that are read from a registry
@@ -102,25 +102,24 @@ def shown(source: Source, reference: str, root: Manifest) -> Shown:
     """
     try:
         if not root.is_index:
-            part = _part(source, {"digest": root.digest}, root)
-            return Shown(reference, root.digest, root.media_type, (part,))
+            return Shown(reference, root.digest, root.media_type, (_part(source, None, root),))
         return _whole(source, reference, root)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise EngineError(
-            f"{reference} is no image that can be shown: {type(error).__name__} {error}; look with "
-            f"docker buildx imagetools inspect --raw"
-        ) from None
+    except MalformedError as error:
+        raise EngineError(f"{reference} cannot be shown: {error}") from None
 
 
 def _whole(source: Source, reference: str, root: Manifest) -> Shown:
-    content = root.content
-    listed = content["manifests"]
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    listed = root.content.manifests
+    pool = ThreadPoolExecutor(_AT_ONCE)
+    try:
         found = list(pool.map(partial(_read, source), listed))
+    finally:
+        pool.shutdown(cancel_futures=True)  # after a fault, the other 900 are not asked for
     attested: dict[str, list[Attestation]] = {}
     for descriptor, one in zip(listed, found):
         if isinstance(one, Attestation):
-            attested.setdefault(_marks(descriptor).get(attestations.ATTESTED, ""), []).append(one)
+            of = descriptor.marks.get(attestations.ATTESTED, "")
+            attested.setdefault(of, []).append(one)
     parts = tuple(
         one._replace(attestations=tuple(attested.get(one.digest, ())))
         for one in found
@@ -128,46 +127,40 @@ def _whole(source: Source, reference: str, root: Manifest) -> Shown:
     )
     known = {part.digest for part in parts}
     strays = tuple(a for digest, many in attested.items() if digest not in known for a in many)
-    marks = _marks(content)
-    return Shown(reference, root.digest, root.media_type, parts, marks, strays)
+    return Shown(reference, root.digest, root.media_type, parts, root.content.marks, strays)
 
 
-def _read(source: Source, descriptor: Mapping[str, Any]) -> Part | Attestation:
-    digest = descriptor["digest"]
+def _read(source: Source, descriptor: Descriptor) -> Part | Attestation:
+    digest = descriptor.digest
     manifest: Manifest | None
     try:
         manifest = source.manifest(digest)
     except (EngineError, MissingError):
         manifest = None  # as where one platform of an index was pulled
-    if attestations.ATTESTATION not in _marks(descriptor):
+    if attestations.ATTESTATION not in descriptor.marks:
         return _part(source, descriptor, manifest)
     if manifest is None:
         return Attestation(digest, (), None)
-    content = manifest.content
-    predicates = tuple(attestations.predicates_of(content))
-    return Attestation(digest, predicates, sum(layer["size"] for layer in content["layers"]))
+    predicates = tuple(attestations.predicates_of(manifest.content))
+    return Attestation(digest, predicates, sum(layer.size for layer in manifest.content.layers))
 
 
-def _part(source: Source, descriptor: Mapping[str, Any], manifest: Manifest | None) -> Part:
-    digest, platform = descriptor["digest"], descriptor.get("platform")
+def _part(source: Source, descriptor: Descriptor | None, manifest: Manifest | None) -> Part:
+    platform = descriptor.platform if descriptor else None
+    digest = descriptor.digest if descriptor else manifest.digest if manifest else ""
     if manifest is None:
         return Part(_platform(platform), digest, None, note=NOT_THERE)
-    if manifest.media_type in INDEX_TYPES:
+    described = manifest.content.config
+    if described is None:
         return Part(_platform(platform), digest, None, note="an index in the index")
-    content = manifest.content
-    described = content["config"]
-    is_image = described.get("mediaType") in _CONFIG_TYPES
-    config = source.config(described["digest"]) if is_image else {}
-    return Part(_platform(platform or config), digest, layers_of(content, config))
+    config = source.config(described) if described.media_type in _CONFIG_TYPES else Config()
+    layers = layers_of(manifest.content, config)
+    return Part(_platform(platform or config.platform), digest, layers)
 
 
-def _platform(data: Mapping[str, Any] | None) -> str:
-    found = platform_of(data or {})
+def _platform(words: PlatformWords | None) -> str:
+    found = platform_of(words)
     return NO_PLATFORM if found.os in ("", "unknown") else str(found)
-
-
-def _marks(data: Mapping[str, Any]) -> dict[str, str]:
-    return data.get("annotations") or {}
 
 
 def lines(image: Shown, *, whole: bool = True) -> Iterator[str]:

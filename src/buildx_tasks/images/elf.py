@@ -27,6 +27,7 @@ _EXECUTABLE = 0x4  # SHF_EXECINSTR
 _PT_LOAD, _PT_DYNAMIC, _PT_INTERP = 1, 2, 3
 _DT_NULL, _DT_NEEDED, _DT_STRTAB = 0, 1, 5
 _MOST_BYTES = 65536  # of a text or table: more than any real file has
+_MOST_NAME = 4096  # of a library: the kernel's PATH_MAX
 
 
 class DamagedError(ValueError):
@@ -150,7 +151,7 @@ def read(stream: IO[bytes]) -> Elf:
     """
     file = _File(stream)
     sections = list(file.sections())
-    found = Elf(file.header, _name(file.header.machine))
+    found = Elf(file.header, name_of(file.header.machine))
     if found.machine_name == "EM_ARM":
         found = _of_arm(file, found, sections)
     elif found.machine_name == "EM_PPC64" and file.flags & _PPC64_ABI:
@@ -162,8 +163,24 @@ def read(stream: IO[bytes]) -> Elf:
     return found if is_debug_file else _with_needs(file, found)
 
 
+def glance(stream: IO[bytes]) -> tuple[Header, str]:
+    """Return what the first pages of an ELF file say: its machine, and the interpreter it asks for.
+
+    Raises:
+        DamagedError: it cannot be read.
+
+    """
+    file = _File(stream)
+    asked = next((segment for segment in file.segments() if segment.kind == _PT_INTERP), None)
+    if asked is None:
+        return file.header, ""
+    text = file.at(asked.offset, min(asked.size, _MOST_BYTES))
+    return file.header, text.rstrip(b"\0").decode("utf-8", "replace")
+
+
 @functools.cache
-def _name(machine: int) -> str:
+def name_of(machine: int) -> str:
+    """Return what a machine's number stands for, as in ``EM_X86_64``."""
     from elftools.elf.enums import ENUM_E_MACHINE
 
     names = (name for name, number in ENUM_E_MACHINE.items() if number == machine)
@@ -173,14 +190,15 @@ def _name(machine: int) -> str:
 def _with_needs(file: _File, found: Elf) -> Elf:
     segments = list(file.segments())
     loaded = [segment for segment in segments if segment.kind == _PT_LOAD]
+    dynamic: _Segment | None = None
     for segment in segments:
         if segment.kind in (_PT_LOAD, _PT_DYNAMIC, _PT_INTERP):
             file.insist_on(segment)
-        if segment.kind == _PT_INTERP:
+        if segment.kind == _PT_INTERP and not found.interpreter:
             found = found._replace(interpreter=file.text(segment.offset, segment.size))
         elif segment.kind == _PT_DYNAMIC:
-            found = found._replace(needed=tuple(_needed(file, segment, loaded)))
-    return found
+            dynamic = dynamic or segment  # one is all that a loader reads; there may be 65,535
+    return found._replace(needed=tuple(_needed(file, dynamic, loaded))) if dynamic else found
 
 
 def _needed(file: _File, dynamic: _Segment, loaded: Sequence[_Segment]) -> Iterator[str]:
@@ -191,7 +209,7 @@ def _needed(file: _File, dynamic: _Segment, loaded: Sequence[_Segment]) -> Itera
     if names and not starts:
         raise DamagedError("the names of the libraries that it needs are not in it")
     for name in names:
-        yield file.text(address + starts[0] + name)
+        yield file.text(address + starts[0] + name, _MOST_NAME)
 
 
 def _of_arm(file: _File, found: Elf, sections: Sequence[_Section]) -> Elf:

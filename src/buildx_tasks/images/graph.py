@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from buildx_tasks.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from buildx_tasks.images.sources import Source
     from buildx_tasks.registry.manifests import Manifest
@@ -38,9 +38,16 @@ def graph_of(source: Source, digest: str) -> Graph:
 
     """
     root = source.manifest(digest)
-    return assembled(
-        root, [source.manifest(one["digest"]) for one in root.content.get("manifests", ())]
-    )
+    children = []
+    for one in root.content.manifests:
+        child = source.manifest(one.digest)
+        if len(child.data) != one.size:
+            raise EngineError(
+                f"{one.digest} has {len(child.data)} bytes, and the index {root.digest} says "
+                f"{one.size}; it is no image to go on with"
+            )
+        children.append(child)
+    return assembled(root, children)
 
 
 def assembled(root: Manifest, children: Sequence[Manifest]) -> Graph:
@@ -56,13 +63,11 @@ def assembled(root: Manifest, children: Sequence[Manifest]) -> Graph:
             raise EngineError(
                 f"{manifest.digest} is an index in an index, which nothing here makes"
             )
-        for one in _described(manifest.content):
-            found.setdefault(
-                one["digest"], Blob(one["digest"], one["size"], tuple(one.get("urls") or ()))
-            )
+        for one in manifest.described:
+            blob = Blob(one.digest, one.size, tuple(one.urls or ()))
+            if found.setdefault(one.digest, blob).size != one.size:
+                raise EngineError(
+                    f"{one.digest} has {one.size} bytes as {manifest.digest} says, and "
+                    f"{found[one.digest].size} elsewhere; it is no image to go on with"
+                )
     return Graph(root, tuple(children), tuple(found.values()))
-
-
-def _described(manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield manifest["config"]
-    yield from manifest["layers"]

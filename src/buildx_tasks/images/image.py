@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks.errors import UsageError, listed
 from buildx_tasks.platforms import Platform, parse
+from buildx_tasks.registry.manifests import PlatformWords
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from buildx_tasks.registry.manifests import Descriptor
 
 
 class Image(NamedTuple):
@@ -22,6 +25,7 @@ class Image(NamedTuple):
     where each platform was pulled by its own digest. ``annotations`` are those of each platform's
     descriptor in the index. ``parts`` maps each platform to the tag of its own where the classic
     store has them one by one: ``manifests`` holds their ids then, and ``digest`` is of these ids.
+    ``is_part`` says that it was built with some of the declared platforms only, on purpose.
     """
 
     reference: str
@@ -31,6 +35,7 @@ class Image(NamedTuple):
     repository: str = ""
     annotations: Mapping[Platform, Mapping[str, str]] = MappingProxyType({})
     parts: Mapping[Platform, str] = MappingProxyType({})
+    is_part: bool = False
 
     def manifest(self, platform: str | Platform) -> str:
         """Return the digest of the platform's manifest.
@@ -68,20 +73,24 @@ def of_parts(reference: str, ids: Mapping[Platform, str], tags: Mapping[Platform
 
 
 def of_descriptors(
-    reference: str, digest: str, descriptors: Mapping[Platform, Mapping[str, Any]]
+    reference: str, digest: str, descriptors: Mapping[Platform, Descriptor]
 ) -> Image:
     """Return the image whose index describes each platform's manifest so."""
     return Image(
         reference,
         digest,
-        {platform: one["digest"] for platform, one in descriptors.items()},
-        annotations={p: one.get("annotations") or {} for p, one in descriptors.items()},
+        {platform: one.digest for platform, one in descriptors.items()},
+        annotations={platform: one.marks for platform, one in descriptors.items()},
     )
 
 
-def platform_of(data: Mapping[str, Any]) -> Platform:
+def platform_of(data: PlatformWords | Mapping[str, Any] | None) -> Platform:
     """Return the platform that a descriptor or config names, whichever it is."""
-    fields = [data.get("os") or "", data.get("architecture") or "", data.get("variant") or ""]
+    if data is None or isinstance(data, PlatformWords):
+        words = data or PlatformWords()
+        fields = [words.os or "", words.architecture or "", words.variant or ""]
+    else:  # what the engine says
+        fields = [str(data.get(key) or "") for key in ("os", "architecture", "variant")]
     try:
         return parse("/".join(field for field in fields if field))
     except ValueError:

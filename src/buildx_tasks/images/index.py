@@ -8,6 +8,7 @@ from buildx_tasks.errors import EngineError
 from buildx_tasks.images import sources, store
 from buildx_tasks.images.attestations import ATTESTATION, ATTESTED, predicates_of
 from buildx_tasks.images.image import platform_of
+from buildx_tasks.registry.manifests import descriptor_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from buildx_tasks.images.image import Image
     from buildx_tasks.images.sources import Source
     from buildx_tasks.platforms import Platform
+    from buildx_tasks.registry.manifests import Descriptor
     from buildx_tasks.registry.registries import Registries
 
 
@@ -50,33 +52,74 @@ def entries(engine: Engine, registries: Registries, image: Image) -> tuple[Entry
     if image.repository:
         waiting = sources.RepositorySource(registries.of(image.reference))
         index = waiting.manifest(image.digest).content
-        return _attested(waiting, [(one, True) for one in index["manifests"]])
+        return _attested(waiting, [(one, True) for one in index.manifests])
     facts = store.inspected(engine, image.digest)
     if facts is None:
         raise EngineError(f"{image.digest} is gone from the engine; build it again")
     if not facts.get("Manifests"):
         return (Entry(store.only_platform(facts), facts["Id"], available=True),)
-    described = [(_descriptor(one), bool(one["Available"])) for one in facts["Manifests"]]
+    described = [
+        (_descriptor(one, image.reference), bool(one["Available"])) for one in facts["Manifests"]
+    ]
     return _attested(sources.EngineStore(engine), described)
 
 
-def _attested(
-    source: Source, listed: Iterable[tuple[Mapping[str, Any], bool]]
-) -> tuple[Entry, ...]:
+def own_annotations(engine: Engine, registries: Registries, image: Image) -> dict[str, str]:
+    """Return the annotations of the image's index itself; none where it has no index.
+
+    Raises:
+        EngineError: it is gone, or cannot be read.
+        RegistryError: the registry that it waits in does not give it.
+
+    """
+    if image.parts:
+        return {}
+    source: Source = sources.EngineStore(engine)
+    if image.repository:
+        source = sources.RepositorySource(registries.of(image.reference))
+    else:
+        facts = store.inspected(engine, image.digest)
+        if not facts or not facts.get("Manifests"):
+            return {}
+    manifest = source.manifest(image.digest)
+    return manifest.content.marks if manifest.is_index else {}
+
+
+def manifest_annotations(
+    engine: Engine, registries: Registries, image: Image
+) -> dict[Platform, dict[str, str]]:
+    """Return the annotations of each platform's manifest and its descriptor, of those that are there.
+
+    Raises:
+        EngineError: one cannot be read.
+        RegistryError: the registry that they wait in does not give them.
+
+    """
+    source: Source = sources.EngineStore(engine)
+    if image.repository:
+        source = sources.RepositorySource(registries.of(image.reference))
+    found = {}
+    for entry in () if image.parts else entries(engine, registries, image):
+        if entry.available and entry.platform in image.manifests:
+            own = source.manifest(entry.digest).content.marks
+            found[entry.platform] = {**own, **image.annotations.get(entry.platform, {})}
+    return found
+
+
+def _attested(source: Source, listed: Iterable[tuple[Descriptor, bool]]) -> tuple[Entry, ...]:
     """Return the platforms of descriptors, each with whether it is available."""
     found = []
     predicates: dict[str, list[str]] = {}
     for descriptor, available in listed:
-        marks = descriptor.get("annotations") or {}
-        if ATTESTATION not in marks:
-            platform = platform_of(descriptor.get("platform") or {})
-            found.append(Entry(platform, descriptor["digest"], available))
+        if ATTESTATION not in descriptor.marks:
+            found.append(Entry(platform_of(descriptor.platform), descriptor.digest, available))
         elif available:
-            attested = predicates.setdefault(marks[ATTESTED], [])
-            attested += predicates_of(source.manifest(descriptor["digest"]).content)
+            attested = predicates.setdefault(descriptor.marks.get(ATTESTED, ""), [])
+            attested += predicates_of(source.manifest(descriptor.digest).content)
     return tuple(one._replace(predicates=tuple(predicates.get(one.digest, ()))) for one in found)
 
 
-def _descriptor(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _descriptor(entry: Mapping[str, Any], what: str) -> Descriptor:
     # Where there is no index, the platform is known from the config only.
-    return {"platform": (entry.get("ImageData") or {}).get("Platform"), **entry["Descriptor"]}
+    platform = (entry.get("ImageData") or {}).get("Platform")
+    return descriptor_of({"platform": platform, **entry["Descriptor"]}, what)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from buildx_tasks.registry.manifests import Config, Content
 
 _WIDTH = 80  # characters of an instruction that are shown
 # What the builders put around an instruction, as in `RUN |1 A=b /bin/sh -c make # buildkit`.
@@ -27,21 +27,17 @@ class Layer(NamedTuple):
     content: str = ""
 
 
-def layers_of(manifest: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Layer, ...]:
+def layers_of(manifest: Content, config: Config) -> tuple[Layer, ...]:
     """Return the layers that a manifest and its config speak of, the first one below the others."""
-    made_by = [
-        step.get("created_by") or ""
-        for step in config.get("history") or []
-        if not step.get("empty_layer")
-    ]
-    layers = manifest["layers"]
+    made_by = [step.created_by or "" for step in config.history if not step.empty_layer]
+    layers = manifest.layers
     if len(made_by) != len(layers):  # history may be left out
         made_by = [""] * len(layers)
-    contents = (config.get("rootfs") or {}).get("diff_ids") or []
+    contents = list(config.diff_ids)
     if len(contents) != len(layers):
-        contents = [one["digest"] for one in layers]
+        contents = [one.digest for one in layers]
     return tuple(
-        Layer(one["digest"], one["size"], how, content)
+        Layer(one.digest, one.size, how, content)
         for one, how, content in zip(layers, made_by, contents)
     )
 

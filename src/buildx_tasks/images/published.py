@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from buildx_tasks import references
@@ -9,7 +10,13 @@ from buildx_tasks.errors import EngineError
 from buildx_tasks.images.attestations import ATTESTATION
 from buildx_tasks.images.image import Image, of_descriptors, platform_of
 
+# What git describe adds to a version, and what a version not yet released has.
+_SINCE = re.compile(r"-\d+-g[0-9a-f]+|-dirty|-(?:rc|alpha|beta|pre|dev)[.\d]*")
+_VERSION = re.compile(r"(\D*)(\d+(?:\.\d+)*)((?:\D.*)?)")
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from buildx_tasks.images.sources import Source
     from buildx_tasks.platforms import Platform
     from buildx_tasks.registry.repository import Repository
@@ -27,12 +34,33 @@ def published(repository: Repository, reference: str) -> Image:
     manifest = repository.get(within, what=f"{reference} cannot be read from its registry")
     content = manifest.content
     descriptors = {
-        platform_of(entry["platform"]): entry
-        for entry in content.get("manifests", [])
-        if ATTESTATION not in (entry.get("annotations") or {})
+        platform_of(entry.platform): entry
+        for entry in content.manifests
+        if ATTESTATION not in entry.marks
     }
-    config = content.get("config", {}).get("digest", "")
+    config = content.config.digest if content.config else ""
     return of_descriptors(reference, manifest.digest, descriptors)._replace(config=config)
+
+
+def version_before(tags: Iterable[str], tag: str) -> str:
+    """Return the highest version among tags that are named as ``tag`` is, ``""`` where there is none.
+
+    ``v1.3.0-2-gabcdef1-alpine`` is named as ``v1.2.0-alpine`` is, not as ``v1.2.0`` or ``1.2``.
+    """
+    form = _form(tag)
+    if form is None:
+        return ""
+    known = [(one, found) for one in tags if one != tag and (found := _form(one))]
+    alike = [(found[1], one) for one, found in known if (found[0], found[2]) == (form[0], form[2])]
+    return max(alike, default=((), ""))[1]
+
+
+def _form(tag: str) -> tuple[str, tuple[int, ...], str] | None:
+    """Return what stands before a tag's version, its numbers, and what stands behind it."""
+    match = _VERSION.fullmatch(_SINCE.sub("", tag))
+    if match is None:
+        return None
+    return match[1], tuple(int(number) for number in match[2].split(".")), match[3]
 
 
 def compressed(source: Source, image: Image) -> dict[Platform, int]:
@@ -45,9 +73,8 @@ def compressed(source: Source, image: Image) -> dict[Platform, int]:
     """
     found = {}
     for platform, digest in image.manifests.items():
-        try:
-            layers = source.manifest(digest).content["layers"]
-            found[platform] = sum(layer["size"] for layer in layers)
-        except (KeyError, TypeError, ValueError):
-            raise EngineError(f"{digest} of {image.reference} is no manifest of an image") from None
+        manifest = source.manifest(digest)
+        if manifest.is_index:
+            raise EngineError(f"{digest} of {image.reference} is no manifest of an image")
+        found[platform] = sum(layer.size for layer in manifest.content.layers)
     return found

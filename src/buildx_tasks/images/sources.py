@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from buildx_tasks.engine import content
-from buildx_tasks.registry.manifests import manifest_of
+from buildx_tasks.registry.manifests import MOST_JSON, config_of, manifest_of, require_small
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from buildx_tasks.engine.engine import Engine
-    from buildx_tasks.registry.manifests import Manifest
+    from buildx_tasks.registry.manifests import Config, Descriptor, Manifest
     from buildx_tasks.registry.repository import Repository
 
 
@@ -22,11 +21,11 @@ class Source(Protocol):
     def manifest(self, digest: str) -> Manifest:
         """Return a manifest or index."""
 
-    def config(self, digest: str) -> dict[str, Any]:
+    def config(self, descriptor: Descriptor) -> Config:
         """Return an image's config."""
 
-    def blob(self, digest: str) -> Iterable[bytes]:
-        """Give a blob's bytes from their start."""
+    def blob(self, digest: str, size: int) -> Iterable[bytes]:
+        """Give a blob's bytes from their start; the last ones once size and digest are right."""
 
     def origin(self, repository: Repository) -> str:
         """Return the name of a repository of the same registry that has the blobs, or ``""``."""
@@ -40,16 +39,22 @@ class EngineStore:
 
     def manifest(self, digest: str) -> Manifest:
         """As a Source."""
-        return manifest_of(content.read(self._engine.client, digest))
+        return manifest_of(self._read(digest), digest=digest)
 
-    def config(self, digest: str) -> dict[str, Any]:
+    def config(self, descriptor: Descriptor) -> Config:
         """As a Source."""
-        found: dict[str, Any] = json.loads(content.read(self._engine.client, digest))
-        return found
+        require_small(descriptor, descriptor.digest)
+        return config_of(self._read(descriptor.digest), descriptor.digest)
 
-    def blob(self, digest: str) -> Iterator[bytes]:
+    def _read(self, digest: str) -> bytes:
+        known = self._engine.blobs
+        if digest not in known:
+            known[digest] = content.read(self._engine.client, digest, MOST_JSON)
+        return known[digest]
+
+    def blob(self, digest: str, size: int) -> Iterator[bytes]:
         """As a Source."""
-        return content.stream(self._engine.client, digest)
+        return content.stream(self._engine.client, digest, size)
 
     def origin(self, repository: Repository) -> str:  # noqa: ARG002
         """As a Source."""
@@ -66,16 +71,17 @@ class RepositorySource:
         """As a Source."""
         return self._repository.get(digest)
 
-    def config(self, digest: str) -> dict[str, Any]:
+    def config(self, descriptor: Descriptor) -> Config:
         """As a Source."""
-        what = self._repository.named(digest)
-        data = self._repository.insist(what, lambda: b"".join(self._repository.read(digest)))
-        found: dict[str, Any] = json.loads(data)
-        return found
+        digest, repository = descriptor.digest, self._repository
+        what = repository.named(digest)
+        require_small(descriptor, what)
+        data = repository.insist(what, lambda: b"".join(repository.read(digest, descriptor.size)))
+        return config_of(data, what)
 
-    def blob(self, digest: str) -> Iterator[bytes]:
+    def blob(self, digest: str, size: int) -> Iterator[bytes]:
         """As a Source."""
-        return self._repository.read(digest)
+        return self._repository.read(digest, size)
 
     def origin(self, repository: Repository) -> str:
         """As a Source."""
@@ -94,13 +100,13 @@ class Mounting:
         """As a Source."""
         return self._source.manifest(digest)
 
-    def config(self, digest: str) -> dict[str, Any]:
+    def config(self, descriptor: Descriptor) -> Config:
         """As a Source."""
-        return self._source.config(digest)
+        return self._source.config(descriptor)
 
-    def blob(self, digest: str) -> Iterable[bytes]:
+    def blob(self, digest: str, size: int) -> Iterable[bytes]:
         """As a Source."""
-        return self._source.blob(digest)
+        return self._source.blob(digest, size)
 
     def origin(self, repository: Repository) -> str:
         """As a Source."""

@@ -9,6 +9,7 @@ from buildx_tasks.errors import EngineError
 from buildx_tasks.images import sources
 from buildx_tasks.images.image import Image, of_descriptors, platform_of
 from buildx_tasks.images.layers import layers_of
+from buildx_tasks.registry.manifests import descriptor_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +46,10 @@ def stored(engine: Engine, reference: str) -> Image | None:
         return None
     there = [entry for entry in _platform_entries(facts) if entry["Available"]]
     if there:
-        descriptors = {platform_of(e["ImageData"]["Platform"]): e["Descriptor"] for e in there}
+        descriptors = {
+            platform_of(one["ImageData"]["Platform"]): descriptor_of(one["Descriptor"], reference)
+            for one in there
+        }
         return of_descriptors(reference, facts["Id"], descriptors)
     # The classic store: one platform, and no index.
     return Image(reference, facts["Id"], {only_platform(facts): facts["Id"]})
@@ -91,9 +95,11 @@ def content(engine: Engine, image: Image, platform: Platform) -> Content:
         return Content(facts.get("Config") or {}, {}, None)
     source = sources.EngineStore(engine)
     manifest = source.manifest(digest).content
-    config = source.config(manifest["config"]["digest"])
-    annotations = {**(manifest.get("annotations") or {}), **image.annotations.get(platform, {})}
-    return Content(config.get("config") or {}, annotations, layers_of(manifest, config))
+    if manifest.config is None:
+        raise EngineError(f"{digest} of {image.reference} is an index, not a platform's manifest")
+    config = source.config(manifest.config)
+    annotations = {**manifest.marks, **image.annotations.get(platform, {})}
+    return Content(config.runtime, annotations, layers_of(manifest, config))
 
 
 def unpacked(engine: Engine, image: Image, platform: Platform) -> int:

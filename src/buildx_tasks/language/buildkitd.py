@@ -7,7 +7,7 @@ container. Source of the keys: https://docs.docker.com/build/buildkit/toml-confi
 # No `from __future__ import annotations`: msgspec evaluates these on Python 3.9.
 from typing import Annotated, Any, Optional, Union
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, field, structs
 
 Text = Annotated[str, Meta(min_length=1)]
 Size = Union[int, Text]
@@ -146,3 +146,17 @@ class Buildkitd(Struct, frozen=True, forbid_unknown_fields=True, rename="camel")
     provenance_env_dir: Annotated[
         Optional[Text], Meta(description="Folder of what provenance shall hold too")
     ] = None
+
+
+_UNDECLARED = frozenset({"gc", "provenanceEnvDir", "tracing"})  # of the daemon's file, not in ours
+
+
+def keys_of_daemon(data: dict[str, Any]) -> list[str]:
+    """Return the keys of a file that are those of the daemon's own."""
+    theirs = {one.encode_name for one in structs.fields(Buildkitd)} | _UNDECLARED
+    return [key for key in data if key in theirs]
+
+
+def is_daemon_s(data: dict[str, Any]) -> bool:
+    """Say whether a file is the daemon's own: many have it under the name ``buildx.toml``."""
+    return "target" not in data and bool(keys_of_daemon(data))

@@ -47,6 +47,9 @@ class Secret(Struct, frozen=True, forbid_unknown_fields=True):
     type: Annotated[
         Optional[Literal["file", "env"]], Meta(description="What src names; default: file")
     ] = None
+    optional: Annotated[
+        bool, Meta(description="Build without it where variable or file is not there; not bake's")
+    ] = False
 
 
 class Ssh(Struct, frozen=True, forbid_unknown_fields=True):

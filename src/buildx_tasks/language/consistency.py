@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from buildx_tasks import platforms, references
+from buildx_tasks import platforms
 from buildx_tasks.errors import nearest
 from buildx_tasks.language.targets import cycle, helper_names, links
 from buildx_tasks.language.verify_table import named_platforms
@@ -79,18 +79,4 @@ def check_verify(targets: Mapping[str, Target], tables: Tables, fail: Fail) -> N
                 raise fail(
                     (*table.path, "verify", *steps),
                     f"[target.{name}] has no platform {text} to verify{hint}",
-                )
-
-
-def check_tags(targets: Mapping[str, Target], tables: Tables, fail: Fail) -> None:
-    """Refuse a tag that two of these targets claim."""
-    owners: dict[references.Reference, str] = {}
-    for name, target in targets.items():
-        for number, tag in enumerate(target.attributes.get("tags", ())):
-            owner = owners.setdefault(references.parse(tag), name)
-            if owner != name:
-                raise fail(
-                    tables.place(name, "tags", number),
-                    f'tag "{tag}" is already the one of target "{owner}"; '
-                    "give each target tags of its own",
                 )

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from buildx_tasks.language import consistency, drivers, matrix
+from buildx_tasks.language import consistency, drivers, matrix, secrets
 from buildx_tasks.language.config import Builder, Emulators
 from buildx_tasks.language.grouping import grouped
 from buildx_tasks.language.inheritance import Inheritance
-from buildx_tasks.language.targets import Config, default, members
+from buildx_tasks.language.tables import Places
+from buildx_tasks.language.targets import Config
 
 if TYPE_CHECKING:
     from buildx_tasks.language.git import Git
@@ -30,15 +31,19 @@ def expand(sources: Sources, variables: Variables, git: Git) -> Config:
     if sources.has_variables:
         data = variables.fill(data, ())
     tables = matrix.tables(data.get("defaults", {}), variables, sources)
-    inheritance = Inheritance(tables, git, fail)
+    inheritance = Inheritance(tables, git, fail, variables.emptied)
     targets = {name: inheritance.target(name) for name in tables.targets}
     consistency.check_links(targets, tables, fail)
+    secrets.check(targets, tables, fail)
+    targets = {
+        name: secrets.settled(target, variables.environment, sources.folder)
+        for name, target in targets.items()
+    }
     consistency.check_helpers(targets, tables, fail)
     consistency.check_verify(targets, tables, fail)
     groups = grouped(data.get("group", {}), tables.matrices, targets, fail)
-    meant = members(groups, default(targets, groups))
-    consistency.check_tags({name: targets[name] for name in meant}, tables, fail)
     builder = msgspec.convert(data["builder"], Builder) if "builder" in data else None
     if builder:
         drivers.check(builder, fail)
-    return Config(targets, groups, builder, msgspec.convert(data.get("emulators", {}), Emulators))
+    emulators = msgspec.convert(data.get("emulators", {}), Emulators)
+    return Config(targets, groups, builder, emulators, Places(tables, fail))

@@ -221,7 +221,7 @@ class Size(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 
 
 class Index(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """``index``: the image has exactly the declared platforms, and its attestations."""
+    """``index``: the image has exactly the declared platforms, its attestations, its annotations."""
 
     sbom: Annotated[
         Optional[bool], Meta(description="Each has an SBOM; default: where attest asks for it")
@@ -229,6 +229,9 @@ class Index(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     provenance: Annotated[
         Optional[bool], Meta(description="Each has provenance; default: where attest asks for it")
     ] = None
+    annotations: Annotated[
+        dict[str, str], Meta(description="These annotations are on the index itself")
+    ] = {}
 
 
 class Kinds(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):

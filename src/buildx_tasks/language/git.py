@@ -8,12 +8,11 @@ import os
 import re
 import shutil
 import subprocess
-from typing import TYPE_CHECKING, Callable
+from pathlib import Path
+from typing import Callable
 
 from buildx_tasks.errors import UsageError
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from buildx_tasks.language import semver
 
 _SCP_URL = re.compile(r"(?:ssh://)?(?:[^@/]+@)([^:/]+)(?::\d+/|[:/])(.+)")
 
@@ -21,8 +20,24 @@ _SCP_URL = re.compile(r"(?:ssh://)?(?:[^@/]+@)([^:/]+)(?::\d+/|[:/])(.+)")
 EPOCH = "SOURCE_DATE_EPOCH"  # https://reproducible-builds.org/specs/source-date-epoch/
 
 
+_DESCRIBED = re.compile(r"(?P<tag>.+)-(?P<after>\d+)-g(?P<commit>[0-9a-f]+)(?P<dirty>-dirty)?")
+_SAFE = "git config --global --add safe.directory"
+
+
+# A folder that a stranger made may hold a repository whose settings start programs.
+# Source: https://git-scm.com/docs/git-config (core.fsmonitor, safe.bareRepository)
+_INERT = ("-c", "core.fsmonitor=false", "-c", "safe.bareRepository=explicit", "--no-optional-locks")
+
+
 class GitError(Exception):
-    """A value that git cannot give here; the message says why and what to do."""
+    """A value that git cannot give here, for there is no repository or no commit; says which."""
+
+
+class GitRefusedError(Exception):
+    """A repository is there, and git does not give the value; the message ends with the fix.
+
+    No other value may stand in for it: it would be a wrong version.
+    """
 
 
 class Git:
@@ -41,9 +56,9 @@ class Git:
             "short-commit": lambda: self._ask("rev-parse", "--short=7", "--verify", "HEAD"),
             "branch": self._branch,
             "tag": lambda: next(iter(self.tags()), ""),
-            "describe": lambda: self._ask("describe", "--tags", "--always", "--dirty"),
+            "describe": self._describe,
             "dirty": lambda: "true" if self._ask("status", "--porcelain") else "false",
-            "commit-time": lambda: self._ask("show", "--no-patch", "--format=%ct", "HEAD"),
+            "commit-time": self._time_asked,
             "commit-date": self._date,
             "source": self._source,
         }
@@ -57,32 +72,102 @@ class Git:
         """Return the value of one of :attr:`names`; ``""`` for a branch or tag that is not there.
 
         Raises:
-            GitError: there is no git, no repository, or no commit in it.
+            GitError: there is no repository, or no commit in it.
+            GitRefusedError: there is one, and git does not say it.
 
         """
         if name not in self._known:
             self._known[name] = self._askers[name]()
         return self._known[name]
 
+    @property
+    def empty(self) -> list[str]:
+        """What was asked for, and is not there: a branch or a tag."""
+        return [name for name, value in self._known.items() if not value]
+
     @functools.cache  # noqa: B019 - one object per load
     def tags(self) -> tuple[str, ...]:
         """Return the tags of exactly this commit, the highest version first."""
-        return tuple(self._ask("tag", "--points-at", "HEAD", "--sort=-v:refname").split())
+        self._require_history("tags")
+        return self._tags_of("HEAD")
+
+    def commit_time(self) -> str:
+        """Return the seconds since 1970 of this commit, in a shallow clone too."""
+        return self._ask("show", "--no-patch", "--format=%ct", "HEAD")
+
+    def _time_asked(self) -> str:
+        self._require_history("commit-time")
+        return self.commit_time()
+
+    def _tags_of(self, commit: str) -> tuple[str, ...]:
+        listed = self._ask("tag", "--points-at", commit, "--sort=-v:refname").split()
+        return tuple(sorted(listed, key=semver.precedence, reverse=True))
+
+    def _describe(self) -> str:
+        """Return what ``git describe`` says, with the highest of the tags that one commit has."""
+        self._require_history("describe")
+        said = self._ask("describe", "--tags", "--always", "--dirty", "--long")
+        found = _DESCRIBED.fullmatch(said)
+        if not found:
+            return said
+        tag = self._tags_of(found["tag"] + "^{commit}")[0]
+        since = f"-{found['after']}-g{found['commit']}" if int(found["after"]) else ""
+        return f"{tag}{since}{found['dirty'] or ''}"
+
+    def _require_history(self, what: str) -> None:
+        """Refuse to guess from the few commits of a shallow clone."""
+        if self._ask("rev-parse", "--is-shallow-repository") == "true":
+            raise GitRefusedError(
+                f"this is a shallow clone, whose {what} may not be the repository's; run git fetch "
+                "--unshallow --tags (actions/checkout: fetch-depth: 0)"
+            )
 
     def _ask(self, *question: str) -> str:
-        if not shutil.which("git"):
-            raise GitError("git is not installed")
-        done = subprocess.run(
-            ["git", *question], cwd=self._root, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            said = done.stderr.strip().splitlines()
-            if "not a git repository" in done.stderr:
-                raise GitError("there is no git repository here")
-            if "ownership" in done.stderr:
-                raise GitError(said[0])
+        done = self._run(*question)
+        if not done.returncode:
+            return done.stdout.strip()
+        if self._run("rev-parse", "--git-dir").returncode:
+            self._require_none(done.stderr)
+            raise GitError("there is no git repository here")
+        if self._is_unborn():
             raise GitError("the git repository has no commit yet")
-        return done.stdout.strip()
+        raise GitRefusedError(_in_one_line(done.stderr))
+
+    def _run(self, *question: str) -> subprocess.CompletedProcess[str]:
+        if not shutil.which("git"):
+            self._require_none("git is not installed; install it")
+            raise GitError("there is no git repository here")
+        return subprocess.run(
+            ["git", *_INERT, *question],
+            cwd=self._root,
+            env={**os.environ, "LC_ALL": "C", "LANGUAGE": ""},  # its words are read here
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+
+    def _require_none(self, said: str) -> None:
+        """Raise where there is a repository after all, of which git says this."""
+        is_named = bool(os.environ.get("GIT_DIR"))
+        beyond = [f"{Path(one).absolute()}/" for one in _ceilings()]
+        folders = (self._root.absolute(), *self._root.absolute().parents)
+        inside = [one for one in folders if not any(high.startswith(f"{one}/") for high in beyond)]
+        is_there = any(os.path.lexists(folder / ".git") for folder in inside)
+        # git looks no further than the file system of the folder, and says so.
+        is_refused = is_named or "ownership" in said
+        if is_refused or (is_there and "mount point" not in said):
+            raise GitRefusedError(_in_one_line(said))
+
+    def _is_unborn(self) -> bool:
+        """Say whether HEAD is a branch that has no commit yet, rather than a damaged one."""
+        branch = self._run("symbolic-ref", "--quiet", "HEAD")
+        if branch.returncode:
+            return False
+        name = branch.stdout.strip()
+        place = self._run("rev-parse", "--git-path", name).stdout.strip()
+        known = self._run("show-ref", "--verify", "--quiet", name)
+        return bool(known.returncode) and not (self._root / place).exists()
 
     def _branch(self) -> str:
         branch = self._ask("rev-parse", "--abbrev-ref", "HEAD")
@@ -93,14 +178,14 @@ class Git:
         return os.environ.get("CI_COMMIT_BRANCH", "")
 
     def _date(self) -> str:
-        time = dt.datetime.fromtimestamp(int(self.get("commit-time")), dt.timezone.utc)
+        time = dt.datetime.fromtimestamp(int(self.commit_time()), dt.timezone.utc)
         return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def _source(self) -> str:
-        try:
-            url = self._ask("remote", "get-url", "origin")
-        except GitError:
+        asked = self._run("remote", "get-url", "origin")
+        if asked.returncode:  # there need be no remote
             return ""
+        url = asked.stdout.strip()
         shell = _SCP_URL.fullmatch(url)
         address = f"https://{shell[1]}/{shell[2]}" if shell else url
         # A token in the URL must not end in a label.
@@ -115,7 +200,7 @@ def source_date_epoch(root: Path) -> str:
     there is no commit either, 0.
 
     Raises:
-        UsageError: SOURCE_DATE_EPOCH is no number of seconds.
+        UsageError: SOURCE_DATE_EPOCH is no number of seconds, or git refuses to say the time.
 
     """
     said = os.environ.get(EPOCH, "")
@@ -126,6 +211,24 @@ def source_date_epoch(root: Path) -> str:
     if said:
         return said
     try:
-        return Git(root).get("commit-time")
+        return Git(root).commit_time()
     except GitError:
         return "0"
+    except GitRefusedError as error:
+        raise UsageError(f"the time of the commit cannot be had: {error}") from None
+
+
+def _ceilings() -> list[str]:
+    return [one for one in os.environ.get("GIT_CEILING_DIRECTORIES", "").split(os.pathsep) if one]
+
+
+def _in_one_line(said: str) -> str:
+    """Return git's own words in one line, with the fix where one is known."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    words = re.sub(r"^(?:fatal|error): ", "", lines[0]) if lines else "git does not say why"
+    fix = next((line for line in lines if line.startswith(_SAFE)), "")
+    if fix:
+        return f"git says: {words}; if you trust it, run {fix} (safe.directory)"
+    if words.startswith("git is not installed"):
+        return words
+    return f"git says: {words}; see git fsck, or clone the repository again"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 import msgspec
 
@@ -11,7 +11,7 @@ from buildx_tasks.dockerfiles.codes import KNOWN_CODES
 from buildx_tasks.errors import listed, nearest
 from buildx_tasks.language import metadata
 from buildx_tasks.language.expectations import Verify
-from buildx_tasks.language.git import GitError
+from buildx_tasks.language.git import GitError, GitRefusedError
 from buildx_tasks.language.merging import entitled, merge, normalise
 from buildx_tasks.language.own import Own, Reader, joined
 from buildx_tasks.language.tables import Table, Tables, dotted
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from buildx_tasks.language.git import Git
     from buildx_tasks.language.merging import Attributes
+    from buildx_tasks.language.positions import KeyPath
     from buildx_tasks.language.sources import Fail
     from buildx_tasks.platforms import Platform
 
@@ -33,11 +34,13 @@ _OF_THE_IMAGE = frozenset("attest cache-to call description output platforms tag
 class Inheritance:
     """Works out targets, each ancestor once."""
 
-    def __init__(self, tables: Tables, git: Git, fail: Fail) -> None:
+    def __init__(
+        self, tables: Tables, git: Git, fail: Fail, emptied: Callable[[KeyPath], list[str]]
+    ) -> None:
         self._tables = tables
         self._git = git
         self._fail = fail
-        self._reader = Reader(fail)
+        self._reader = Reader(fail, emptied)
         self._resolved: dict[str, Own] = {}
         self._defaults = self._reader.own(Table(("defaults",), tables.defaults))
 
@@ -143,8 +146,12 @@ class Inheritance:
     def _with_metadata(self, name: str, attributes: Attributes, data: dict[str, Any]) -> Attributes:
         """Return the attributes with the tags and labels that follow from git."""
         where = (*self._tables.targets[name].path, "metadata")
-        found = metadata.facts(self._git)
-        tags = metadata.tags(found, data.get("tags", metadata.KINDS)) if found else []
+        kinds = data.get("tags", metadata.KINDS)
+        try:
+            found = metadata.facts(self._git, kinds)
+        except GitRefusedError as error:
+            raise self._fail(where, f"no tags can be had from git: {error}") from None
+        tags = metadata.tags(found, kinds) if found else []
         if not tags and "fallback" in data:
             tags = [data["fallback"]]
         if not tags:
@@ -161,7 +168,7 @@ class Inheritance:
         if found and data.get("labels", True):
             try:
                 base["labels"] = metadata.labels(self._git, tags[0])
-            except GitError as error:
+            except (GitError, GitRefusedError) as error:
                 raise self._fail(where, f"{error}; set labels = false") from None
         return {
             **merge(base, attributes),

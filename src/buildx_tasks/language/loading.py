@@ -9,23 +9,24 @@ from __future__ import annotations
 import gc
 import os
 import re
+from collections.abc import Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.language.expansion import expand
 from buildx_tasks.language.git import Git
-from buildx_tasks.language.sources import FILE_NAME, Sources, find
+from buildx_tasks.language.sources import FILE_NAME, Sources, declared_in, find
 from buildx_tasks.language.structure import check
-from buildx_tasks.language.variables import Given, Variables, parse_sets
+from buildx_tasks.language.variables import Given, Missing, Variables, parse_sets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from buildx_tasks.language.config import BuildxToml
     from buildx_tasks.language.targets import Config
 
-__all__ = ["FILE_NAME", "find", "load"]
+__all__ = ["FILE_NAME", "Values", "declared_in", "find", "load"]
 
 
 def load(
@@ -66,11 +67,47 @@ def _load(
     sources = Sources(path, overlays)
     declared = check(sources.data, sources.fail)
     _check_patterns(declared, sources)
-    given = Given(parse_sets(sets), environment)
     git = Git(path.parent)
-    variables = Variables(sources.data.get("variable", {}), given, git, sources)
+    variables = _variables(sources, sets, environment, git)
     variables.check_all()
     return expand(sources, variables, git)
+
+
+def _variables(
+    sources: Sources, sets: Sequence[str], environment: Mapping[str, str], git: Git
+) -> Variables:
+    given = Given(parse_sets(sets), environment)
+    return Variables(sources.data.get("variable", {}), given, git, sources)
+
+
+class Values(Mapping[str, Any]):
+    """The values of a file's variables by name: str, int, float, bool or list of str.
+
+    Each is worked out when it is asked for, as in the file: git is asked for none that is not used.
+    A variable without a value is not there.
+    """
+
+    def __init__(self, path: Path, overlays: Sequence[str] = (), sets: Sequence[str] = ()) -> None:
+        sources = Sources(path, overlays)
+        self._declared = list(sources.data.get("variable", {}))
+        self._variables = _variables(sources, sets, os.environ, Git(path.parent))
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a variable's value."""
+        if name not in self._declared:
+            raise KeyError(name)
+        try:
+            return self._variables.value(name)
+        except Missing:
+            raise KeyError(name) from None
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of those that have a value."""
+        return (name for name in self._declared if name in self)
+
+    def __len__(self) -> int:
+        """Return how many have a value."""
+        return len(list(iter(self)))
 
 
 def _check_patterns(declared: BuildxToml, sources: Sources) -> None:

@@ -206,9 +206,22 @@ _ATTEST_KEYS = frozenset({"type", "disabled"})
 _SECRET_KEYS = {"id": "id", "src": "src", "source": "src", "env": "env", "type": "type"}
 
 
-def _secret(entry: Any) -> dict[str, str]:
-    fields: dict[str, str] = {}
+def _optional(entry: str) -> str:
+    """Return a secret that is written as CSV as the table that may say that it is optional."""
+    pairs = [(key, value) for key, value in _pairs(entry) if key.lower() != "optional"]
+    table = "".join(f'{key} = "{value}", ' for key, value in pairs)
+    return f"{{ {table}optional = true }}"
+
+
+def _secret(entry: Any) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
     for key, value in entry.items() if isinstance(entry, dict) else _pairs(entry):
+        if key == "optional" and isinstance(entry, dict):
+            if value:  # ours, and never bake's
+                fields["optional"] = True
+            continue
+        if key.lower() == "optional":
+            raise ValueError(f'"{entry}": optional is for tables; write {_optional(entry)}')
         if key.lower() not in _SECRET_KEYS:
             raise ValueError(f'"{entry}": a secret knows id, src, env and type, not "{key}"')
         fields[_SECRET_KEYS[key.lower()]] = value

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from buildx_tasks.language import semver
 from buildx_tasks.language.git import GitError
 
 if TYPE_CHECKING:
@@ -17,11 +18,7 @@ if TYPE_CHECKING:
 
 KINDS = ("semver", "semver-minor", "semver-major", "branch", "sha", "latest")
 
-# https://semver.org, with the v that tags carry
-_SEMVER = re.compile(
-    r"v?(?P<major>0|[1-9]\d*)\.(?P<minor>0|[1-9]\d*)\.(?P<patch>0|[1-9]\d*)"
-    r"(?:-(?P<pre>[0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?"
-)
+_OF_VERSIONS = frozenset({"semver", "semver-minor", "semver-major", "latest"})
 _PREFIX = "org.opencontainers.image."
 
 
@@ -34,12 +31,16 @@ class Facts(NamedTuple):
     dirty: bool = False
 
 
-def facts(git: Git) -> Facts | None:
-    """Return the facts; None where there is no repository with a commit."""
+def facts(git: Git, kinds: Iterable[str] = KINDS) -> Facts | None:
+    """Return the facts that these kinds of tags need; None where there is no commit.
+
+    Raises:
+        GitRefusedError: there is a repository, and git does not say them.
+
+    """
     try:
-        return Facts(
-            git.tags(), git.get("branch"), git.get("short-commit"), git.get("dirty") == "true"
-        )
+        tags = git.tags() if _OF_VERSIONS.intersection(kinds) else ()
+        return Facts(tags, git.get("branch"), git.get("short-commit"), git.get("dirty") == "true")
     except GitError:
         return None
 
@@ -53,7 +54,7 @@ def tags(found: Facts, kinds: Iterable[str]) -> list[str]:
         name = re.sub(r"[^\w.-]+", "-", found.branch, flags=re.ASCII).strip("-.")
         by_kind["branch"] = (name + mark)[:128]
     by_kind["sha"] = f"sha-{found.short_commit}{mark}"
-    versions = [match for tag in found.tags if (match := _SEMVER.fullmatch(tag))]
+    versions = [match for tag in found.tags if (match := semver.VERSION.fullmatch(tag))]
     if versions and not found.dirty:
         version = versions[0]
         core = f"{version['major']}.{version['minor']}.{version['patch']}"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from buildx_tasks import platforms, references
+from buildx_tasks.errors import nearest
 from buildx_tasks.language.merging import ATTRIBUTES, PLAIN, canonical, merge
+from buildx_tasks.language.placeholders import IN_BRACES, OF_CACHES
 from buildx_tasks.language.tables import Table, dotted
 from buildx_tasks.language.targets import LINK
 from buildx_tasks.language.verify_table import faults
@@ -44,8 +46,9 @@ def joined(base: Own, own: Own) -> Own:
 class Reader:
     """Reads tables one by one; lists of platforms that are many tables' are checked once."""
 
-    def __init__(self, fail: Fail) -> None:
+    def __init__(self, fail: Fail, emptied: Callable[[KeyPath], list[str]]) -> None:
         self._fail = fail
+        self._emptied = emptied
         self._good_platforms: set[tuple[str, ...]] = set()
 
     def own(self, table: Table) -> Own:
@@ -56,6 +59,9 @@ class Reader:
 
         """
         path, data = table
+        if any("," in text for text in data.get("platforms", ())):  # as bake reads them
+            words = [word.strip() for text in data["platforms"] for word in text.split(",")]
+            data = {**data, "platforms": [word for word in words if word]}
         if "platforms" in data:
             self._check_platforms(data["platforms"], (*path, "platforms"))
         for number, tag in enumerate(data.get("tags", ())):
@@ -76,7 +82,15 @@ class Reader:
         try:
             references.parse(tag)
         except ValueError as error:
-            raise self._fail(where, str(error)) from None
+            raise self._fail(where, str(error) + self._because(where)) from None
+
+    def _because(self, where: KeyPath) -> str:
+        """Return which variables are empty that a text is made of: the cause is seldom the text."""
+        names = [f"${{{name}}}" for name in self._emptied(where)]
+        if not names:
+            return ""
+        several = "are" if names[1:] else "is"
+        return f"; {', '.join(names)} {several} empty here: write {names[0][:-1]}:-text}} for that"
 
     def _attributes(self, data: dict[str, Any], path: KeyPath) -> Attributes:
         found: Attributes = {}
@@ -97,6 +111,7 @@ class Reader:
                 f"[{dotted(path)}] has both dockerfile and dockerfile-inline; keep one",
             )
         self._check_contexts(data, path)
+        self._check_entries(found, path)
         for text in data.get("annotations", ()):
             if "=" not in text:
                 raise self._fail(
@@ -104,6 +119,35 @@ class Reader:
                     f'"{text}" is no annotation; write KEY=VALUE, or manifest:KEY=VALUE',
                 )
         return found
+
+    def _check_entries(self, found: Attributes, path: KeyPath) -> None:
+        """Refuse one id with two sources, and misspelt placeholders of caches."""
+        for kind in ("secret", "ssh"):
+            sources: dict[Any, Any] = {}
+            for number, entry in enumerate(found.get(kind, ())):
+                told = {key: value for key, value in entry.items() if key != "optional"}
+                if sources.setdefault(entry.get("id"), told) != told:
+                    raise self._fail(
+                        (*path, kind, number),
+                        f'{kind} "{entry.get("id")}" is there already, from elsewhere; keep one',
+                    )
+        for key in ("cache-from", "cache-to"):
+            for number, entry in enumerate(found.get(key, ())):
+                self._check_cache(entry, (*path, key, number))
+
+    def _check_cache(self, entry: dict[str, Any], where: KeyPath) -> None:
+        for word in IN_BRACES.findall(" ".join(map(str, entry.values()))):
+            if word not in OF_CACHES:
+                hint = (
+                    nearest(word.lower(), OF_CACHES)[1:] or " a cache knows {target} and {platform}"
+                )
+                raise self._fail(where, f"{{{word}}} is no placeholder;{hint}", value=True)
+        empty = self._because(where)
+        if empty and entry["type"] == "registry":
+            try:
+                references.parse(entry.get("ref", "").partition("@")[0])
+            except ValueError as error:
+                raise self._fail(where, str(error) + empty) from None
 
     def _check_contexts(self, data: dict[str, Any], path: KeyPath) -> None:
         if data.get("context", "").startswith(LINK):

@@ -12,7 +12,7 @@ import msgspec
 
 from buildx_tasks.language import buildkitd, config, expectations
 from buildx_tasks.language.merging import APPENDED, MERGED_BY_KEY, REPLACED
-from buildx_tasks.machine.files import write_file
+from buildx_tasks.machine.files import PUBLIC, write_file
 from buildx_tasks.text import json_text
 
 if TYPE_CHECKING:
@@ -165,5 +165,5 @@ _NAMES = {
 
 
 if __name__ == "__main__":
-    write_file(SCHEMA_FILE, json_text(json_schema()))
-    write_file(REFERENCE_FILE, reference())
+    write_file(SCHEMA_FILE, json_text(json_schema()), PUBLIC)
+    write_file(REFERENCE_FILE, reference(), PUBLIC)

@@ -7,12 +7,14 @@ last: tables key by key, any other value replaced whole.
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import tomli
 
 from buildx_tasks.errors import ConfigError, UsageError, nearest
+from buildx_tasks.language.buildkitd import is_daemon_s
 from buildx_tasks.language.positions import KeyPath, Positions
 
 if TYPE_CHECKING:
@@ -51,20 +53,30 @@ def find(start: Path) -> Path:
 
     """
     for folder in (start, *start.parents):
-        own, shared = folder / FILE_NAME, folder / PYPROJECT
-        # Read only where its text can have the table: other projects' files may be broken.
-        if shared.is_file() and re.search(rb"(?m)^\s*\[\s*tool\.buildx-tasks\b", _bytes(shared)):
-            if own.is_file():
-                raise ConfigError(
-                    f"{FILE_NAME}: {PYPROJECT} beside it has [tool.buildx-tasks] too; keep one"
-                )
-            return shared
-        if own.is_file():
-            return own
+        if found := declared_in(folder):
+            return found
     raise ConfigError(
         f"{FILE_NAME}: not found in {start} or any folder above it; "
         "create it with at least a [target.NAME] that has platforms and tags"
     )
+
+
+def declared_in(folder: Path) -> Path | None:
+    """Return the file of a folder that has a configuration.
+
+    Raises:
+        ConfigError: there are two.
+
+    """
+    own, shared = folder / FILE_NAME, folder / PYPROJECT
+    # Read only where its text can have the table: other projects' files may be broken.
+    if shared.is_file() and re.search(rb"(?m)^\s*\[\s*tool\.buildx-tasks\b", _bytes(shared)):
+        if own.is_file() and not is_daemon_s(_read(own).data):
+            raise ConfigError(
+                f"{FILE_NAME}: {PYPROJECT} beside it has [tool.buildx-tasks] too; keep one"
+            )
+        return shared
+    return own if own.is_file() else None
 
 
 class Sources:
@@ -78,6 +90,7 @@ class Sources:
 
     def __init__(self, path: Path, overlays: Sequence[str] = ()) -> None:
         prefix = _TOOL if path.name == PYPROJECT else ()
+        self.folder = path.parent
         self.files = [_read(path, prefix)]
         for name in dict.fromkeys(name for name in overlays if name != LOCAL_OVERLAY):
             overlay = path.parent / f"buildx.{name}.toml"
@@ -148,7 +161,7 @@ def _as_table(match: re.Match[str]) -> str:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return path.read_bytes().removeprefix(codecs.BOM_UTF8)
     except OSError as error:
         raise ConfigError(f"{path.name}: cannot be read: {error.strerror}") from None
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from buildx_tasks.errors import nearest
+from buildx_tasks.language.buildkitd import keys_of_daemon
 from buildx_tasks.language.config import NAME, VARIABLE_NAME, BuildxToml
 from buildx_tasks.language.merging import ATTRIBUTES
 
@@ -38,9 +39,38 @@ def check(data: dict[str, Any], fail: Fail) -> BuildxToml:
     try:
         return msgspec.convert(data, BuildxToml)
     except msgspec.ValidationError as error:
+        _refuse_buildkitd(data, fail)
         # Slow, but only where there is an error to be named.
         _check_keys(data, msgspec.inspect.type_info(BuildxToml), (), fail)
         raise _type_error(data, str(error), fail) from None
+
+
+def _refuse_buildkitd(data: dict[str, Any], fail: Fail) -> None:
+    """Say what it is, where it is the configuration of BuildKit's daemon: many have it in this file."""
+    ours = {one.encode_name for one in msgspec.structs.fields(BuildxToml)}
+    found = keys_of_daemon(data)
+    if not found:
+        return
+    first = found[0]
+    value = data[first]
+    if isinstance(value, dict):
+        inner = next((f'."{k}"' for k in value if first == "registry"), "")
+        inner = inner or next((f".{k}" for k in value if first == "worker"), "")
+        shown = f"[builder.buildkitd.{first}{inner}]"
+    else:
+        shown = f"[builder.buildkitd] {first} = …"
+    keys = ", ".join(f'"{key}"' for key in found)
+    if ours.isdisjoint(data):
+        raise fail(
+            (first,),
+            f"this is the configuration of BuildKit's daemon ({keys}), which buildx reads as "
+            f"buildkitd.toml; rename it, or write it below [builder.buildkitd], as in {shown}",
+        )
+    raise fail(
+        (first,),
+        f"{keys} {'belong' if found[1:] else 'belongs'} to the configuration of BuildKit's daemon; "
+        f"write {shown}",
+    )
 
 
 def _check_keys(data: Any, kind: Any, path: KeyPath, fail: Fail) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+
+from buildx_tasks.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -10,6 +12,7 @@ if TYPE_CHECKING:
     from buildx_tasks.language.config import Builder, Emulators, Group
     from buildx_tasks.language.expectations import Verify
     from buildx_tasks.language.merging import Attributes
+    from buildx_tasks.language.tables import Places
     from buildx_tasks.platforms import Platform
 
 DEFAULT = "default"  # bake's name for what is built when nothing is selected
@@ -66,6 +69,21 @@ class Config(NamedTuple):
     group: dict[str, Group]
     builder: Builder | None
     emulators: Emulators
+    places: Places | None = None
+
+    def error(self, name: str, message: str, *steps: Any) -> ConfigError:
+        """Return the error about a target's value, with its place where the files are known."""
+        if self.places and name in self.places.tables.targets:
+            return self.places.error(name, message, *steps)
+        return ConfigError(message)
+
+    def error_in(
+        self, name: str, message: str, key: str, wanted: Callable[[Any], bool]
+    ) -> ConfigError:
+        """Return the error about the ``wanted`` entry in a list of a target, as :meth:`error` does."""
+        if self.places and name in self.places.tables.targets:
+            return self.places.error_in(name, message, key, wanted)
+        return ConfigError(message)
 
 
 def links(target: Target) -> dict[str, str]:

@@ -1,19 +1,20 @@
 """``[variable.NAME]`` and ``${NAME}``: values from ``--set``, the environment or the default.
 
 ``${NAME}`` stands for a value in any string, ``${NAME:-text}`` for ``text`` where there is none or
-an empty one, ``$${`` for the characters ``${``. An element of a list that is exactly one variable of
-type list stands for all of its elements.
+an empty one, ``$${`` for the characters ``${``. An element of a list that holds a variable of type
+list stands for one element for each of its values. Keys are filled in as values are.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks import platforms
 from buildx_tasks.errors import ConfigError, UsageError, nearest
-from buildx_tasks.language.git import Git, GitError
+from buildx_tasks.language.git import Git, GitError, GitRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,6 +74,11 @@ class Variables:
             if name not in declared:
                 known = nearest(name, declared) or f"; declared: {', '.join(declared) or 'none'}"
                 raise UsageError(f"--set: no [variable.{name}] is declared{known}")
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The environment that the values come from."""
+        return self._given.environment
 
     def check_all(self) -> None:
         """Work out what does not hang on git, so that a wrong value is found before it is used."""
@@ -176,7 +182,7 @@ class Variables:
                 )
 
     def fill(self, data: Any, path: KeyPath, local: Mapping[str, Any] | None = None) -> Any:
-        """Return ``data`` with all ``${…}`` in its strings replaced; keys stay as they are.
+        """Return ``data`` with all ``${…}`` in its strings replaced, in keys too.
 
         Raises:
             ConfigError: a variable is unknown or has no value.
@@ -185,26 +191,79 @@ class Variables:
         if isinstance(data, str):
             return self._fill_text(data, path, local) if "${" in data else data
         if isinstance(data, dict):
-            filled = {}
-            for key, item in data.items():
+            filled: dict[str, Any] = {}
+            for written, item in data.items():
+                where = (*path, written)
+                key = self._fill_key(written, where, local) if "${" in written else written
+                if key in filled:
+                    raise self._sources.fail(where, f'"{key}" is there already; keep one')
                 try:
-                    filled[key] = self.fill(item, (*path, key), local)
+                    filled[key] = self.fill(item, where, local)
                 except Missing as missing:
                     if path[-1] not in _MAPS or not _WHOLE.fullmatch(item):
-                        raise self._lacks(missing, (*path, key)) from None
+                        raise self._lacks(missing, where) from None
                     filled[key] = {"unset": True}
             return filled
         if isinstance(data, list):
             items: list[Any] = []
             for number, item in enumerate(data):
+                where = (*path, number)
                 try:
-                    value = self.fill(item, (*path, number), local)
+                    if isinstance(item, str) and "${" in item:
+                        items += self._fill_element(item, where, local)
+                    else:
+                        items.append(self.fill(item, where, local))
                 except Missing as missing:
-                    raise self._lacks(missing, (*path, number)) from None
-                spliced = isinstance(value, list) and not isinstance(item, list)
-                items.extend(value if spliced else [value])
+                    raise self._lacks(missing, where) from None
             return items
         return data
+
+    def _fill_key(self, key: str, where: KeyPath, local: Mapping[str, Any] | None) -> str:
+        try:
+            # In the place of a key, no list and no flag is meant.
+            return str(self._fill_text(key, (*where, "key"), local))
+        except Missing as missing:
+            raise self._lacks(missing, where) from None
+
+    def _fill_element(
+        self, item: str, where: KeyPath, local: Mapping[str, Any] | None
+    ) -> list[Any]:
+        """Return what an element of a list comes to: one for each value of the lists in it."""
+        if _WHOLE.fullmatch(item):
+            value = self._fill_text(item, where, local)
+            return value if isinstance(value, list) else [value]
+        bodies = dict.fromkeys(match[1] for match in _MARK.finditer(item) if match[1])
+        lists = {
+            body.partition(":-")[0].strip(): value
+            for body in bodies
+            if isinstance(value := self._look_up(body, where, local), list)
+        }
+        return [
+            self._fill_text(item, where, {**(local or {}), **dict(zip(lists, values))})
+            for values in itertools.product(*lists.values())
+        ]
+
+    def emptied(self, path: KeyPath) -> list[str]:
+        """Return the variables in the text at ``path`` that are empty, for an error about it."""
+        found: Any = self._sources.data
+        for step in path:
+            try:
+                found = found[step]
+            except (KeyError, IndexError, TypeError):
+                break
+        names: dict[str, None] = {}
+        waiting = [body.strip() for body in _WHOLE.findall(str(found))]
+        while waiting:
+            name = waiting.pop()
+            if name in self._declared and name not in names:
+                default = str(self._declared[name].get("default", ""))
+                if self._values.get(name) == "":
+                    names[name] = None
+                if self._raw(name) is None:
+                    waiting += [body.strip() for body in _WHOLE.findall(default)]
+            elif name in [f"git.{one}" for one in self._git.empty]:
+                names[name] = None
+        return list(names)
 
     def _lacks(self, missing: Missing, path: KeyPath) -> ConfigError:
         name = missing.args[0]
@@ -264,6 +323,10 @@ class Variables:
             if not mark:
                 raise
             return fallback
+        except GitRefusedError as error:
+            raise self._sources.fail(
+                path, f"${{{name}}} cannot be had: {error}", value=True
+            ) from None
         except GitError as error:
             if not mark:
                 raise self._sources.fail(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from buildx_tasks import platforms
 from buildx_tasks.language.expectations import KINDS, OF_THE_WHOLE, name_of
+from buildx_tasks.language.placeholders import IN_BRACES, OF_A_PLATFORM, misspelt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,10 +87,28 @@ def _of_table(table: dict[str, Any]) -> Iterator[tuple[KeyPath, str]]:
         yield ("xfail", text), f"{text} is in skip as well, and is not run; keep one"
     for kind in KINDS:
         said = table.get(kind)
+        yield from _placeholders((kind,), said, of_whole=kind in OF_THE_WHOLE)
         if said == {} and kind in _SAYS_NOTHING:
             yield (kind,), f'"{kind}" says nothing; {_SAYS_NOTHING[kind]}'
         elif isinstance(said, dict):
             yield from _inside((kind,), said)
+
+
+def _placeholders(path: KeyPath, said: Any, *, of_whole: bool) -> Iterator[tuple[KeyPath, str]]:
+    """Give the words in braces that are nearly placeholders; other braces stay, as in JSON."""
+    if isinstance(said, dict):
+        for key, value in said.items():
+            yield from _placeholders((*path, key), key, of_whole=of_whole)
+            yield from _placeholders((*path, key), value, of_whole=of_whole)
+    elif isinstance(said, list):
+        for number, value in enumerate(said):
+            yield from _placeholders((*path, number), value, of_whole=of_whole)
+    elif isinstance(said, str):
+        for word in IN_BRACES.findall(said):
+            if wrong := misspelt(word):
+                yield path, wrong
+            elif of_whole and word in OF_A_PLATFORM:
+                yield path, f"{{{word}}} is of one platform, and this of the whole image; remove it"
 
 
 def _steps(value: Any) -> Iterator[tuple[Any, str]]:

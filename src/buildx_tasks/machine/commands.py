@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
+
+from buildx_tasks.machine import interruption, output, processes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from invoke.runners import Promise
 
 _PAUSE = 0.1  # seconds between two looks at what is waited for
-_ENDING_SECONDS = 5.0  # that a command has to end when it is told to
+_NAMED = 3  # words of a command that tell which it is
 
 
 class Commands:
@@ -60,53 +61,69 @@ class Commands:
         """
         terminal = tty and sys.stdout.isatty() and sys.stdin.isatty()
         options = _options(hide=hide)
-        if not sys.stdout.isatty():
+        if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
             # invoke prints commands in bold, which could not be pasted out of a log.
             options["echo_format"] = "{command}"
         if terminal:
-            options.update(pty=True, in_stream=None)
-            result: Result = self.context.run(self._in_folder(argv), **options)
-            return result
+            options.update(pty=True, in_stream=sys.stdin)
         if not hide:
             options.update(out_stream=sys.stdout, err_stream=sys.stderr)
-        return self._piped(self._in_folder(argv), **options)
+        heard = hide or self.is_dry
+        with output.doing(_named(argv)), nullcontext() if heard else output.without_commands():
+            return self._started(self._in_folder(argv), None, **options)
 
     def run_while(self, argv: Sequence[str], going_on: Callable[[], object]) -> Result:
         """Run a command, hidden, for as long as ``going_on`` does not raise.
 
         Where it does, the command and all that it started are ended first.
         """
-        from invoke.runners import Promise
+        return self._started(self._in_folder(argv), going_on, **_options(hide=True))
 
-        started = _own_group(self.context).run(
-            self._in_folder(argv), asynchronous=True, **_options(hide=True)
-        )
-        if not isinstance(started, Promise):  # under --dry nothing is started
-            result: Result = started
-            return result
-        process: subprocess.Popen[bytes] = vars(started.runner)["process"]
+    def hand_over(self, argv: Sequence[str]) -> int:
+        """Run a command that has this process's own input and outputs, byte for byte.
+
+        Return its exit code. It runs in the folder where the person is; where the waiting for it
+        ends early, it is ended.
+        """
+        command = shlex.join(argv)
+        if self.is_dry or self.is_echoed:
+            print(command, flush=True)
+        if self.is_dry:
+            return 0
+        sys.stdout.flush()
+        process: subprocess.Popen[bytes] | None = None
         try:
-            while process.poll() is None:
-                going_on()
-                time.sleep(_PAUSE)
+            with interruption.deferred():  # as in _started
+                process = subprocess.Popen(argv)
+            with output.without_commands():
+                return process.wait()
+        except OSError as error:
+            print(f"{argv[0]}: {error.strerror}", file=sys.stderr)
+            return 127
         except BaseException:
-            _end_group(process)
+            with interruption.deferred():
+                if process:
+                    processes.end(process.pid)
+                    process.wait()
             raise
-        finally:
-            ended = _joined(started)
-        return ended
 
     def query(self, argv: Sequence[str]) -> Result:
         """Ask something that changes nothing; output is kept, not shown."""
-        return self._piped(shlex.join(argv), dry=False, **_options(hide=True))
+        with output.doing(_named(argv)):
+            return self._started(shlex.join(argv), None, dry=False, **_options(hide=True))
 
     def query_within(self, argv: Sequence[str], seconds: int) -> Result | None:
         """Ask as :meth:`query` does; None where there is no answer in time."""
-        from invoke.exceptions import CommandTimedOut
+        end = time.monotonic() + seconds
+
+        def going_on() -> None:
+            if time.monotonic() > end:
+                raise TimeoutError
 
         try:
-            return self._piped(shlex.join(argv), dry=False, timeout=seconds, **_options(hide=True))
-        except CommandTimedOut:
+            with output.doing(_named(argv)):
+                return self._started(shlex.join(argv), going_on, dry=False, **_options(hide=True))
+        except TimeoutError:
             return None
 
     def print_files(self, files: Mapping[str, str]) -> None:
@@ -115,7 +132,10 @@ class Commands:
             print(f"cd {shlex.quote(str(self.folder))}")
         for path, text in files.items():
             folder = shlex.quote(str(Path(path).parent))
-            print(f"mkdir -p {folder} && cat > {shlex.quote(path)} <<'EOF'\n{text}EOF")
+            end = "EOF"
+            while end in text.splitlines():
+                end += "_"
+            print(f"mkdir -p {folder} && cat > {shlex.quote(path)} <<'{end}'\n{text}{end}")
 
     def _in_folder(self, argv: Sequence[str]) -> str:
         command = shlex.join(argv)
@@ -123,51 +143,62 @@ class Commands:
             return command
         return f"cd {shlex.quote(str(self.folder))} && {command}"
 
-    def _piped(self, command: str, **options: Any) -> Result:
-        """Run, and close the process's pipes, which invoke leaves open until they are collected."""
+    def _started(
+        self, command: str, going_on: Callable[[], object] | None, **options: Any
+    ) -> Result:
+        """Run a command; where the waiting for it ends early, end all that it started.
+
+        Invoke would wait for its end: it knows SIGINT alone, and hands that to a terminal only.
+        """
         from invoke.runners import Promise
 
-        # Only of what it does not wait for does invoke hand out the runner, which has the pipes.
-        started = self.context.run(command, asynchronous=True, **options)
-        if not isinstance(started, Promise):  # under --dry nothing is started
-            result: Result = started
+        started: Any = None
+        try:
+            with interruption.deferred():  # or a process could be running that nobody knows of
+                # Only of what it does not wait for does invoke hand out the runner, with the process.
+                started = self.context.run(command, asynchronous=True, **options)
+            if isinstance(started, Promise):  # under --dry nothing is started
+                _wait(started.runner, going_on)
+            result: Result = started.join() if isinstance(started, Promise) else started
+        except BaseException:
+            if isinstance(started, Promise):
+                with interruption.deferred():
+                    processes.end(vars(started)["runner"].get_pid())
+                    _let_go(started)
+            raise
+        else:
             return result
-        return _joined(started)
+        finally:
+            process = getattr(getattr(started, "runner", None), "process", None)
+            # invoke leaves them open until they are collected.
+            for pipe in (process.stdin, process.stdout, process.stderr) if process else ():
+                pipe.close()
 
 
-def _own_group(c: Context) -> Any:
-    """Return a runner of invoke's whose command leads a process group: docker starts buildx beside it."""
-    from invoke.runners import Local
-
-    class OwnGroup(Local):
-        def start(self, command: str, shell: str, env: dict[str, Any]) -> None:
-            self.process = subprocess.Popen(
-                [shell, "-c", command],
-                env=env,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
-
-    return OwnGroup(c)
+def _wait(runner: Any, going_on: Callable[[], object] | None) -> None:
+    """Wait until a command prints nothing more, which is when it ends."""
+    for target, thread in runner.threads.items():
+        while target != runner.handle_stdin and thread.is_alive():
+            thread.join(_PAUSE)
+            if going_on:
+                going_on()
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_ENDING_SECONDS)
+def _let_go(started: Promise) -> None:
+    """Let invoke give back the terminal and its threads; the process has ended."""
+    from invoke.exceptions import Failure, ThreadException
+
+    with suppress(Failure, ThreadException, ChildProcessError):
+        started.join()
 
 
-def _joined(started: Promise) -> Result:
-    try:
-        return started.join()
-    finally:
-        process = getattr(started.runner, "process", None)
-        for pipe in (process.stdin, process.stdout, process.stderr) if process else ():
-            pipe.close()
+def _named(argv: Sequence[str]) -> str:
+    """Return the words that tell which command it is, as in ``docker buildx bake``."""
+    words = list(argv)
+    if "--builder" in words:
+        at = words.index("--builder")
+        del words[at : at + 2]
+    return shlex.join(words[:_NAMED])
 
 
 def _options(*, hide: bool) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import sys
 import time
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Callable
 
 from buildx_tasks.errors import EngineError
+from buildx_tasks.machine.files import open_own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,12 +28,12 @@ def locked(
     It waits until ``going_on`` raises, where that is given.
 
     Raises:
-        EngineError: its file cannot be written.
+        EngineError: its file cannot be written, or is a link or another user's.
 
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        opened = path.open("w")
+        opened = os.fdopen(open_own(path, os.O_RDWR | os.O_CREAT), "r+")
     except OSError as error:
         raise EngineError(f"{path} cannot be written: {error.strerror}; allow it") from None
     with opened as lock:

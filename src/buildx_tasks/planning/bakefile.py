@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from buildx_tasks.language.git import EPOCH
+from buildx_tasks.language.secrets import KINDS, effective
 from buildx_tasks.language.targets import DEFAULT, LINK, members
 from buildx_tasks.planning import helpers
+from buildx_tasks.planning.caches import with_caches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,19 +20,32 @@ if TYPE_CHECKING:
     from buildx_tasks.platforms import Platform
 
 
+_CACHES = ("cache-from", "cache-to")
 # An engine's BuildKit rewrites times only for a registry that alone keeps the image.
+_BY_PLATFORM = ("local", "tar")  # exports with a folder for each platform
 REWRITTEN = {"rewrite-timestamp": "true", "store": "false"}
 
 
-def bake_definition(plan: Selected) -> dict[str, Any]:
-    """Return the plan as ``docker buildx bake --print`` prints it, with the helpers it needs."""
+def bake_definition(plan: Selected, *, caches: bool = True) -> dict[str, Any]:
+    """Return the plan as ``docker buildx bake --print`` prints it, with the helpers it needs.
+
+    Without ``caches`` it has none: who builds nothing has no use for them.
+
+    Raises:
+        ConfigError: a cache cannot be what it is said to be.
+
+    """
     chosen = {target.name for target in plan.targets}
     targets: dict[str, Attributes] = {}
     for target in (*plan.targets, *plan.linked):
-        targets.update(helpers.with_helpers(target.spec, target.name, selected_platforms(target)))
+        built = helpers.with_helpers(target.spec, target.name, selected_platforms(target))
+        for name, attributes in built.items():
+            targets[name] = _cached(plan, target, attributes) if caches else _uncached(attributes)
         if target.name not in chosen:
             targets[target.name]["output"] = [{"type": "cacheonly"}]
-    _share_entitlements(targets)
+        elif target.is_part:
+            targets[target.name].update(_of_part(target, targets[target.name]))
+    _share(targets)
     definition: dict[str, Any] = {
         "group": _bake_groups(plan, chosen),
         "target": {name: _printed(targets[name]) for name in sorted(targets)},
@@ -46,6 +61,8 @@ def build_definition(
     staged: Mapping[str, str] | None = None,
     archives: Mapping[str, str] | None = None,
     epoch: str = "",
+    *,
+    caches: bool = True,
 ) -> dict[str, Any]:
     """Return the bake file that builds the plan: images without export go to the image store.
 
@@ -53,7 +70,7 @@ def build_definition(
     ``archives`` those whose image is written to a file first, with the times of its files rewritten.
     ``epoch`` is what reproducible targets take for the time it is, and what they are built on.
     """
-    definition = bake_definition(plan)
+    definition = bake_definition(plan, caches=caches)
     for target in plan.targets:
         attributes = definition["target"][target.name]
         if staged and target.name in staged:
@@ -86,6 +103,15 @@ def _set_epoch(targets: dict[str, Attributes], names: list[str], epoch: str) -> 
         waiting += [base[len(LINK) :] for base in bases if base.startswith(LINK)]
 
 
+def _of_part(target: TargetPlan, whole: Attributes) -> Attributes:
+    """Return what a build of some platforms does not share with the whole: its tag, and its layout."""
+    found: Attributes = {"tags": target.tags} if target.spec.tags else {}
+    if any(one["type"] in _BY_PLATFORM for one in target.spec.output):
+        # BuildKit makes a folder for each platform where it builds several; a single one gets its own.
+        found["args"] = {"BUILDKIT_MULTI_PLATFORM": "1", **whole.get("args", {})}
+    return found
+
+
 def selected_platforms(target: TargetPlan) -> dict[Platform, str]:
     """Return the platforms to build, as they were written; empty for this machine's own."""
     # A linked target that shares no platform with the selection keeps all of its own.
@@ -94,12 +120,33 @@ def selected_platforms(target: TargetPlan) -> dict[Platform, str]:
     return {platform: written[platform] for platform in wanted if platform in written}
 
 
+def _cached(plan: Selected, target: TargetPlan, attributes: Attributes) -> Attributes:
+    if not any(key in attributes for key in _CACHES):
+        return attributes
+    written = selected_platforms(target)
+    names = attributes.get("platforms", ())
+    its = [platform for platform, name in written.items() if name in names]
+    try:
+        return with_caches(attributes, target.name, its or target.declared)
+    except ValueError as error:
+        message = f"[target.{target.name}] {error}"
+        raise plan.config.error(target.name, message, "cache-to") from None
+
+
+def _uncached(attributes: Attributes) -> Attributes:
+    return {key: value for key, value in attributes.items() if key not in _CACHES}
+
+
 def _printed(attributes: Attributes) -> Attributes:
     return {"context": ".", "dockerfile": "Dockerfile", **attributes}
 
 
-def _share_entitlements(targets: dict[str, Attributes]) -> None:
-    """Give each target the entitlements of those it builds on, as bake does."""
+def _share(targets: dict[str, Attributes]) -> None:
+    """Give each target what those need that it builds on: entitlements, secrets, ssh.
+
+    bake shares the first alone; but the steps of a linked target of several platforms run in the
+    build of the one that is built on it, which has only its own secrets.
+    """
     done: set[str] = set()
 
     def visit(name: str) -> None:
@@ -115,6 +162,13 @@ def _share_entitlements(targets: dict[str, Attributes]) -> None:
             for entitlement in targets[linked].get("entitlements", ()):
                 if entitlement not in attributes.get("entitlements", ()):
                     attributes["entitlements"] = [*attributes.get("entitlements", ()), entitlement]
+            for kind in KINDS:
+                have = effective(attributes, kind)
+                theirs = effective(targets[linked], kind)
+                # Of two sources, a target has its own: no other target is built on two.
+                lacking = [entry for key, entry in theirs.items() if key not in have]
+                if lacking:
+                    attributes[kind] = [*attributes.get(kind, ()), *lacking]
 
     for name in targets:
         visit(name)

@@ -30,6 +30,26 @@ class TargetPlan(NamedTuple):
     declared: tuple[Platform, ...]
 
     @property
+    def is_part(self) -> bool:
+        """Whether only some of several declared platforms are selected."""
+        return 0 < len(self.platforms) < len(self.declared)
+
+    @property
+    def tags(self) -> list[str]:
+        """The tags that a build of this selection gives: a part never replaces the whole image."""
+        if not self.is_part or not self.spec.tags:
+            return self.spec.tags
+        first = self.spec.tags[0]
+        name = first if ":" in first.rpartition("/")[2] else f"{first}:latest"
+        repository, _, tag = name.rpartition(":")
+        return [f"{repository}:{f'{tag}-{self.part}'[:128]}"]
+
+    @property
+    def part(self) -> str:
+        """What tells a part from the whole in tags, as in ``part-linux-arm64``."""
+        return "-".join(("part", *(part for one in self.platforms for part in one if part)))
+
+    @property
     def is_image(self) -> bool:
         """Whether the build leaves an image in the engine's store (and not just files)."""
         if self.spec.attributes.get("call", "build") != "build":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from buildx_tasks import platforms
 from buildx_tasks.errors import UsageError, listed, nearest
 from buildx_tasks.language.targets import default, links, members
+from buildx_tasks.planning import shared_places
 from buildx_tasks.planning.bakefile import bake_definition
 from buildx_tasks.planning.cells import Selected, TargetPlan
 
@@ -42,6 +43,7 @@ def make_plan(config: Config, targets: Sequence[str] = (), wanted: Sequence[str]
 
     Raises:
         UsageError: something selected does not exist, or is not declared.
+        ConfigError: two of the targets write one place.
 
     """
     selected_platforms = [_parse_wanted(text) for text in wanted]
@@ -64,14 +66,12 @@ def make_plan(config: Config, targets: Sequence[str] = (), wanted: Sequence[str]
             f"no selected target declares {_join(selected_platforms)}; "
             f"declared: {listed(map(str, declared))}"
         )
-    _refuse_shared_tags(plans)
-    linked = _linked_names(config, names)
-    return Plan(
-        config,
-        tuple(selection),
-        tuple(plans),
-        tuple(_plan_target(name, config.target[name], selected_platforms) for name in linked),
-    )
+    linked = [
+        _plan_target(name, config.target[name], selected_platforms)
+        for name in _linked_names(config, names)
+    ]
+    shared_places.refuse(config, plans, linked)
+    return Plan(config, tuple(selection), tuple(plans), tuple(linked))
 
 
 def _join(items: Sequence[Platform]) -> str:
@@ -83,18 +83,6 @@ def _parse_wanted(text: str) -> Platform:
         return platforms.parse(text)
     except ValueError as error:
         raise UsageError(f"--platform: {error}") from None
-
-
-def _refuse_shared_tags(plans: list[TargetPlan]) -> None:
-    owners: dict[str, str] = {}
-    for plan in plans:
-        for tag in plan.spec.tags:
-            owner = owners.setdefault(tag, plan.name)
-            if owner != plan.name:
-                raise UsageError(
-                    f'targets "{owner}" and "{plan.name}" both have the tag "{tag}"; '
-                    "select one of them, or give each tags of its own"
-                )
 
 
 def _declared(target: Target) -> tuple[Platform, ...]:

@@ -34,7 +34,7 @@ def summary(plan: Selected, ways: Mapping[str, str]) -> dict[str, Any]:
             {
                 "name": target.name,
                 "platforms": [str(platform) for platform in target.platforms],
-                "tags": target.spec.tags,
+                "tags": target.tags,
                 "labels": target.spec.attributes.get("labels", {}),
                 "image": target.is_image,
                 "output": target.spec.output,
@@ -58,7 +58,7 @@ def rows(plan: Selected, ways: Mapping[str, str]) -> list[tuple[str, ...]]:
         push = ways.get(target.name, "-")
         store = "registry, staged" if push == "staged" else "image store"
         base = ", ".join(dict.fromkeys(links(target.spec).values()))
-        tags = ", ".join(target.spec.tags) or "-"
+        tags = ", ".join(target.tags) or "-"
         found += [(str(cell), tags, exports or store, push, base) for cell in target.cells]
         found += [(f"  {name}", "-", "helper", "-", words) for name, words in helping.items()]
     return found

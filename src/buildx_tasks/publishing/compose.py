@@ -41,7 +41,7 @@ def pushed(workspace: Workspace, target: TargetPlan, image: Image) -> tuple[Sour
         place = references.parse(classic_store.part_of(target, platform))
         _push(workspace.engine, image.manifests[platform], place)
         held = workspace.registries.repository(place).get(place.tag)
-        config = (held.content.get("config") or {}).get("digest")
+        config = held.content.config.digest if held.content.config else "none"
         if config != image.manifests[platform]:
             raise PushError(
                 f"{place}: the registry got the config {config}, verified was "

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from buildx_tasks import references
 from buildx_tasks.engine.faults import faults
-from buildx_tasks.errors import RegistryError
+from buildx_tasks.errors import EngineError, RegistryError
 from buildx_tasks.images import graph, sources
 from buildx_tasks.publishing.publish import Published, publish
 from buildx_tasks.publishing.release import Release, platforms_of, versions_of
@@ -63,11 +63,9 @@ def release(registries: Registries, asked: Wanted) -> Release:
     source = sources.RepositorySource(repository)
     try:
         whole = graph.graph_of(source, digest)
-        manifests = platforms_of(whole)
-    except (KeyError, TypeError, AttributeError):
-        raise RegistryError(
-            f"{repository}@{digest} is no image; see docker buildx imagetools inspect --raw"
-        ) from None
+    except EngineError as error:
+        raise RegistryError(f"{asked.source} cannot be promoted: {error}") from None
+    manifests = platforms_of(whole)
     entry = {"from": f"{repository}@{digest}", "versions": versions_of(None)}
     return Release("", source, whole, manifests, asked.tags, asked.immutable, entry)
 

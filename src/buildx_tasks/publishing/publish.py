@@ -7,14 +7,14 @@ tag of every target is known to be writable.
 from __future__ import annotations
 
 import contextlib
-import os
 from fnmatch import fnmatchcase
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
-from buildx_tasks.errors import EngineError, PushError, RegistryError
+from buildx_tasks.errors import EngineError, PushError, RefusalError, RegistryError
 from buildx_tasks.images import sources
+from buildx_tasks.machine import made
+from buildx_tasks.machine.files import own_folder
 from buildx_tasks.machine.locks import locked
 from buildx_tasks.publishing import upload
 
@@ -143,7 +143,8 @@ def _told(
         lines.append(f"  {tag}: {_state(there)}{', as meant' if meant else ''}")
     lines += [f"  {item.tag}: moved to {item.digest}" for item in moved]
     lines += rest
-    lines.append("run this again: it goes on from here")
+    if not isinstance(error, RefusalError):
+        lines.append("run this again: it goes on from here")
     return "\n".join(lines)
 
 
@@ -162,13 +163,12 @@ def _alone(repositories: Sequence[str]) -> Iterator[None]:
 
     A registry cannot compare and set: between two machines, the later one wins.
     """
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     with contextlib.ExitStack() as stack:
         for name in repositories:  # in one order everywhere, or two could wait for each other
-            path = state / "buildx-tasks" / f"{sha256(name.encode()).hexdigest()[:16]}.lock"
-            with contextlib.suppress(
-                EngineError
-            ):  # a home that cannot be written has no second push
+            # A home that cannot be written has no second push.
+            with contextlib.suppress(EngineError, OSError):
+                path = made.state_folder() / f"{sha256(name.encode()).hexdigest()[:16]}.lock"
+                own_folder(path.parent)
                 stack.enter_context(locked(path, f"another push to {name}"))
         yield
 
@@ -176,7 +176,7 @@ def _alone(repositories: Sequence[str]) -> Iterator[None]:
 def _entry(one: Release, item: Published) -> dict[str, Any]:
     by_digest = {manifest.digest: manifest for manifest in (one.graph.root, *one.graph.children)}
     sizes = {
-        str(platform): sum(layer["size"] for layer in by_digest[digest].content["layers"])
+        str(platform): sum(layer.size for layer in by_digest[digest].content.layers)
         for platform, digest in item.manifests.items()
     }
     return {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from buildx_tasks.building import location
 from buildx_tasks.engine.faults import faults
-from buildx_tasks.errors import UsageError, VerifyError
+from buildx_tasks.errors import EngineError, UsageError, VerifyError
 from buildx_tasks.planning.cells import reference_of
 from buildx_tasks.publishing import sign
 from buildx_tasks.publishing.publish import Published, publish
@@ -52,6 +52,7 @@ def push(
 
     """
     targets = [target for target in plan.targets if target.name in tags]
+    _refuse_parts(workspace, targets)
     keys = {one.name: one.spec.sign for one in targets if one.spec.sign}
     if keys:
         sign.require_cosign()
@@ -67,6 +68,16 @@ def push(
     with faults(), audience.uploading() as watcher:
         releases = [release(workspace, one, located[one.name], tags[one.name]) for one in targets]
         return publish(workspace, releases, watcher, audience.moved, uploaded=signed)
+
+
+def _refuse_parts(workspace: Workspace, targets: Sequence[TargetPlan]) -> None:
+    """Refuse to publish what is older than the last build, or less than is declared."""
+    for one in targets:
+        if part := location.last_part(workspace.ledger, one):
+            raise EngineError(
+                f"the last build of {one.name} was of {part} only, and a tag takes all that is "
+                f"declared; run invoke build -t {one.name}"
+            )
 
 
 def _as_is(workspace: Workspace, targets: Sequence[TargetPlan]) -> dict[str, Located]:

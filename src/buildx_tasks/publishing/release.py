@@ -113,9 +113,9 @@ def way_of(engine: Engine, image: Image) -> str:
 def platforms_of(whole: Graph) -> dict[Platform, str]:
     """Return the manifests' digests by platform, as the index says; attestations are left out."""
     return {
-        platform_of(one["platform"]): one["digest"]
-        for one in whole.root.content.get("manifests", ())
-        if attestations.ATTESTATION not in (one.get("annotations") or {}) and "platform" in one
+        platform_of(one.platform): one.digest
+        for one in whole.root.content.manifests
+        if attestations.ATTESTATION not in one.marks and one.platform is not None
     }
 
 

@@ -79,7 +79,7 @@ def _bring(
         return
 
     def opened() -> Iterator[bytes]:
-        for chunk in source.blob(blob.digest):
+        for chunk in source.blob(blob.digest, blob.size):
             if stop.is_set():
                 raise _StoppedError
             yield chunk

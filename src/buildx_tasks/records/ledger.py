@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from buildx_tasks.errors import EngineError
-from buildx_tasks.machine.files import write_file
+from buildx_tasks.machine.files import open_own, own_folder, refuse_links, write_file
 from buildx_tasks.machine.locks import locked
-from buildx_tasks.text import json_text
+from buildx_tasks.text import json_text, printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 FOLDER = ".buildx"
 _FILE = "ledger.json"
 _LOCK = "ledger.lock"
+_VERSIONED = ("version", "format", "schema", "buildx-tasks")  # where a later form would name itself
 
 # What the readers of each event rely on; an entry without it (typed by hand, say) tells them nothing.
 _NEEDED: dict[str, dict[str, type]] = {
     "created": {"builder": str, "driver": str},
     "removed": {"builder": str},
     "built": {"target": str, "tags": list},
+    "left": {"target": str, "tags": list, "digest": str},
     "pulled": {"reference": str},
     "verified": {"cell": str, "digest": str},
     "failed": {"cell": str, "digest": str},
@@ -48,12 +50,16 @@ class Ledger:
     def prepare(self) -> None:
         """Make the folder, which git is told to leave out: it must not make a clean tree dirty.
 
+        Only its owner can look into it: bake files hold values.
+
         Raises:
-            EngineError: it cannot be written.
+            EngineError: it cannot be written, is another user's, or there is a link in it.
 
         """
         ignore = self.folder / ".gitignore"
         try:
+            own_folder(self.folder)
+            refuse_links(self.folder)
             if not ignore.exists():
                 write_file(ignore, "*\n")
         except OSError as error:
@@ -79,6 +85,8 @@ class Ledger:
             EngineError: as :meth:`read`.
 
         """
+        if os.path.lexists(self.folder):
+            own_folder(self.folder)  # or another's is believed
         stamp = self._stamp()
         if self._known and self._known[0] == stamp:
             return list(self._known[1])
@@ -114,7 +122,7 @@ class Ledger:
 
     def _stamp(self) -> tuple[int, ...]:
         try:
-            found = self._file.stat()
+            found = self._file.lstat()
         except OSError:
             return ()
         return found.st_ino, found.st_mtime_ns, found.st_size
@@ -123,15 +131,32 @@ class Ledger:
 def _load(path: Path) -> list[dict[str, Any]] | None:
     """Return all entries; None where the file is damaged: torn, empty, or not of this shape."""
     try:
-        entries = msgspec.json.decode(path.read_bytes(), type=list[dict[str, Any]])
+        with os.fdopen(open_own(path, os.O_RDONLY), "rb") as stream:
+            entries = msgspec.json.decode(stream.read(), type=list[dict[str, Any]])
     except FileNotFoundError:
         return []
     except OSError as error:
         raise EngineError(f"{path} cannot be read: {error.strerror}; allow it") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        _refuse_newer(path)
         return None
     sound = all(isinstance(entry.get(key), str) for entry in entries for key in ("event", "at"))
     return entries if sound else None
+
+
+def _refuse_newer(path: Path) -> None:
+    """Refuse a ledger of a later version; this one's is a list, and says no version."""
+    try:
+        found = msgspec.json.decode(path.read_bytes())
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return
+    known = found if isinstance(found, dict) else {}
+    said = next((known[key] for key in _VERSIONED if key in known), None)
+    if isinstance(said, (int, str)):
+        raise EngineError(
+            f"{path} is of a newer version of buildx-tasks (format {printable(str(said))}); install "
+            "that (pip install --upgrade buildx-tasks), or move the file away"
+        )
 
 
 def _load_or_set_aside(path: Path) -> list[dict[str, Any]]:
@@ -187,7 +212,10 @@ class Verified:
                 self.failed.discard(entry["cell"])
 
 
-def last_pushed(entries: list[dict[str, Any]]) -> dict[str, str]:
-    """Return the digest that was pushed last, by target."""
-    pushed = [entry for entry in entries if entry["event"] == "pushed" and _is_complete(entry)]
-    return {entry["target"]: entry["digest"] for entry in pushed}
+def pushed_digests(entries: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Return what was pushed, the last one at the end, by target."""
+    found: dict[str, list[str]] = {}
+    for entry in entries:
+        if entry["event"] == "pushed" and _is_complete(entry):
+            found.setdefault(entry["target"], []).append(entry["digest"])
+    return found

@@ -35,12 +35,13 @@ class Released(NamedTuple):
 
 
 def released(
-    entries: Sequence[Entry], targets: Iterable[str], *, strangers: bool
+    entries: Sequence[Entry], targets: Iterable[str], *, strangers: bool, version: str = ""
 ) -> dict[str, list[Released]]:
     """Return the tags that hold what was pushed last of each target, by target, as far as is known here.
 
     Promoted ones are among them. With ``strangers``, the target ``""`` has what was promoted without
-    having been pushed from here. A target without a push is left out.
+    having been pushed from here. A target without a push is left out. What was built of a tree with
+    changes (``-dirty``) is no release; of a ``version``, the last push under a tag of it is meant.
     """
     moves = [
         entry
@@ -55,7 +56,17 @@ def released(
         newest.pop(key, None)
         newest[key] = move
     pushes = [move for move in moves if move["event"] == "pushed"]
-    last = {text_of(move, "target"): move["digest"] for move in pushes}
+    clean = {move["digest"] for move in moves if _is_version(_tag(move))}
+    dirty = {move["digest"] for move in moves if _is_dirty(_tag(move))} - clean
+    wanted = [move for move in pushes if not version or _is_of(version, _tag(move))]
+    last = {
+        text_of(move, "target"): move["digest"]
+        for move in wanted
+        if move["digest"] not in dirty and not _is_dirty(_tag(move))
+    }
+    for key, move in tuple(newest.items()):
+        if move["digest"] in dirty or _is_dirty(_tag(move)):
+            del newest[key]
     found: dict[str, list[Released]] = {}
     for target in targets:
         for key, move in tuple(newest.items()):
@@ -65,10 +76,35 @@ def released(
                 del newest[key]  # two targets may be the same image
     if strangers:
         ours_too = {move["digest"] for move in pushes}
-        others = [move for move in newest.values() if move["digest"] not in ours_too]
+        others = [
+            move
+            for move in newest.values()
+            if move["digest"] not in ours_too and (not version or _is_of(version, _tag(move)))
+        ]
         if others:
             found[""] = [_released(move, entries) for move in others]
     return found
+
+
+def _tag(move: Entry) -> str:
+    """Return the tag without its repository."""
+    _, colon, tag = str(move["tag"]).rpartition("/")[2].partition(":")
+    return tag if colon else "latest"
+
+
+def _is_dirty(tag: str) -> bool:
+    return "dirty" in re.split("[-_.]", tag)
+
+
+def _is_version(tag: str) -> bool:
+    return bool(re.match(r"v?\d", tag)) and not _is_dirty(tag)
+
+
+def _is_of(version: str, tag: str) -> bool:
+    """Say whether a tag is that version, or a form of it, as ``v1.2-alpine``; not one before it."""
+    wanted, found = version.removeprefix("v"), tag.removeprefix("v")
+    rest = found[len(wanted) :] if found.startswith(wanted) else "?"
+    return not rest or bool(re.match(r"-(?!(rc|alpha|beta|pre|dev)\b|\d)", rest))
 
 
 def _complete(tag: str) -> str:

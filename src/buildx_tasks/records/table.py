@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HEADINGS = ("when (UTC)", "event", "what", "digest", "remark")
 EVENTS = frozenset(
-    "created chosen removed built kept pulled verified failed pushed promoted".split()
+    "created chosen removed built left kept pulled verified failed pushed promoted".split()
 )
 _SUBJECTS = ("target", "cell", "tag", "reference", "builder")
 _SHORT = len("sha256:") + 12

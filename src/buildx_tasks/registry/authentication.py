@@ -1,24 +1,36 @@
 """A registry's challenge in; the header that answers it out: docker's log-in, or a token for it."""
 
-from __future__ import annotations
-
+# No `from __future__ import annotations`: msgspec evaluates these on Python 3.9.
 import re
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+from urllib.parse import urlsplit
+
+import msgspec
 
 from buildx_tasks.engine.accounts import Account, account_for
+from buildx_tasks.errors import RegistryError
+from buildx_tasks.registry import wire
 from buildx_tasks.registry.faults import PassingError, check
+from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
     from requests import Response, Session
 
-_PARAMETER = re.compile(r'(\w+)="([^"]*)"')
+_PARAMETER = re.compile(r'(?<!\w)(\w{1,64})="([^"]*)"')
+_MOST_CHALLENGE = 8192  # characters
+Text = Annotated[str, msgspec.Meta(pattern=r"\A[!-~]{0,65536}\Z")]
+
+
+class _Token(msgspec.Struct):
+    token: Optional[Text] = None
+    access_token: Optional[Text] = None
 
 
 class Access:
     """What to show a registry with each request; safe to use from several threads."""
 
-    def __init__(self, session: Session, registry: str) -> None:
+    def __init__(self, session: "Session", registry: str) -> None:
         self._session = session
         self._registry = registry
         self._account: Account | None = None
@@ -36,7 +48,7 @@ class Access:
             self._proven.add(header)
 
     def challenged(
-        self, answer: Response, scope: str, used: str, timeout: tuple[float, float]
+        self, answer: "Response", scope: str, used: str, timeout: tuple[float, float]
     ) -> bool:
         """Take in a 401; return whether to ask again.
 
@@ -62,7 +74,8 @@ class Access:
                 return True
             if kind != "bearer" or (used and used not in self._proven):
                 return False
-            fields = dict(_PARAMETER.findall(challenge))
+            fields = dict(_PARAMETER.findall(challenge[:_MOST_CHALLENGE]))
+            _require_service(answer.url, fields.get("realm", ""), self._registry)
             self._headers[scope] = f"Bearer {self._token(fields, scope, self._account, timeout)}"
             return True
 
@@ -73,7 +86,7 @@ class Access:
         from requests.exceptions import RequestException
 
         realm = fields.get("realm", "")
-        what = f"{self._registry}: log-in at {realm.partition('?')[0]}"
+        what = f"{self._registry}: log-in at {printable(realm.partition('?')[0])}"
         scopes = list(dict.fromkeys(f"{scope} {fields.get('scope', '')}".split()))
         asked: dict[str, Any] = {"service": fields.get("service", ""), "scope": scopes}
         try:
@@ -84,16 +97,56 @@ class Access:
                     client_id="buildx-tasks",
                     scope=" ".join(scopes),
                 )
-                answer = self._session.post(realm, data=asked, timeout=timeout)
+                sent: dict[str, Any] = {"data": asked}
             else:
                 headers = {"Authorization": account.basic} if account.basic else {}
-                answer = self._session.get(realm, params=asked, headers=headers, timeout=timeout)
-        except (RequestException, ValueError) as error:
+                sent = {"params": asked, "headers": headers}
+            # What it leads on to did not ask for the log-in.
+            answer = self._session.request(
+                "POST" if account.token else "GET",
+                realm,
+                timeout=timeout,
+                stream=True,
+                allow_redirects=False,
+                **sent,
+            )
+            said = wire.body(answer, wire.MOST_BODY, cut=answer.status_code >= 300)
+        except (RequestException, OSError, ValueError) as error:
             raise PassingError(f"{what}: {type(error).__name__}") from None
+        except wire.UnboundedError as error:
+            raise RegistryError(f"{what}: {error}; see that it is to be trusted") from None
+        answer._content, answer._content_consumed = said, True  # noqa: SLF001
         check(answer, what, self._registry)
         try:
-            data = answer.json()
-            token = data.get("token") or data["access_token"]
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise PassingError(f"{what}: the answer has no token") from None
-        return str(token)
+            data = msgspec.json.decode(said, type=_Token)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            data = _Token()
+        if not (token := data.token or data.access_token):
+            raise PassingError(f"{what}: the answer has no token")
+        return token
+
+
+def _require_service(registry_url: str, realm: str, registry: str) -> None:
+    """Refuse a log-in's service that a registry may not name.
+
+    Raises:
+        RegistryError: it is not to be asked: not by https for a registry by https, or no address.
+
+    """
+    reason = ""
+    try:
+        place = wire.onward(registry_url, realm)
+    except wire.UnboundedError as error:
+        reason = str(error)
+    else:
+        if not realm.lower().startswith(("http://", "https://")):
+            reason = "it names no service"
+        elif place.username is not None:
+            reason = "it names a service with a log-in in its address"
+        elif place.scheme != "https" == urlsplit(registry_url).scheme:
+            reason = f"it names {place.hostname} by http, where all could read it"
+    if reason:
+        raise RegistryError(
+            f"{registry}: the log-in is not sent where it asks to ({reason}); see that it is a "
+            "registry to be trusted"
+        )

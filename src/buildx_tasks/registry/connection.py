@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import re
-import ssl
 import threading
 from http.client import HTTPException
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urlsplit
 
-from buildx_tasks.errors import deepest
-from buildx_tasks.registry import endpoints, faults
+from buildx_tasks.errors import RegistryError, deepest
+from buildx_tasks.registry import endpoints, faults, wire
 from buildx_tasks.registry.authentication import Access
 from buildx_tasks.registry.faults import PassingError
+from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from urllib.parse import SplitResult
 
-    from requests import Response, Session
+    from requests import Response
 
     from buildx_tasks.registry.endpoints import Endpoint
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0  # of silence
+_LEADING = frozenset({301, 302, 303, 307, 308})
+_MOST_LEADS = 5
 _MOST_LOG_INS = 4  # for one request: a registry may change its mind, not for ever
 _PROXY_LOG_IN = re.compile(r"(?<=//)\S*@")  # of a proxy, in an address that urllib3 cannot read
 
@@ -32,7 +34,8 @@ _PROXY_LOG_IN = re.compile(r"(?<=//)\S*@")  # of a proxy, in an address that url
 class Request(NamedTuple):
     """One request: ``what`` begins its errors, ``scope`` is what the log-in has to allow.
 
-    ``path`` may be a whole address; ``body`` gives what is sent, anew for each attempt.
+    ``path`` may be a whole address; ``body`` gives what is sent, anew for each attempt. An answer
+    of more than ``most`` bytes is refused, unless it is streamed.
     """
 
     method: str
@@ -42,6 +45,7 @@ class Request(NamedTuple):
     headers: Mapping[str, str] = MappingProxyType({})
     body: Callable[[], Any] | None = None
     is_streamed: bool = False
+    most: int = wire.MOST_BODY
 
 
 class Registry:
@@ -49,7 +53,7 @@ class Registry:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self._session = _session(endpoint)
+        self._session = wire.session(endpoint)
         self._access = Access(self._session, endpoint.registry)
         self._scheme = endpoint.schemes[0] if len(endpoint.schemes) == 1 else ""
         self._lock = threading.Lock()
@@ -73,9 +77,12 @@ class Registry:
             for scheme in self.endpoint.schemes if not self._scheme else ():
                 url = f"{scheme}://{self.endpoint.host}"
                 try:
-                    timeout = (CONNECT_SECONDS, READ_SECONDS)
-                    answer = self._session.get(f"{url}/v2/", timeout=timeout)
+                    answer = self._session.get(
+                        f"{url}/v2/", timeout=_timeout(), stream=True, allow_redirects=False
+                    )
                     answer.close()
+                except wire.UnboundedError as error:
+                    reasons.append(str(error))
                 except RequestException as error:
                     endpoints.refuse_certificate(error, self.endpoint.registry)
                     reasons.append(reason_of(error))
@@ -96,33 +103,71 @@ class Registry:
             RegistryError: it will not.
 
         """
-        url, is_ours = self._address(request.path)
+        try:
+            return self._asked(request)
+        except wire.UnboundedError as error:
+            raise RegistryError(
+                f"{request.what}: {error}; see that it is a registry, and one to be trusted"
+            ) from None
+
+    def _asked(self, request: Request) -> Response:
+        url, is_ours = self._address(request)
         log_ins = 0
         while True:
             shown = self._access.header(request.scope) if is_ours else ""
-            answer = self._sent(request, url, shown)
+            answer, is_own = self._followed(request, url, shown)
+            if answer.status_code >= 300 or not request.is_streamed:
+                self._read(answer, request)
             if answer.status_code != 401:
                 self._access.taken(shown)
             elif (
-                is_ours and log_ins < _MOST_LOG_INS and self._is_new_log_in(answer, request, shown)
+                is_ours
+                and is_own
+                and log_ins < _MOST_LOG_INS
+                and self._access.challenged(answer, request.scope, shown, _timeout())
             ):
                 log_ins += 1
                 continue
             faults.check(answer, request.what, self.endpoint.registry)
             return answer
 
-    def _address(self, path: str) -> tuple[str, bool]:
+    def _address(self, request: Request) -> tuple[str, bool]:
         """Return the whole address, and whether our log-in is for it.
 
-        What an upload is told to go on at may be on another host.
+        What an upload is told to go on at may be on another host, and is no place for anything else.
         """
         base = self.base()
-        place, own = urlsplit(urljoin(base, path)), urlsplit(base)
+        own = urlsplit(base)
+        place = wire.onward(base, request.path)
         is_ours = place.netloc == own.netloc or _host(place) == _host(own)
         if is_ours:
             # Behind a proxy that ends TLS, registries may call themselves http.
             place = place._replace(scheme=own.scheme, netloc=own.netloc)
+        elif request.method == "DELETE" or "/manifests/" in unquote(place.path):
+            raise wire.UnboundedError(f"it leads to another registry, {place.hostname}")
+        elif place.scheme != own.scheme == "https":
+            raise wire.UnboundedError(f"it leads from https to http, at {place.hostname}")
         return place.geturl(), is_ours
+
+    def _followed(self, request: Request, url: str, log_in: str) -> tuple[Response, bool]:
+        """Ask, where it leads on too; return the answer, and whether it is the registry's own."""
+        is_own = True
+        for _ in range(_MOST_LEADS + 1):
+            answer = self._sent(request, url, log_in)
+            location = answer.headers.get("Location", "")
+            # A body would be sent empty to where it leads on.
+            if answer.status_code not in _LEADING or not location or request.body:
+                return answer, is_own
+            if request.method not in ("GET", "HEAD"):
+                return answer, is_own
+            answer.close()
+            place = wire.onward(url, location)
+            if place.scheme != "https" == urlsplit(url).scheme:
+                raise wire.UnboundedError(f"it leads from https to http, at {place.hostname}")
+            if _origin(place) != _origin(urlsplit(url)):
+                log_in, is_own = "", False
+            url = place.geturl()
+        raise wire.UnboundedError(f"it leads on more than {_MOST_LEADS} times, as in a circle")
 
     def _sent(self, request: Request, url: str, log_in: str) -> Response:
         from requests.exceptions import RequestException
@@ -133,23 +178,28 @@ class Registry:
                 url,
                 headers={**request.headers, **({"Authorization": log_in} if log_in else {})},
                 data=request.body() if request.body else None,
-                timeout=(CONNECT_SECONDS, READ_SECONDS),
-                stream=request.is_streamed,
-                # A body would be sent empty to where it leads on.
-                allow_redirects=request.method in ("GET", "HEAD"),
+                timeout=_timeout(),
+                stream=True,
+                allow_redirects=False,
             )
         except (RequestException, ValueError) as error:
             raise self._fault(error) from None
 
-    def _is_new_log_in(self, answer: Response, request: Request, shown: str) -> bool:
-        """Take in a 401, and say whether there is another log-in to try now."""
-        timeout = (CONNECT_SECONDS, READ_SECONDS)
-        if not _is_own(answer) or not self._access.challenged(
-            answer, request.scope, shown, timeout
-        ):
-            return False
-        answer.close()
-        return True
+    def _read(self, answer: Response, request: Request) -> None:
+        """Read an answer's body within bounds, and leave it where ``content`` is."""
+        is_fault = answer.status_code >= 300
+        most = wire.MOST_FAULT if is_fault else request.most
+        try:
+            found = b"" if request.method == "HEAD" else wire.body(answer, most, cut=is_fault)
+        except OSError as error:
+            if not is_fault:
+                raise self._fault(error) from None
+            found = b""
+        except wire.UnboundedError:
+            if not is_fault:
+                raise
+            found = b""
+        answer._content, answer._content_consumed = found, True  # noqa: SLF001
 
     def _fault(self, error: Exception) -> PassingError:
         """Return a fault of the connection; raise at once for one of certificates."""
@@ -161,48 +211,12 @@ def _host(place: SplitResult) -> tuple[str | None, int | None]:
     return place.hostname, place.port or {"http": 80, "https": 443}.get(place.scheme)
 
 
-def _is_own(answer: Response) -> bool:
-    """Say whether an answer is the registry's: whom it leads on to may not ask for its log-in."""
-    first = (*answer.history, answer)[0]
-    return urlsplit(answer.url).netloc == urlsplit(first.url).netloc
+def _origin(place: SplitResult) -> tuple[str, str | None, int | None]:
+    return place.scheme, *_host(place)
 
 
-def _session(endpoint: Endpoint) -> Session:
-    import requests
-    import urllib3
-    from requests.adapters import HTTPAdapter
-
-    checked = endpoint.context.verify_mode != ssl.CERT_NONE
-    if not checked:
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # it is as declared
-
-    class OwnTls(HTTPAdapter):
-        def init_poolmanager(self, *args: Any, **options: Any) -> None:
-            super().init_poolmanager(*args, ssl_context=endpoint.context, **options)
-
-        def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
-            return super().proxy_manager_for(*args, ssl_context=endpoint.context, **options)
-
-        def send(self, *args: Any, **options: Any) -> Response:
-            """Have urllib3 leave the context's mode as it is."""
-            return super().send(*args, **{**options, "verify": checked})
-
-        def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-            """Leave it to the context, which knows the authorities."""
-
-    session = requests.Session()
-    adapter = OwnTls(pool_maxsize=16)
-    session.mount("https://", adapter)
-    session.mount("http://", HTTPAdapter(pool_maxsize=16))
-    session.trust_env = not endpoint.own_network
-    session.auth = _as_it_is
-    session.headers["User-Agent"] = "buildx-tasks"
-    return session
-
-
-def _as_it_is(request: Any) -> Any:
-    """Keep requests from looking into ``.netrc``: only docker's log-ins count."""
-    return request
+def _timeout() -> tuple[float, float]:
+    return CONNECT_SECONDS, READ_SECONDS
 
 
 def reason_of(error: BaseException) -> str:
@@ -212,4 +226,4 @@ def reason_of(error: BaseException) -> str:
         return "the answer was cut off"
     words = getattr(cause, "strerror", None) or getattr(cause, "verify_message", None)
     text = _PROXY_LOG_IN.sub("", str(words or cause)).partition("(Caused by")[0]
-    return text or type(cause).__name__
+    return printable(text) or type(cause).__name__

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
+import re
+import sys
 import threading
 import time
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any, Callable
 
+from buildx_tasks.engine import bodies
+from buildx_tasks.engine.bodies import DIGEST
 from buildx_tasks.errors import MissingError, RegistryError
-from buildx_tasks.registry import faults
+from buildx_tasks.machine import output
+from buildx_tasks.registry import faults, wire
 from buildx_tasks.registry.connection import Request, reason_of
 from buildx_tasks.registry.faults import PassingError
 from buildx_tasks.registry.manifests import (
     INDEX_TYPES,
     MANIFEST_TYPES,
+    MOST_JSON,
+    MalformedError,
     Manifest,
     digest_of,
     manifest_of,
 )
+from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,7 +36,7 @@ if TYPE_CHECKING:
 
 
 _ACCEPTED = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
-_CHUNK = 1 << 20
+_SHOWN = 80  # characters of what a registry says
 
 
 class Repository:
@@ -59,18 +66,32 @@ class Repository:
 
         """
         reasons: list[str] = []
-        fix = ""
         for attempt in range(1, faults.ATTEMPTS + 1):
             try:
                 return look()
             except PassingError as error:
                 reasons.append(str(error))
-                fix = error.fix
-                pause = faults.pause_before(attempt + 1, error.pause)
-                if attempt < faults.ATTEMPTS and self.stop.wait(pause):
-                    raise RegistryError(f"{what}: stopped; run this again") from None
-        seen = "; ".join(dict.fromkeys(reasons))
-        raise RegistryError(f"{what}: {seen} ({faults.ATTEMPTS} attempts); {fix}")
+                if attempt == faults.ATTEMPTS:
+                    seen = "; ".join(dict.fromkeys(reasons))
+                    raise error.final(f"{what}: {seen} ({attempt} attempts); {error.fix}") from None
+                self._pause(what, error, attempt + 1)
+        raise AssertionError
+
+    def _pause(self, what: str, error: PassingError, attempt: int) -> None:
+        """Wait before an attempt, and say so.
+
+        Raises:
+            RegistryError: it was stopped meanwhile.
+
+        """
+        pause = faults.pause_before(attempt, error.pause)
+        if not self.stop.is_set():
+            which = f"attempt {attempt} of {faults.ATTEMPTS} in {pause:.1f} s"
+            sys.stderr.write(f"{what}: {error}; {which}\n")  # at once: several threads do
+            sys.stderr.flush()
+        with output.doing(f"{what}: {error}"):
+            if self.stop.wait(pause):
+                raise RegistryError(f"{what}: stopped; run this again") from None
 
     def get(self, reference: str, known: str = "", what: str = "") -> Manifest:
         """Return the manifest under a tag or digest.
@@ -84,22 +105,30 @@ class Repository:
 
         """
         said = what or self.named(reference)
-        found: Manifest = self.insist(said, lambda: self._get(reference, known, said))
+        seen: set[bytes] = set()
+        found: Manifest = self.insist(said, lambda: self._get(reference, known, said, seen))
         return found
 
-    def _get(self, reference: str, known: str, what: str) -> Manifest:
+    def _get(self, reference: str, known: str, what: str, seen: set[bytes]) -> Manifest:
         headers = {"Accept": _ACCEPTED}
-        answer = self._ask("GET", f"manifests/{reference}", what, headers=headers)
+        path = f"manifests/{reference}"
+        answer = self._ask("GET", path, what, headers=headers, most=MOST_JSON)
         data = answer.content
         said = answer.headers.get("Docker-Content-Digest", "")
-        by_digest = reference.startswith("sha256:")
+        by_digest = ":" in reference
         right = reference if by_digest else said
-        if right.startswith("sha256:") and right != digest_of(data):
+        is_sure = re.search(DIGEST, right) is not None
+        if is_sure and right != digest_of(data, right):
             raise PassingError(f"the bytes served are not {right}")
         try:
-            found = manifest_of(data, answer.headers.get("Content-Type", "").partition(";")[0])
-        except ValueError:
-            raise PassingError("what is served is no manifest") from None
+            kind = answer.headers.get("Content-Type", "").partition(";")[0].strip()
+            found = manifest_of(data, kind, what, reference if by_digest else "")
+        except MalformedError as error:
+            # What is served a second time was not damaged on its way.
+            if is_sure or not error.is_damaged or data in seen:
+                raise
+            seen.add(data)
+            raise PassingError("what is served is no manifest") from error
         if not by_digest and found.digest != known:
             try:
                 self._ask("HEAD", f"manifests/{found.digest}", what, headers=headers)
@@ -125,6 +154,7 @@ class Repository:
             )
             said = answer.headers.get("Docker-Content-Digest") or manifest.digest
             if said != manifest.digest:
+                said = printable(said[:_SHOWN])
                 raise PassingError(f"the registry says it got {said}, sent was {manifest.digest}")
 
         self.insist(what, send)
@@ -156,29 +186,28 @@ class Repository:
         except RegistryError:
             return False  # then it is uploaded, and that says what is wrong
 
-    def read(self, digest: str) -> Iterator[bytes]:
-        """Yield a blob's bytes, checked against its digest at their end; broken off is an error.
+    def read(self, digest: str, size: int | None = None) -> Iterator[bytes]:
+        """Yield a blob's bytes, cut at its size, the last ones once size and digest are right.
 
         Raises:
             PassingError: the connection broke, or the bytes are others.
-            RegistryError: the registry refuses.
+            RegistryError: the registry refuses, or the size is a lie.
 
         """
-        from requests.exceptions import RequestException
-
         what = f"{self}: layer {digest}"
         answer = self._ask("GET", f"blobs/{digest}", what, is_streamed=True)
-        seen = hashlib.sha256()
         try:
-            for chunk in answer.iter_content(_CHUNK):
-                seen.update(chunk)
-                yield chunk
-        except RequestException as error:
+            yield from bodies.checked(wire.pieces(answer), digest, size)
+        except bodies.OtherBytesError as error:
+            if error.is_lie:
+                raise RegistryError(f"{what}: {error}; it is no image to go on with") from None
+            raise PassingError(f"the registry served other bytes: {error}") from None
+        except wire.UnboundedError as error:
+            raise RegistryError(f"{what}: {error}; see that it is to be trusted") from None
+        except OSError as error:  # requests'
             raise PassingError(reason_of(error)) from None
         finally:
             answer.close()
-        if f"sha256:{seen.hexdigest()}" != digest:
-            raise PassingError("the registry served other bytes")
 
     def upload(
         self,
@@ -200,7 +229,9 @@ class Repository:
             body: list[_Body] = []
 
             def fresh() -> _Body:
-                body.append(_Body(opened(), size, sent))
+                body.append(_Body(opened(), what, size, sent))
+                if not size:
+                    body[-1].read()  # nothing of it would be asked for
                 return body[-1]
 
             try:
@@ -219,7 +250,7 @@ class Repository:
                     one.close()
             said = answer.headers.get("Docker-Content-Digest") or digest
             if said != digest:
-                raise PassingError(f"the registry says it got {said}")
+                raise PassingError(f"the registry says it got {printable(said[:_SHOWN])}")
 
         def send_or_find() -> None:
             try:
@@ -259,7 +290,7 @@ class Repository:
 
     def named(self, reference: str) -> str:
         """Return the whole reference, for people."""
-        return f"{self}{'@' if reference.startswith('sha256:') else ':'}{reference}"
+        return f"{self}{'@' if ':' in reference else ':'}{reference}"
 
     @property
     def _scope(self) -> str:
@@ -307,10 +338,16 @@ class _Limited(Repository):
 
 
 class _Body:
-    """A request's body of known length: with chunks of unknown number, registries behave differently."""
+    """A request's body of known length: with chunks of unknown number, registries behave differently.
 
-    def __init__(self, chunks: Iterable[bytes], size: int, sent: Callable[[int], object]) -> None:
+    Not a byte more than that is given: it would go down the connection as a request of its own.
+    """
+
+    def __init__(
+        self, chunks: Iterable[bytes], what: str, size: int, sent: Callable[[int], object]
+    ) -> None:
         self._chunks = iter(chunks)
+        self._what = what
         self._size = size
         self._sent = sent
         self._through = 0
@@ -320,19 +357,33 @@ class _Body:
         return self._size
 
     def read(self, _size: int = -1) -> bytes:
+        # A whole chunk, whatever is asked for: the sender takes it as it comes.
+        piece = self._next()
+        self._through += len(piece)
+        # The last one goes when it is sure to be that. Whoever raises here has the connection
+        # closed, and never used again.
+        is_last = self._through == self._size
+        if self._through > self._size or (is_last and piece and self._next()):
+            raise self._lie("more")
+        if not piece and not is_last:
+            raise self._lie("fewer")
+        if piece:
+            self._sent(self._through)
+        return piece
+
+    def _next(self) -> bytes:
         from requests.exceptions import ConnectionError as Lost
 
         try:
-            # A whole chunk, whatever is asked for: the sender takes it as it comes.
-            piece = next(self._chunks, b"")
+            return next(self._chunks, b"")
         except PassingError as error:  # from another registry
             raise Lost(str(error)) from None
         except MissingError as error:  # there; not what it is sent to
             raise RegistryError(str(error)) from None
-        if piece:
-            self._through += len(piece)
-            self._sent(self._through)
-        return piece
+
+    def _lie(self, how: str) -> RegistryError:
+        said = f"it has {how} than the {self._size} bytes that its descriptor says"
+        return RegistryError(f"{self._what}: {said}; it is no image to go on with")
 
     def close(self) -> None:
         close = getattr(self._chunks, "close", None)

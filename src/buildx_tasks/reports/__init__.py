@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from buildx_tasks.text import MISLEADING
+
 if TYPE_CHECKING:
     from buildx_tasks.platforms import Platform
     from buildx_tasks.verification.results import CellResult, CheckStatus, Report
@@ -31,7 +33,7 @@ _REPLACEMENT = 0xFFFD
 _VISIBLE = {
     **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"},
     0x7F: 0x2421,
-    **dict.fromkeys((*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)), 0xFFFD),
+    **dict.fromkeys((*range(0x80, 0xA0), *map(ord, MISLEADING)), 0xFFFD),
     **dict.fromkeys((*range(0xD800, 0xE000), 0xFFFE, 0xFFFF), _REPLACEMENT),
 }
 

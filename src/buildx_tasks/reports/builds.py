@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from buildx_tasks.building.results import Built
 
 
-def print_built(built: Sequence[Built]) -> None:
+def print_built(built: Sequence[Built], *, full: bool = False) -> None:
     """Print a row for each target, and where those wait that no local store holds."""
     if not built:
         return
@@ -26,7 +26,11 @@ def print_built(built: Sequence[Built]) -> None:
         )
         for item in built
     ]
-    print_table(("target", "platforms", "index digest", "seconds"), rows)
+    print_table(("target", "platforms", "index digest", "seconds"), rows, full=full)
+    for item in built:
+        if item.part:
+            part = f"{item.target}: a part only, under {item.part}; its tags keep the whole image"
+            print(part, file=sys.stderr, flush=True)
     waiting = [item.staged for item in built if item.staged]
     if waiting:
         line = (

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from buildx_tasks.machine import output
 from buildx_tasks.reports import live
 from buildx_tasks.reports.tables import print_table
 from buildx_tasks.text import printable
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from buildx_tasks.verification.results import CellResult, CheckResult, Report
     from buildx_tasks.verification.verify import Watcher
 
+_MOST_NAMED = 3  # cells that a line about waiting names
+_MOST_CHARACTERS = 4_000  # of a line
 _MOST_LINES = 20  # of each stream of a failed check; the written reports hold all
 
 
@@ -25,7 +29,9 @@ _MOST_LINES = 20  # of each stream of a failed check; the written reports hold a
 def watcher(cells: int) -> Iterator[Watcher]:
     """Yield what to tell of each cell: a terminal shows those that run, a log those that ended."""
     if not live.is_shown():
-        yield _Lines()
+        lines = _Lines(cells)
+        with output.doing(lines.waiting):
+            yield lines
         return
     from rich.progress import (
         BarColumn,
@@ -41,11 +47,26 @@ def watcher(cells: int) -> Iterator[Watcher]:
 
 
 class _Lines:
+    def __init__(self, cells: int) -> None:
+        self._cells = cells
+        self._ended = 0
+        self._running: dict[str, None] = {}
+
     def started(self, unit_id: str) -> None:
         """Say nothing: a log has what ended."""
+        self._running[unit_id] = None
 
     def ended(self, result: CellResult) -> None:
+        self._ended += 1
+        self._running.pop(result.id, None)
         print(_line(result), file=sys.stderr, flush=True)
+
+    def waiting(self) -> str:
+        """Return what is waited for."""
+        running = list(self._running)
+        more = ", …" if len(running) > _MOST_NAMED else ""
+        named = ", ".join(running[:_MOST_NAMED]) or "the engine"
+        return f"{self._ended} of {self._cells} verified; {named}{more}"
 
 
 class _Live:
@@ -69,30 +90,49 @@ class _Live:
 
 def _line(result: CellResult) -> str:
     if result.since:
-        return f"{result.id}: {result.status}, as on {result.since}"
+        return f"{_named(result)}: {result.status}, as on {result.since}"
     seconds = f" ({result.seconds:.1f} s)" if result.seconds else ""
-    return f"{result.id}: {result.status}{seconds}"
+    return f"{_named(result)}: {result.status}{seconds}"
 
 
-def print_report(report: Report) -> None:
-    """Print the table of all cells, and below it what the failed ones printed."""
+def _named(result: CellResult) -> str:
+    """Return a result's id; that of the whole image looks like a target, and is about its index."""
+    return result.id if result.platform else f"{result.id} (index)"
+
+
+def print_report(report: Report, *, full: bool = False) -> None:
+    """Print the table of all cells, what the failed ones printed, and what all comes to."""
     print_table(
         ("cell", "result", "manifest digest", "seconds", ""),
         [
             (
-                result.id,
+                _named(result),
                 result.status,
                 result.digest or "-",
                 "known" if result.since else f"{result.seconds:.1f}",
-                _tame("; ".join(result.problems) or _remark(result)),
+                "" if result.problems else _tame(_remark(result)),
             )
             for result in report.results
         ],
+        full=full,
+        below={
+            number: [_tame(problem) for problem in result.problems]
+            for number, result in enumerate(report.results)
+        },
     )
     for result in report.failed:
         for check in result.checks:
             if check.status == "FAIL":
                 print("\n".join(_output(result, check)), end="", flush=True)
+    if report.results:
+        print(_sum(report), flush=True)
+
+
+def _sum(report: Report) -> str:
+    """Return one line, as in ``118 of 120 ok, 1 FAIL, 1 skip``."""
+    found = Counter(result.status for result in report.results)
+    others = [f"{found[name]} {name}" for name in ("FAIL", "skip", "unchecked") if found[name]]
+    return ", ".join([f"{found['ok']} of {len(report.results)} ok", *others])
 
 
 def _remark(result: CellResult) -> str:
@@ -127,4 +167,5 @@ def _output(result: CellResult, check: CheckResult) -> Iterator[str]:
 
 def _tame(line: str) -> str:
     # The older form of the runner's commands counts anywhere in a line.
-    return printable(line, kept="\t").replace("##[", "# #[")
+    shown = printable(line[:_MOST_CHARACTERS], kept="\t").replace("##[", "# #[")
+    return shown if len(line) <= _MOST_CHARACTERS else f"{shown}… ({len(line):,} characters)"

@@ -52,7 +52,7 @@ def data(report: Report) -> dict[str, Any]:
         "ok": not report.failed,
         "started": report.started,
         "seconds": round(report.seconds, 3),
-        "tools": dict(report.tools),
+        "tools": {name: _encodable(version) for name, version in report.tools.items()},
         "counts": counts(report),
         "results": [_result(result) for result in report.results],
     }

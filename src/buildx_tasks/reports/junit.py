@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from buildx_tasks.reports import UNCHECKED, headline, targets
+from buildx_tasks.text import MISLEADING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 _WHOLE_SECONDS = len("2026-11-25T02:37:44")  # the form has no place for a time zone: it is UTC
 
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_FIT = re.compile(
+    f"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\x7f-\x9f{MISLEADING}]"
+)
 
 
 def text(report: Report) -> str:
@@ -87,5 +90,5 @@ def _case(result: CellResult, check: CheckResult) -> ET.Element:
 
 
 def _safe(text: str) -> str:
-    """Replace characters that XML 1.0 cannot hold."""
-    return _NOT_XML.sub("�", text)
+    """Replace characters that XML 1.0 cannot hold, and those that mislead who reads."""
+    return _NOT_FIT.sub("�", text)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from buildx_tasks import sizes
+from buildx_tasks.machine import output
 from buildx_tasks.reports import live
 
 if TYPE_CHECKING:
@@ -23,12 +24,14 @@ _SHOWN = 12  # characters of a layer's digest
 
 
 @contextmanager
-def watcher() -> Iterator[Watcher]:
-    """Yield what to tell of each layer."""
+def watcher(*, verbose: bool = False) -> Iterator[Watcher]:
+    """Yield what to tell of each layer; a log has them where it is to be ``verbose``."""
     if not live.is_shown():
-        lines = _Lines()
-        yield lines
-        lines.sum_up()
+        lines = _Lines() if verbose else _Totals()
+        with output.doing(lines.waiting):
+            yield lines
+        if isinstance(lines, _Lines):
+            lines.sum_up()
         return
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
 
@@ -41,15 +44,38 @@ def _named(repository: Repository, blob: Blob) -> str:
     return f"{repository}: {blob.digest.partition(':')[2][:_SHOWN]}"
 
 
-class _Lines:
+class _Totals:
+    """Says nothing but how far all is, when it is asked."""
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._present: dict[tuple[str, str], list[int]] = {}
+        self._sizes: dict[tuple[str, str], int] = {}
+        self._through: dict[tuple[str, str], int] = {}
 
     def planned(self, repository: Repository, blob: Blob) -> None:
-        """Say nothing: a log has what ended."""
+        self._sizes[str(repository), blob.digest] = blob.size
 
     def sent(self, repository: Repository, blob: Blob, through: int) -> None:
+        self._through[str(repository), blob.digest] = through
+
+    def present(self, repository: Repository, blob: Blob, how: str) -> None:
+        """Say nothing: nobody waits for it."""
+
+    def waiting(self) -> str:
+        """Return what is waited for."""
+        through, planned = sum(list(self._through.values())), sum(list(self._sizes.values()))
+        if through == planned:
+            return "the registry"
+        return f"the registry, {sizes.text(through)} of {sizes.text(planned)} sent"
+
+
+class _Lines(_Totals):
+    def __init__(self) -> None:
+        super().__init__()
+        self._present: dict[tuple[str, str], list[int]] = {}
+
+    def sent(self, repository: Repository, blob: Blob, through: int) -> None:
+        super().sent(repository, blob, through)
         if through == blob.size:
             with self._lock:
                 size = sizes.text(blob.size)

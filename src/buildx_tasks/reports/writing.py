@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from buildx_tasks.errors import VerifyError
 from buildx_tasks.language.positions import Positions
 from buildx_tasks.language.sources import PYPROJECT
-from buildx_tasks.machine.files import write_file
+from buildx_tasks.machine.files import PUBLIC, write_file
 from buildx_tasks.verification.passed import failures
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def write(report: Report, wanted: Mapping[str, str]) -> list[str]:
         if not path:
             continue
         try:
-            write_file(Path(path), texts[kind](report))
+            write_file(Path(path), texts[kind](report), PUBLIC)
         except OSError as error:
             faults.append(
                 f"{path} cannot be written: {error.strerror}; make room or name another file, "
@@ -62,7 +62,7 @@ def tell_github(report: Report, file: Path) -> list[str]:
     from buildx_tasks.reports import github
 
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        positions = Positions(file.read_text("utf-8"))
+        positions = Positions(file.read_text("utf-8-sig"))
         prefix = ("tool", "buildx-tasks") if file.name == PYPROJECT else ()
         shown = os.path.relpath(file, os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
         for command in github.annotations(

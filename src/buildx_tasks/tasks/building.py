@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Optional
 
-from invoke import task
-
-from buildx_tasks.tasks.options import ITERABLE, SELECTION, loaded, plainly, require_known, selected
+from buildx_tasks.tasks.command import command
+from buildx_tasks.tasks.options import (
+    FULL,
+    ITERABLE,
+    SELECTION,
+    loaded,
+    require_known,
+    selected,
+    texts,
+)
 
 if TYPE_CHECKING:
     from invoke import Context
@@ -17,16 +25,17 @@ if TYPE_CHECKING:
 _PROGRESS = ("auto", "plain", "tty", "quiet", "rawjson")
 
 
-@task(
+@command(
+    steps=True,
     iterable=ITERABLE,
     help={
         **SELECTION,
         "progress": "How buildx shows its work: auto, plain, tty, quiet or rawjson",
         "no-cache": "Build every step anew",
         "pull": "Look for newer base images",
+        "full": FULL,
     },
 )
-@plainly
 def build(
     c: Context,
     target: Texts = None,
@@ -36,6 +45,7 @@ def build(
     progress: str = "auto",
     no_cache: bool = False,
     pull: bool = False,
+    full: bool = False,
 ) -> None:
     """Build the selected targets for all their platforms with one docker buildx bake."""
     from buildx_tasks.reports import builds
@@ -43,15 +53,26 @@ def build(
     with loaded(c, overlay, set_) as project:
         selection = selected(project, target, platform)
         require_known("--progress", progress, _PROGRESS)
+        for step in build.steps:
+            step(c, selection)
         built = selection.build(progress=progress, no_cache=no_cache, pull=pull)
-    builds.print_built(built)
+    builds.print_built(built, full=full)
 
 
-@task(
-    iterable=ITERABLE,
-    help={**SELECTION, "args": "Arguments for the container, quoted as in a shell"},
+@command(
+    iterable=[*ITERABLE, "env", "publish", "volume"],
+    help={
+        **SELECTION,
+        "args": "Arguments for the program, quoted as in a shell; those after -- come after them",
+        "env": "Variable for the program, as in NAME=value, or NAME with its value here (repeatable)",
+        "publish": "Port to reach the program at, as in 8080:80 (repeatable)",
+        "volume": "Folder or volume to show it, as in ./data:/data (repeatable)",
+        "entrypoint": "Program instead of the image's entrypoint",
+        "user": "User that it runs as, as in 1000:1000",
+        "workdir": "Folder that it starts in",
+        "shell": "A shell in the image instead of its program",
+    },
 )
-@plainly
 def run(
     c: Context,
     target: Texts = None,
@@ -59,15 +80,32 @@ def run(
     overlay: Texts = None,
     set_: Texts = None,
     args: str = "",
+    env: Texts = None,
+    publish: Texts = None,
+    volume: Texts = None,
+    entrypoint: Optional[str] = None,  # noqa: UP045 - invoke reads it on Python 3.9, too
+    user: str = "",
+    workdir: str = "",
+    shell: bool = False,
 ) -> None:
     """Run the selected cells one after another, emulated where they must be."""
     from buildx_tasks.errors import UsageError
     from buildx_tasks.reports.terminal import Terminal
+    from buildx_tasks.verification.foreground import Options
 
     with loaded(c, overlay, set_) as project:
         selection = selected(project, target, platform)
         try:
-            arguments = shlex.split(args)
+            arguments = [*shlex.split(args), *_after_dashes(c)]
         except ValueError as error:
             raise UsageError(f"--args: {error}; quote it as in a shell") from None
-        selection.run(*arguments, audience=Terminal())
+        lists = [tuple(texts(given)) for given in (env, publish, volume)]
+        options = Options(lists[0], lists[1], lists[2], entrypoint, user, workdir, shell)
+        selection.run(*arguments, options=options, audience=Terminal())
+
+
+def _after_dashes(c: Context) -> list[str]:
+    """Return what stands after ``--`` on the command line: invoke has joined it, and lost its quotes."""
+    typed = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+    remainder = getattr(c, "remainder", " ".join(typed))  # invoke has it since 3.0
+    return typed if " ".join(typed) == remainder else shlex.split(remainder)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 from invoke import Exit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from invoke import Context
 
@@ -24,20 +25,46 @@ INPUT = {
     "set": "Value of a variable, as in VERSION=1.2 (repeatable)",
 }
 SELECTION.update(INPUT)
+FULL = "Shorten nothing on a terminal: digests, columns"
 ITERABLE = ["target", "platform", "overlay", "set_"]
 
 # What a flag that repeats may be given in a call from Python: one text, several, or none.
 Texts = Optional[Union[str, "Sequence[str]"]]
 
 
-def texts(given: Texts) -> list[str]:
-    """Return what was given to a flag that repeats as a list."""
-    return [given] if isinstance(given, str) else list(given or ())
+def texts(given: Texts, flag: str = "") -> list[str]:
+    """Return what was given to a flag that repeats as a list.
+
+    Raises:
+        UsageError: an entry is empty: it would select nothing, and so everything.
+
+    """
+    from buildx_tasks.errors import UsageError
+
+    found = [given] if isinstance(given, str) else list(given or ())
+    if not all(text.strip() for text in found):
+        raise UsageError(
+            f'{flag or "a flag"}: "" is empty; write a value, or leave it out (is a variable not set?)'
+        )
+    return found
 
 
-def names(given: Texts) -> list[str]:
-    """Return the same with lists in it taken apart: docker's own --platform takes one with commas."""
-    return [part for value in texts(given) for part in value.split(",")]
+def names(given: Texts, flag: str = "") -> list[str]:
+    """Return the same with lists in it taken apart: docker's own --platform takes one with commas.
+
+    Raises:
+        UsageError: an entry is empty.
+
+    """
+    from buildx_tasks.errors import UsageError
+
+    found = [part.strip() for value in texts(given, flag) for part in value.split(",")]
+    if not all(found):
+        raise UsageError(
+            f'{flag}: "{",".join(texts(given))}" has an empty entry; take the comma out, or write what '
+            "belongs there (is a variable not set?)"
+        )
+    return found
 
 
 @contextmanager
@@ -46,31 +73,82 @@ def loaded(c: Context, overlay: Texts, set_: Texts) -> Iterator[Project]:
     from buildx_tasks.language.variables import parse_sets
     from buildx_tasks.project import Project
 
-    values = parse_sets(texts(set_))
-    with Project.load(overlays=texts(overlay), values=values, context=c) as project:
+    values = parse_sets(texts(set_, "--set"))
+    with Project.load(overlays=texts(overlay, "--overlay"), values=values, context=c) as project:
         yield project
 
 
 def selected(project: Project, target: Texts, platform: Texts = None) -> Selection:
-    """Return what -t and -p select."""
-    return project.select(*names(target), platforms=names(platform))
+    """Return what -t and -p select.
+
+    Raises:
+        UsageError: it does not exist; a word that means something else is told so.
+
+    """
+    from buildx_tasks.errors import UsageError, task_names
+
+    asked = names(target, "-t")
+    following = getattr(target, "next_task", "")  # only what was typed has it
+    if following in {*project.config.target, *project.config.group}:
+        line = f"{following} is a task, and a target too: for the target write -t {following}"
+        print(f"note: {line}", file=sys.stderr, flush=True)
+    try:
+        return project.select(*asked, platforms=names(platform, "-p"))
+    except UsageError as error:
+        hint = _meant(asked, {*project.config.target, *project.config.group}, task_names)
+        raise UsageError(f"{error}{hint}") from None
+
+
+def _meant(asked: list[str], known: set[str], tasks: Mapping[str, str]) -> str:
+    """Return what an unknown target could be besides a target."""
+    from difflib import get_close_matches
+
+    for word in asked:
+        near = get_close_matches(word, tasks.values(), n=1, cutoff=0.8)
+        if word in known:
+            continue
+        if word in tasks.values():
+            return f'; "{word}" is a task: what was -t to be?'
+        if near:
+            return f'; or the task "{near[0]}"?'
+        if "/" in word or word == "native":
+            return f"; for a platform write -p {word}"
+    return ""
 
 
 def plainly(body: Callable[..., None]) -> Callable[..., None]:
-    """Turn our errors into a message and an exit code, and Ctrl-C into 130, without traceback."""
+    """Turn our errors, signals and lost output into a message and an exit code, without traceback."""
 
     @functools.wraps(body)
     def wrapped(*args: Any, **kwargs: Any) -> None:
-        from buildx_tasks.errors import BuildxTasksError
+        from buildx_tasks.errors import BuildxTasksError, as_called
+        from buildx_tasks.machine import interruption, output
 
+        name = as_called(f"invoke {body.__name__.rstrip('_')}").partition(" ")[2]
         try:
-            body(*args, **kwargs)
+            with interruption.heeded(name), output.enduring(name) as lost:
+                body(*args, **kwargs)
         except BuildxTasksError as error:
-            raise Exit(f"error: {error}" if error.code == 1 else str(error), error.code) from None
-        except KeyboardInterrupt:
-            raise Exit("interrupted", 130) from None
+            text = as_called(f"error: {error}" if error.code == 1 else str(error))
+            raise Exit(text, error.code) from None
+        except interruption.Interruption as end:
+            raise Exit(interruption.message(name, end.number), 128 + end.number) from None
+        except KeyboardInterrupt:  # in a thread, which gets no signals
+            raise Exit(f"{name} was interrupted", 130) from None
+        except OSError as error:
+            if error.errno is None:
+                raise
+            raise Exit(f"error: {_refused(error)}", 1) from None
+        if lost:
+            raise Exit(f"error: {lost[0]}", 1)
 
     return wrapped
+
+
+def _refused(error: OSError) -> str:
+    """Return what the machine refuses: a full disk, a folder that is only read."""
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}; make room, or allow it, and run this again"
 
 
 def require_known(option: str, kind: str, known: Sequence[str]) -> None:

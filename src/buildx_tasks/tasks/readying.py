@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invoke import task
-
-from buildx_tasks.tasks.options import INPUT, loaded, plainly, require_known
+from buildx_tasks.tasks.command import command
+from buildx_tasks.tasks.options import INPUT, loaded, require_known
 
 if TYPE_CHECKING:
     from invoke import Context
@@ -14,21 +13,22 @@ if TYPE_CHECKING:
     from buildx_tasks.tasks.options import Texts
 
 
-@task(
+@command(
     iterable=["overlay", "set_"],
     help={
         **INPUT,
         "check": "Only say what differs from what is declared; exit code 1 if anything",
     },
 )
-@plainly
 def setup(c: Context, overlay: Texts = None, set_: Texts = None, check: bool = False) -> None:
     """Make the emulators and the declared builder ready (create, use, bootstrap)."""
     from buildx_tasks.builders import setup as builder_setup
-    from buildx_tasks.errors import DriftError
+    from buildx_tasks.errors import DriftError, as_called
 
     with loaded(c, overlay, set_) as project:
-        found = builder_setup.setup(project, lambda line: print(line, flush=True), check=check)
+        found = builder_setup.setup(
+            project, lambda line: print(as_called(line), flush=True), check=check
+        )
         differing = len(found.changes) + len(found.silent)
         if check and differing:
             raise DriftError(f"{differing} of these differ from what is declared; run invoke setup")
@@ -40,11 +40,10 @@ def setup(c: Context, overlay: Texts = None, set_: Texts = None, check: bool = F
             print("ready" if found.changes else "ready: nothing to change")
 
 
-@task(
+@command(
     iterable=["overlay", "set_"],
     help={**INPUT, "format": "table or json"},
 )
-@plainly
 def doctor(
     c: Context,
     overlay: Texts = None,
@@ -53,13 +52,13 @@ def doctor(
 ) -> None:
     """Look at engine, buildx, image store, builder, emulators and registries; say the fix."""
     from buildx_tasks.doctor import examine, findings
-    from buildx_tasks.errors import DoctorError
+    from buildx_tasks.errors import DoctorError, as_called
     from buildx_tasks.reports import tables
     from buildx_tasks.text import json_text
 
     require_known("--format", format, ("table", "json"))
     with loaded(c, overlay, set_) as project:
-        found = list(examine.examine(project))
+        found = [one._replace(fix=as_called(one.fix)) for one in examine.examine(project)]
     if format == "json":
         print(json_text(findings.as_json(found)), end="")
     else:
@@ -70,11 +69,10 @@ def doctor(
         raise DoctorError(f"not ok: {', '.join(wrong)}; the fix stands beside each")
 
 
-@task(
+@command(
     iterable=["overlay", "set_"],
     help={**INPUT, "builder": "Remove the declared builder, and nothing else"},
 )
-@plainly
 def clean(c: Context, overlay: Texts = None, set_: Texts = None, builder: bool = False) -> None:
     """Remove what setup and build made: builder, images, .buildx/."""
     from buildx_tasks.cleaning import clean as cleaning

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invoke import task
-
+from buildx_tasks.tasks.command import command
 from buildx_tasks.tasks.options import (
+    FULL,
     INPUT,
     SELECTION,
     loaded,
-    plainly,
     require_known,
     selected,
     texts,
@@ -21,18 +20,21 @@ if TYPE_CHECKING:
 
     from buildx_tasks.tasks.options import Texts
 
+VERBOSE = "Tell of each layer and platform in a log too"
 
-@task(
+
+@command(
     iterable=["target", "tag", "overlay", "set_"],
     help={
         "target": SELECTION["target"],
         "tag": "Tag instead of the declared ones: v2 in each repository of the target, or a whole "
         "reference (repeatable)",
         "no-verify": "Publish what was not verified; the ledger says so",
+        "full": FULL,
+        "verbose": VERBOSE,
         **INPUT,
     },
 )
-@plainly
 def push(
     c: Context,
     target: Texts = None,
@@ -40,6 +42,8 @@ def push(
     overlay: Texts = None,
     set_: Texts = None,
     no_verify: bool = False,
+    full: bool = False,
+    verbose: bool = False,
 ) -> None:
     """Publish exactly what was verified (verified first where it was not), and read it back."""
     from buildx_tasks.publishing.push import commands_of
@@ -48,23 +52,33 @@ def push(
     with loaded(c, overlay, set_) as project:
         selection = selected(project, target)
         if project.commands.is_dry:
-            tags = selection.tags(texts(tag))
+            tags = selection.tags(texts(tag, "--tag"))
             print("\n".join(commands_of(project, selection.images(), tags)))
             return
-        selection.push(tags=texts(tag), verify=not no_verify, audience=Terminal())
+        told = Terminal(full=full, verbose=verbose)
+        wanted = texts(tag, "--tag")
+        told.published(selection.push(tags=wanted, verify=not no_verify, audience=told))
 
 
-@task(
+@command(
+    words="from_",
     iterable=["to", "overlay", "set_"],
     help={
         "from": "Reference of a published image, as in localhost:5000/app:v1 or …@sha256:…",
         "to": "Tag that it gets: v1 in the same repository, or a whole reference (repeatable)",
         **INPUT,
+        "full": FULL,
+        "verbose": VERBOSE,
     },
 )
-@plainly
 def promote(
-    c: Context, from_: str, to: Texts = None, overlay: Texts = None, set_: Texts = None
+    c: Context,
+    from_: str = "",
+    to: Texts = None,
+    overlay: Texts = None,
+    set_: Texts = None,
+    full: bool = False,
+    verbose: bool = False,
 ) -> None:
     """Give a published image further tags, in its registry or another one, without rebuilding."""
     from buildx_tasks.errors import UsageError
@@ -72,28 +86,32 @@ def promote(
     from buildx_tasks.publishing.push import copy_command
     from buildx_tasks.reports.terminal import Terminal
 
+    if not from_:
+        raise UsageError("--from is missing; write it as in --from localhost:5000/app:rc1")
     if not to:
         raise UsageError("--to is missing; write the tag that the image gets, as in --to v1")
     with loaded(c, overlay, set_) as project:
-        wanted = promoting.wanted(from_, texts(to), project.config)
+        wanted = promoting.wanted(from_, texts(to, "--to"), project.config)
         if project.commands.is_dry:
             for tag in wanted.tags:
                 print(copy_command(str(tag), from_))
             return
-        promoting.promote(project, wanted, Terminal())
+        told = Terminal(full=full, verbose=verbose)
+        told.published(promoting.promote(project, wanted, told))
 
 
-@task(
+@command(
+    alone=["ref"],
     iterable=["target", "ref", "overlay", "set_"],
     help={
         "target": SELECTION["target"],
         "published": "What the registries hold under each declared tag",
         "ref": "Any image in a registry, as in localhost:5000/app:v1 or …@sha256:… (repeatable)",
         "format": "tree or json",
+        "full": FULL,
         **INPUT,
     },
 )
-@plainly
 def inspect(
     c: Context,
     target: Texts = None,
@@ -102,6 +120,7 @@ def inspect(
     set_: Texts = None,
     published: bool = False,
     format: str = "tree",  # noqa: A002
+    full: bool = False,
 ) -> None:
     """Show images with their platforms, layers and attestations, as built or as published."""
     from buildx_tasks.engine.faults import faults
@@ -115,7 +134,10 @@ def inspect(
         raise UsageError("--ref names an image by itself: leave out --target and --published")
     with loaded(c, overlay, set_) as project, faults():
         if ref:
-            found = inspection.published(project, [exact(text, "--ref") for text in texts(ref)])
+            found = inspection.published(
+                project, [exact(text, "--ref") for text in texts(ref, "--ref")]
+            )
         else:
             found = selected(project, target).inspect(published=published)
-        trees.print_shown(found, format, "check the name" if ref else "run invoke push")
+        fix = "check the name" if ref else "run invoke push"
+        trees.print_shown(found, format, fix, full=full)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invoke import task
-
-from buildx_tasks.tasks.options import ITERABLE, SELECTION, loaded, plainly, selected
+from buildx_tasks.tasks.command import command
+from buildx_tasks.tasks.options import FULL, ITERABLE, SELECTION, loaded, selected
 
 if TYPE_CHECKING:
     from invoke import Context
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from buildx_tasks.tasks.options import Texts
 
 
-@task(
+@command(
     iterable=ITERABLE,
     help={
         **SELECTION,
@@ -23,12 +22,12 @@ if TYPE_CHECKING:
         "fail-fast": "Stop at the first cell that fails",
         "last-failed": "Only the cells that failed the last time",
         "keep": "Leave the containers of failed cells, and print how to enter them",
+        "full": FULL,
         "junit": "Write the result as JUnit XML to this file too",
         "json": "Write the result as JSON to this file too",
         "html": "Write the result as one HTML page to this file too",
     },
 )
-@plainly
 def verify(
     c: Context,
     target: Texts = None,
@@ -43,6 +42,7 @@ def verify(
     junit: str = "",
     json: str = "",
     html: str = "",
+    full: bool = False,
 ) -> None:
     """Check every cell against [target.NAME.verify], in parallel, on the digests that were built."""
     from buildx_tasks.errors import UsageError
@@ -61,7 +61,7 @@ def verify(
         if project.commands.is_dry:
             return
         options = {"force": force, "keep": keep, "fail_fast": fail_fast, "last_failed": last_failed}
-        report = selection.verify(jobs=jobs, audience=Terminal(), **options)
+        report = selection.verify(jobs=jobs, audience=Terminal(full=full), **options)
         if not report.results and last_failed:
             print("no selected cell failed the last time; nothing to do")
             return

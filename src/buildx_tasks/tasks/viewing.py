@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from invoke import task
-
-from buildx_tasks.tasks.options import ITERABLE, SELECTION, loaded, plainly, require_known, selected
+from buildx_tasks.tasks.command import command
+from buildx_tasks.tasks.options import ITERABLE, SELECTION, loaded, require_known, selected
 
 if TYPE_CHECKING:
     from invoke import Context
@@ -15,14 +15,13 @@ if TYPE_CHECKING:
     from buildx_tasks.tasks.options import Texts
 
 
-@task(
+@command(
     iterable=ITERABLE,
     help={
         **SELECTION,
         "format": "table, json, bake (as docker buildx bake --print), or github (a CI matrix)",
     },
 )
-@plainly
 def plan(
     c: Context,
     target: Texts = None,
@@ -34,7 +33,7 @@ def plan(
     """Show what would be done; the engine is only asked how it keeps images of several platforms."""
     from buildx_tasks.planning import views
     from buildx_tasks.reports import tables
-    from buildx_tasks.text import json_line, json_text
+    from buildx_tasks.text import json_line, json_text, printable
 
     require_known("--format", format, ("table", "bake", "github", "json"))
     with loaded(c, overlay, set_) as project:
@@ -44,16 +43,18 @@ def plan(
         elif format == "bake":
             print(json_text(selection.plan.bake_file), end="")
         elif format == "json":
-            print(json_text(views.summary(selection.plan, selection.ways())), end="")
+            summary = views.summary(selection.plan, selection.ways())
+            print(json_text({**summary, "grants": selection.grants()}), end="")
         else:
             tables.print_table(views.HEADINGS, views.rows(selection.plan, selection.ways()))
+            for name, granted in selection.grants().items():
+                print(printable(f"build grants {name}: {', '.join(granted)}"))
 
 
-@task(
+@command(
     iterable=ITERABLE,
-    help={**SELECTION, "format": "table or json"},
+    help={**SELECTION, "format": "table or json", "strict": "Notes fail it as well"},
 )
-@plainly
 def lint(
     c: Context,
     target: Texts = None,
@@ -61,6 +62,7 @@ def lint(
     overlay: Texts = None,
     set_: Texts = None,
     format: str = "table",  # noqa: A002
+    strict: bool = False,
 ) -> None:
     """Check the Dockerfiles: BuildKit's own checks, emulated steps, one platform's files in all."""
     from buildx_tasks.dockerfiles import findings
@@ -76,29 +78,37 @@ def lint(
         print(json_text(findings.summary(found)), end="")
     else:
         print("\n".join(findings.lines(found)) or "nothing found")
-    if found:
+    if failing := [one for one in found if strict or one.level != "note"]:
         raise LintError(
-            f"{len(findings.merged(found))} found; correct them, or leave codes out with "
+            f"{len(findings.merged(failing))} found; correct them, or leave codes out with "
             '[target.NAME.lint] ignore = ["CODE"]'
         )
 
 
-@task(
+@command(
     name="import",
+    words="from_",
+    alone=["from_"],
+    iterable=["target"],
     help={
+        "target": "Only these targets and groups of the file, and what they are built on",
         "from": "docker-bake.json, docker-bake.hcl or compose.yaml",
         "to": "File to write; - for standard output; an existing one is not touched",
     },
 )
-@plainly
-def import_(c: Context, from_: str, to: str = "buildx.toml") -> None:
+def import_(c: Context, from_: str = "", to: str = "buildx.toml", target: Texts = None) -> None:
     """Write a buildx.toml from what docker buildx bake --print makes of another file."""
     from buildx_tasks.convert import bake
+    from buildx_tasks.errors import UsageError
     from buildx_tasks.machine.commands import Commands
 
-    text = bake.convert(Commands(Path.cwd(), c), Path(from_))
+    if not from_:
+        raise UsageError("--from is missing; write it as in --from docker-bake.hcl")
+    found = bake.convert(Commands(Path.cwd(), c), Path(from_), target or ())
+    for note in found.notes:
+        print(f"note: {note}", file=sys.stderr)
     if to == "-":
-        print(text, end="")
+        print(found.text, end="")
         return
-    bake.write_new(Path(to), text)
+    bake.write_new(Path(to), found.text)
     print(f"wrote {to}")

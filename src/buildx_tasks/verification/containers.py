@@ -1,49 +1,48 @@
 """Containers of ours on the engine: each belongs to a session, and none outlives it.
 
-Everything that a session makes carries its labels. A session that was killed leaves its lock free, so
-that the next one knows what it left, and removes it.
+Everything that a session makes is in its record. A session that was killed leaves that one's lock
+free, so that the next one knows what it left, and removes it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import re
-import socket
 import threading
-import time
 import uuid
 from concurrent.futures import Future
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
-from buildx_tasks.engine.container_removal import TOGETHER, remove_containers, remove_network
+from buildx_tasks.engine import faults, leftovers
+from buildx_tasks.engine.container_removal import TOGETHER, remove_containers
 from buildx_tasks.engine.containers import patient_api
 from buildx_tasks.engine.faults import refusals
+from buildx_tasks.engine.leftovers import SESSION, sweep
 from buildx_tasks.errors import EngineError
-from buildx_tasks.machine.files import writing
+from buildx_tasks.machine import made
+from buildx_tasks.machine.made import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from buildx_tasks.engine.engine import Engine
     from buildx_tasks.planning.cells import Cell
     from buildx_tasks.workspace import Workspace
 
+__all__ = ["SESSION", "sweep"]
+
 Answer = TypeVar("Answer")
 
-SESSION = "dev.buildx-tasks.session"  # everything of ours carries it, so that none stays behind
-PROJECT = "dev.buildx-tasks.project"
+PROJECT = "dev.buildx-tasks.project"  # labels are for people: nothing is known by them
 CELL = "dev.buildx-tasks.cell"
 STOPPED = "verify was stopped; run it again"
 KEPT = "buildx-tasks-kept-"  # how the names of containers begin that a person wanted to keep
 
-_HOST = "dev.buildx-tasks.host"
-_LOCK = "dev.buildx-tasks.lock"
-_PROCESS = "dev.buildx-tasks.process"
+_COMMITTED = (
+    "committed"  # images of kept containers, by the name that we tell a person to give them
+)
 _IDLE = frozenset({"created", "exited"})  # states in which nothing runs
-_MOST_HOURS = 24  # a session that nothing can be known of is taken for dead after this time
 _GOING_SECONDS = 20.0  # how long the engine may take over what it is creating
 _OF_HOST = frozenset(
     "network_mode mounts log_config mem_limit memswap_limit nano_cpus port_bindings".split()
@@ -62,7 +61,6 @@ class Session:
         self.engine = workspace.engine
         self.root = workspace.root
         self.keep = keep
-        self.id = uuid.uuid4().hex
         self.host_ports = threading.Lock()
         self._closed = False
         self._creating = 0
@@ -73,23 +71,18 @@ class Session:
         self._guard = threading.Lock()  # guards the two above
         self._patient = patient_api(self.engine.client)
         workspace.ledger.prepare()
-        folder = workspace.ledger.folder / "sessions"
-        self._lock_path = folder / self.id
-        with writing(folder):
-            folder.mkdir(exist_ok=True)
-            self._lock = self._lock_path.open("w")
-        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._kept: set[str] = set()  # ids
+        self._record = Record.begun(self.root)
+
+    @property
+    def id(self) -> str:
+        """What this session is called; nobody else knows it beforehand."""
+        return self._record.id
 
     @property
     def labels(self) -> dict[str, str]:
         """The labels of everything that this session makes."""
-        return {
-            SESSION: self.id,
-            PROJECT: str(self.root),
-            _HOST: socket.gethostname(),
-            _LOCK: str(self._lock_path),
-            _PROCESS: str(os.getpid()),
-        }
+        return labels(self.id, self.root)
 
     @property
     def closed(self) -> bool:
@@ -115,17 +108,19 @@ class Session:
         """
         host = {key: settings.pop(key) for key in _OF_HOST & settings.keys()}
         api = self._patient
-        with self._making(), refusals():
-            made = api.create_container(
+        with self._making("container") as name, refusals():
+            answer = api.create_container(
                 image,
                 command,
+                name=name,
                 platform=str(cell.platform),
-                labels={**self.labels, CELL: str(cell)},
+                labels=labels(self.id, self.root, cell),
                 host_config=api.create_host_config(**{"network_mode": "none", **host}),
                 **settings,
             )
+            self._record.made(name, answer["Id"])
         # Not asked for again: each question to the engine costs.
-        known = {"Id": made["Id"], "State": {"Status": "created"}}
+        known = {"Id": answer["Id"], "State": {"Status": "created"}}
         container = self.engine.client.containers.prepare_model(known)
         if self._closed:  # meanwhile; it may not have been seen then
             remove_containers([container])
@@ -133,7 +128,7 @@ class Session:
         try:
             yield container
         finally:
-            if not is_kept(container):
+            if container.id not in self._kept:
                 self._discard(container)
 
     def _discard(self, container: Any) -> None:
@@ -156,14 +151,15 @@ class Session:
         """
         with self._guard:
             if self._network is None:
-                with self._making():
+                with self._making("network") as name:
                     self._network = self.engine.client.networks.create(
-                        f"buildx-tasks-{self.id}",
+                        name,
                         driver="bridge",
                         internal=True,
                         options={"com.docker.network.bridge.enable_icc": "false"},
                         labels=self.labels,
                     )
+                    self._record.made(name, self._network.id)
             return self._network
 
     def require_open(self) -> None:
@@ -189,25 +185,40 @@ class Session:
         found: Answer = answer.result()
         return found
 
+    def keep_container(self, container: Any, cell: Cell) -> str:
+        """Give a container the name under which nothing but :func:`remove_kept` removes it; return it.
+
+        An image that is committed from it is to have that name, and is removed with it.
+        """
+        name = f"{KEPT}{re.sub('[^a-z0-9]+', '-', str(cell).lower())}-{container.short_id}"
+        container.rename(name)
+        self._kept.add(container.id)
+        self._record.keep(container.id, name)
+        self._record.making(_COMMITTED, f"{name}:latest")
+        container.reload()
+        return name
+
     def close(self) -> None:
         """Remove everything that the session made, but what was kept; it can be closed twice."""
+        is_clean = False
         try:
             with self._changed:
                 self._closed = True
                 # What other threads are just having made has to be seen below.
                 self._changed.wait_for(lambda: not self._creating, _GOING_SECONDS)
-            if _remove(self.engine, self.id):
-                self._lock_path.unlink(missing_ok=True)
+            is_clean = leftovers.remove(self.engine, self._record)
         finally:
-            self._lock.close()
+            self._record.close(forget=is_clean)
 
     @contextlib.contextmanager
-    def _making(self) -> Iterator[None]:
+    def _making(self, kind: str) -> Iterator[str]:
+        """Give the name of what is made inside, which the record has before the engine."""
         with self._changed:
             self.require_open()
             self._creating += 1
         try:
-            yield
+            self._record.at(self.engine.origin)
+            yield self._record.making(kind, f"buildx-tasks-{uuid.uuid4().hex}")
         finally:
             with self._changed:
                 self._creating -= 1
@@ -232,101 +243,38 @@ def ended(container: Any) -> None:
     container.attrs["State"] = {"Status": "exited"}
 
 
-def is_kept(container: Any) -> bool:
-    """Say whether a person wanted to keep the container."""
-    return str(container.name).startswith(KEPT)
-
-
-def keep(container: Any) -> str:
-    """Give a container the name under which nothing but :func:`remove_kept` removes it; return it."""
-    container.reload()
-    cell = re.sub("[^a-zA-Z0-9]+", "-", container.labels[CELL])
-    container.rename(f"{KEPT}{cell}-{container.short_id}")
-    container.reload()
-    return str(container.name)
+def labels(session: str, root: Path, cell: Cell | None = None) -> dict[str, str]:
+    """Return all labels of ours, each of which the image may have as well: these count."""
+    return {SESSION: session, PROJECT: str(root), CELL: str(cell or "")}
 
 
 def kept(engine: Engine, root: Path) -> list[Any]:
     """Return the containers of the project at ``root`` that a person wanted to keep."""
-    ours = {"label": f"{PROJECT}={root}"}
-    return list(filter(is_kept, _containers(engine, ours)))
+    return [one for record in _records(engine, root) for one in _kept_of(engine, record)]
 
 
 def remove_kept(engine: Engine, root: Path) -> list[str]:
     """Remove the project's kept containers, and images committed from them; return their names."""
-    ours = {"label": f"{PROJECT}={root}"}
-    containers = kept(engine, root)
-    remove_containers(containers)
-    for image in engine.client.images.list(filters=ours):
-        engine.client.images.remove(image.id, force=True)
+    names = []
+    for record in _records(engine, root):
+        containers = _kept_of(engine, record)
+        names += [container.name for container in containers]
+        remove_containers(containers)
+        # Those that lost their name to a later one have nothing but the session, which no other has.
+        nameless = {"label": f"{SESSION}={record.id}", "dangling": True}
+        images = [one.name for one in record.things(_COMMITTED)]
+        images += [one.id for one in engine.client.images.list(filters=nameless)]
+        for image in images:
+            with contextlib.suppress(*faults.api_errors()):
+                engine.client.api.remove_image(image, force=True)
     sweep(engine)  # their networks
-    return [container.name for container in containers]
+    return names
 
 
-def sweep(engine: Engine) -> None:
-    """Remove what sessions left that were killed. What is alive, and what was kept, stays."""
-    listed = [
-        *_containers(engine, {"label": _LOCK}),
-        *engine.client.networks.list(filters={"label": _LOCK}),
-    ]
-    sessions = {_labels(item)[SESSION]: item for item in listed}
-    for session, item in sessions.items():
-        labels = _labels(item)
-        if not _is_alive(labels, item.attrs["Created"]) and _remove(engine, session):
-            with contextlib.suppress(OSError):  # another user's, or on another machine
-                Path(labels[_LOCK]).unlink()
+def _records(engine: Engine, root: Path) -> list[Record]:
+    found = [one for one in made.of_project(root) if one.engine.engine]
+    return [one for one in found if one.engine.engine == engine.origin.engine]
 
 
-def _containers(engine: Engine, filters: dict[str, str]) -> list[Any]:
-    listed = engine.client.containers.list
-    found: list[Any] = listed(all=True, filters=filters, ignore_removed=True)
-    return found
-
-
-def _labels(item: Any) -> dict[str, str]:
-    config = item.attrs.get("Config") or item.attrs  # containers' are in their config
-    return config.get("Labels") or {}
-
-
-def _is_alive(labels: dict[str, str], created: str) -> bool:
-    is_young = _age_in_hours(created) < _MOST_HOURS
-    if labels.get(_HOST) != socket.gethostname():
-        return is_young
-    try:
-        with Path(labels[_LOCK]).open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # the folder was cleaned meanwhile, or is another user's
-        return is_young and _is_running(labels.get(_PROCESS, ""))
-    return False
-
-
-def _is_running(process: str) -> bool:
-    try:
-        os.kill(int(process), 0)
-    except PermissionError:
-        return True
-    except (OSError, ValueError):
-        return False
-    return True
-
-
-def _age_in_hours(created: str) -> float:
-    import datetime as dt
-
-    # Go prints nanoseconds, Python 3.9 reads whole seconds everywhere.
-    at = dt.datetime.fromisoformat(created[:19]).replace(tzinfo=dt.timezone.utc)
-    return (time.time() - at.timestamp()) / 3600
-
-
-def _remove(engine: Engine, session: str) -> bool:
-    """Remove what a session made, but what was kept; say whether nothing is left."""
-    ours = {"label": f"{SESSION}={session}"}
-    containers = _containers(engine, ours)
-    remove_containers([container for container in containers if not is_kept(container)])
-    if any(map(is_kept, containers)):
-        return False  # they may be on the network, and could not be started again without it
-    for network in engine.client.networks.list(filters=ours):
-        remove_network(network)
-    return True
+def _kept_of(engine: Engine, record: Record) -> list[Any]:
+    return [one for one, is_kept in leftovers.containers(engine, record) if is_kept]

@@ -2,75 +2,204 @@
 
 from __future__ import annotations
 
-import signal
+import contextlib
+import os
+import stat
 import sys
+import time
 import uuid
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks.builders import capability
 from buildx_tasks.building import location
-from buildx_tasks.errors import EngineError, RunError
+from buildx_tasks.engine.containers import has_path, read_file
+from buildx_tasks.engine.faults import RefusedError, faults, refusals
+from buildx_tasks.errors import EngineError, RunError, UsageError
+from buildx_tasks.images import programs
+from buildx_tasks.machine import output
+from buildx_tasks.machine.interruption import deferred
 from buildx_tasks.planning.cells import reference_of
+from buildx_tasks.verification.checks.container import start_of
 from buildx_tasks.verification.containers import PROJECT, SESSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from buildx_tasks.machine.commands import Commands
     from buildx_tasks.planning.cells import Cell, TargetPlan
     from buildx_tasks.workspace import Workspace
 
+_SHELLS = ("/bin/bash", "/usr/bin/bash", "/bin/sh", "/usr/bin/sh", "/bin/ash", "/busybox/sh")
+_CREATING_SECONDS = 3.0  # that the engine may go on with what nobody waits for any more
+_PAUSE = 0.2
+_NOT_STARTED = (1, 126, 127, 255)  # exit codes of docker and of shells where a program cannot run
+
+
+class Options(NamedTuple):
+    """What ``docker run`` takes under the same names; ``shell`` starts one that the image has."""
+
+    env: tuple[str, ...] = ()
+    publish: tuple[str, ...] = ()
+    volume: tuple[str, ...] = ()
+    entrypoint: str | None = None
+    user: str = ""
+    workdir: str = ""
+    shell: bool = False
+
+    def words(self) -> list[str]:
+        """Return the options as docker takes them; the entrypoint is not among them."""
+        listed = {"--env": self.env, "--publish": self.publish, "--volume": self.volume}
+        found = [word for flag, values in listed.items() for one in values for word in (flag, one)]
+        for flag, value in (("--user", self.user), ("--workdir", self.workdir)):
+            found += [flag, value] if value else []
+        return found
+
 
 def run_cell(
-    workspace: Workspace, target: TargetPlan, cell: Cell, arguments: Sequence[str]
+    workspace: Workspace,
+    target: TargetPlan,
+    cell: Cell,
+    arguments: Sequence[str],
+    options: Options,
+    *,
+    alone: bool = True,
 ) -> None:
-    """Run the cell's image with its own command (or ``arguments``), output streaming.
+    """Run the cell's image with its own command (or ``arguments``), with this process's own streams.
+
+    What is piped in reaches the program where it is ``alone``, and from a file each of several.
 
     Raises:
-        EngineError: the image is not built, or not for this platform.
+        EngineError: the image is not built, not for this platform, or has no shell.
         RunError: the container ended with another exit code than 0, which the error carries.
 
     """
+    if options.shell and options.entrypoint is not None:
+        raise UsageError("--shell is an entrypoint by itself; leave out one of them")
     commands = workspace.commands
-    reference = reference_of(target)
+    image = _image(workspace, target, cell)
+    entrypoint = options.entrypoint
+    if options.shell:
+        entrypoint = _shell(workspace, cell, image)
     name = f"buildx-tasks-{uuid.uuid4().hex[:12]}"
     argv = ["docker", "run", "--rm", "--pull", "never", "--platform", str(cell.platform)]
-    if commands.is_dry:
-        commands.run([*argv, reference, *arguments])
-        return
-    capability.require_runnable(workspace.engine, [cell])
-    image = location.locate(workspace, target, [cell.platform])
-    if cell.platform not in image.manifests:
-        raise EngineError(f"{reference} has no {cell.platform}; run invoke build -t {target.name}")
-    labels = ["--label", f"{SESSION}={name}", "--label", f"{PROJECT}={workspace.root}"]
-    argv += ["--name", name, *labels]
-    if sys.stdin.isatty() and sys.stdout.isatty():
-        argv += ["--interactive", "--tty"]
-    with _removed_on_signal(commands, name) as signals:
-        result = commands.run([*argv, image.runnable(cell.platform), *arguments], tty=True)
-    if signals:
-        raise RunError(f"{cell} was interrupted; its container is removed", 128 + signals[0])
-    if not result.ok:
-        raise RunError(f"{cell} ended with exit code {result.exited}", result.exited)
+    argv += ["--name", name, "--label", f"{SESSION}={name}"]
+    argv += ["--label", f"{PROJECT}={workspace.root}", *_streams(alone=alone), *options.words()]
+    argv += [] if entrypoint is None else ["--entrypoint", entrypoint]
+    began = time.monotonic()
+    with _same_input(), output.hushed():  # the program's own, which may wait for something
+        try:
+            code = commands.hand_over([*argv, image, *arguments])
+        except BaseException:
+            with deferred():
+                _remove(workspace, name, began + _CREATING_SECONDS)
+            raise
+    if code and not output.is_unread():
+        why = _why(workspace, cell, image, entrypoint, arguments) if code in _NOT_STARTED else ""
+        raise RunError(f"{cell} ended with exit code {code}{why}", code)
 
 
-@contextmanager
-def _removed_on_signal(commands: Commands, name: str) -> Iterator[list[int]]:
-    """Remove the container at SIGINT or SIGTERM: one whose process ignores them would stay."""
-    received: list[int] = []
+def _remove(workspace: Workspace, name: str, until: float) -> None:
+    """Remove a container whose process may ignore signals; the engine may just be creating it."""
+    argv = ["docker", "rm", "--force", "--volumes", name]
+    while not workspace.commands.query(argv).stdout.strip() and time.monotonic() < until:
+        time.sleep(_PAUSE)
 
-    def remove(number: int, _frame: object) -> None:
-        received.append(number)
-        commands.query(["docker", "rm", "--force", "--volumes", name])
 
-    watched = (signal.SIGINT, signal.SIGTERM)
-    previous = {number: signal.signal(number, remove) for number in watched}
+def _image(workspace: Workspace, target: TargetPlan, cell: Cell) -> str:
+    """Return what the cell is run from; under --dry, its name where it is not built yet."""
     try:
-        yield received
+        image = location.locate(workspace, target, [cell.platform])
+    except EngineError:
+        if workspace.commands.is_dry:
+            return location.named(workspace.ledger, target, [cell.platform])
+        raise
+    if cell.platform not in image.manifests:
+        raise EngineError(
+            f"{reference_of(target)} has no {cell.platform}; run invoke build -t {target.name}"
+        )
+    if not workspace.commands.is_dry:
+        capability.require_runnable(workspace.engine, [cell])
+    return image.runnable(cell.platform)
+
+
+def _streams(*, alone: bool) -> list[str]:
+    """Return the options that give the program this process's input: a terminal, or what is piped in."""
+    if sys.stdin is None or sys.stdin.closed:
+        return []
+    if sys.stdin.isatty():
+        return ["--interactive", "--tty"] if sys.stdout.isatty() else []
+    mode = _mode()
+    piped = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+    return ["--interactive"] if stat.S_ISREG(mode) or (piped and alone) else []
+
+
+def _mode() -> int:
+    try:
+        return os.fstat(sys.stdin.fileno()).st_mode
+    except (OSError, ValueError):  # not a file of this process, as in a test
+        return 0
+
+
+@contextlib.contextmanager
+def _same_input() -> Iterator[None]:
+    """Let what comes after read a file on standard input from the same place."""
+    if sys.stdin is None or not stat.S_ISREG(_mode()):
+        yield
+        return
+    number = sys.stdin.fileno()
+    place = os.lseek(number, 0, os.SEEK_CUR)
+    try:
+        yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-        if received:
-            # Created between the signal and the end of the docker command.
-            commands.query(["docker", "rm", "--force", "--volumes", name])
+        os.lseek(number, place, os.SEEK_SET)
+
+
+@contextlib.contextmanager
+def _created(workspace: Workspace, cell: Cell, image: str, **settings: Any) -> Iterator[Any]:
+    """Create a container to look into; it is never started, and gone afterwards."""
+    labels = {SESSION: uuid.uuid4().hex, PROJECT: str(workspace.root)}
+    with faults(), refusals():
+        container = workspace.engine.client.containers.create(
+            image, platform=str(cell.platform), labels=labels, network_mode="none", **settings
+        )
+        try:
+            yield container
+        finally:
+            with deferred():
+                container.remove(force=True, v=True)
+
+
+def _shell(workspace: Workspace, cell: Cell, image: str) -> str:
+    try:
+        with _created(workspace, cell, image, command=["-"]) as container:
+            found = next((path for path in _SHELLS if has_path(container, path)), "")
+    except (EngineError, RefusedError):
+        if workspace.commands.is_dry:
+            return "/bin/sh"  # it is not built yet
+        raise
+    if not found:
+        raise EngineError(
+            f"{cell} has no shell ({', '.join(_SHELLS)}); look at its files with docker export, or "
+            "build a stage that has one (target = …)"
+        )
+    return found
+
+
+def _why(
+    workspace: Workspace,
+    cell: Cell,
+    image: str,
+    entrypoint: str | None,
+    arguments: Sequence[str],
+) -> str:
+    """Return why its program could not be started, where its file says that."""
+    settings: dict[str, Any] = {} if entrypoint is None else {"entrypoint": [entrypoint]}
+    try:
+        with _created(workspace, cell, image, command=list(arguments) or None, **settings) as made:
+            reason = programs.why_not(
+                start_of(made),
+                cell.platform,
+                lambda path: read_file(made, path, programs.MOST_BYTES),
+            )
+    except (EngineError, RefusedError):
+        return ""
+    return f": {reason}" if reason else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from buildx_tasks.verification.verify import Options, Watcher
     from buildx_tasks.workspace import Workspace
 
+_LEAST_HELD = 6  # characters: what is shorter stands for nothing else
+
 
 def wanted(workspace: Workspace, targets: Sequence[TargetPlan]) -> tuple[list[Unit], Verified]:
     """Return what there is to verify of the targets, and what the ledger knows of it.
@@ -44,7 +47,7 @@ def wanted(workspace: Workspace, targets: Sequence[TargetPlan]) -> tuple[list[Un
             targets,
             workspace.root,
             lambda planned: location.locate(workspace, planned, planned.platforms),
-            ledger.last_pushed(entries),
+            ledger.pushed_digests(entries),
         )
     return listed, ledger.Verified(entries)
 
@@ -110,18 +113,46 @@ def failures(report: Report) -> list[str]:
     return [f"{len(report.failed)} of {len(report.results)} cells failed: {ids}"]
 
 
+def _typed(command: Sequence[str]) -> str:
+    """Return a command for a shell; what the environment holds is named there, and not shown."""
+    words = zip(["", *command], command)
+    return " ".join(
+        _named(word) if before == "--env" else shlex.quote(word) for before, word in words
+    )
+
+
+def _named(setting: str) -> str:
+    name, _, value = setting.partition("=")
+    if os.environ.get(name) == value:
+        return shlex.quote(name)
+    shown = _referring(value)
+    return shlex.quote(setting) if shown == shlex.quote(value) else f"{shlex.quote(name)}={shown}"
+
+
+def _referring(text: str) -> str:
+    """Return a text quoted for a shell, which fills in the values of its own variables."""
+    # The longest first: another may be a part of it.
+    for variable, held in sorted(os.environ.items(), key=lambda item: -len(item[1])):
+        if len(held) >= _LEAST_HELD and held in text and variable.isidentifier():
+            parts = text.split(held)
+            return f'"${{{variable}}}"'.join(part and _referring(part) for part in parts)
+    return shlex.quote(text)
+
+
 def commands_of(plan: Plan, root: Path) -> list[str]:
     """Return the commands that a person can type to run the cells one by one."""
     running: dict[str, Any] = {"run": run, "service": service}
     lines = []
+    kept_in = ledger.Ledger(root)
     for planned in plan.images:
-        reference = reference_of(planned)
+        tag = reference_of(planned)
         expected = planned.spec.verify
         for cell in planned.cells:
-            for check in checks.of_cell(expected, cell, reference) if expected else ():
+            reference = location.named(kept_in, planned, [cell.platform])
+            for check in checks.of_cell(expected, cell, tag) if expected else ():
                 if check.kind in running and not check.skip:
                     command = running[check.kind].command
-                    lines.append(shlex.join(command(reference, cell.platform, root, check.spec)))
+                    lines.append(_typed(command(reference, cell.platform, root, check.spec)))
                 else:
                     lines.append(f"# {cell} {check.name}: {check.skip or check.kind}")
     return lines

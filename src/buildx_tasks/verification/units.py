@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 import msgspec
 
-from buildx_tasks.errors import EngineError
+from buildx_tasks.errors import EngineError, as_called
 from buildx_tasks.planning.cells import Cell
 from buildx_tasks.records import ledger
 from buildx_tasks.verification import check as checks
@@ -60,18 +60,19 @@ class Unit(NamedTuple):
 
     def result(self, found: Sequence[CheckResult], **more: Any) -> CellResult:
         """Return what was found as this unit's result."""
-        return CellResult(self.target.name, self.platform, self.digest, tuple(found), **more)
+        named = [one._replace(problems=tuple(map(as_called, one.problems))) for one in found]
+        return CellResult(self.target.name, self.platform, self.digest, tuple(named), **more)
 
 
 def units(
     targets: Sequence[TargetPlan],
     root: Path,
     locate: Callable[[TargetPlan], Image],
-    pushed: Mapping[str, str],
+    pushed: Mapping[str, Sequence[str]],
 ) -> list[Unit]:
     """Return all cells of the targets, each target's whole image after them where it has checks.
 
-    ``pushed`` maps targets to the digest that was pushed last.
+    ``pushed`` maps targets to the digests that were pushed, the last one at the end.
 
     Raises:
         EngineError: an image is not built, or a mounted file cannot be read.
@@ -83,12 +84,18 @@ def units(
         image = locate(target)
         expected = target.spec.verify
         tag = target.spec.tags[0]
-        last = pushed.get(target.name, "")
+        # Its own push is none that it grew from: what passed before it is not verified again.
+        others = (one for one in reversed(pushed.get(target.name, ())) if one != image.digest)
+        last = next(others, "")
         for cell in target.cells:
             listed = checks.of_cell(expected, cell, tag) if expected else ()
             context = context_of(listed, target, image, cell.platform, last)
             found.append(Unit(target, image, cell.platform, listed, hash_of(listed, read, context)))
         whole = checks.of_whole(expected) if expected else ()
+        if image.is_part:
+            built = ", ".join(str(platform) for platform in image.manifests)
+            reason = f"only {built} was built: run invoke build -t {target.name} for the whole"
+            whole = tuple(check._replace(skip=reason) for check in whole)
         if whole:
             context = context_of(whole, target, image, None, last)
             found.append(Unit(target, image, None, whole, hash_of(whole, read, context)))

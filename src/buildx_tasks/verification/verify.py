@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
-import signal
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from buildx_tasks import platforms
 from buildx_tasks.engine import faults
-from buildx_tasks.errors import RunError
+from buildx_tasks.machine.interruption import deferred
 from buildx_tasks.machine.version import __version__
 from buildx_tasks.verification import containers
 from buildx_tasks.verification.results import CellResult, CheckResult, Report
@@ -117,22 +116,20 @@ class _Work:
         self._watcher = watcher
 
     def carry_out(self, listed: Sequence[Unit]) -> dict[str, CellResult]:
-        # SIGTERM ends a task as Ctrl-C does, so that its containers are removed all the same.
-        previous = signal.signal(signal.SIGTERM, _terminate)
         jobs = self._options.jobs or min(_JOBS_PER_CPU * (os.cpu_count() or 1), _MOST_JOBS)
         # One bake keeps all CPUs busy; those that wait for it must not keep cells waiting.
         pools = ThreadPoolExecutor(max_workers=jobs), ThreadPoolExecutor(max_workers=1)
         try:
             return self._gather(*pools, listed)
         finally:
-            for pool in pools:
-                pool.shutdown(wait=False, cancel_futures=True)
-            # An engine that is gone has nothing running; what it kept, the next run sweeps.
-            with contextlib.suppress(*faults.all_errors()):
-                self._session.close()
-            for pool in pools:
-                pool.shutdown()
-            signal.signal(signal.SIGTERM, previous)
+            with deferred():
+                for pool in pools:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                # An engine that is gone has nothing running; what it kept, the next run sweeps.
+                with contextlib.suppress(*faults.all_errors()):
+                    self._session.close()
+                for pool in pools:
+                    pool.shutdown()
 
     def _gather(
         self, pool: ThreadPoolExecutor, building: ThreadPoolExecutor, listed: Sequence[Unit]
@@ -188,7 +185,3 @@ def _not_run(unit: Unit) -> list[CheckResult]:
         CheckResult(c.name, c.kind, "skip", reason="not run: another failed first (--fail-fast)")
         for c in unit.checks
     ]
-
-
-def _terminate(_number: int, _frame: object) -> None:
-    raise RunError("terminated; the containers are removed", 128 + signal.SIGTERM)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import tarfile
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, Callable, Protocol, cast
+from typing import TYPE_CHECKING, Any, Callable, Protocol
 
 from buildx_tasks.engine import faults
 from buildx_tasks.engine.faults import RefusedError
-from buildx_tasks.images import archives
+from buildx_tasks.images import tars
 from buildx_tasks.images.paths import Entry, Kind, Tree
+from buildx_tasks.text import printable
 from buildx_tasks.verification.check import Found
 
 if TYPE_CHECKING:
@@ -109,7 +110,12 @@ def walk(subject: Subject, visitors: Sequence[Visitor]) -> list[Found]:
 def look(export: Callable[[], Iterator[bytes]], visitors: Sequence[Visitor]) -> list[Found]:
     """Do as :func:`walk`; each call of ``export`` gives the same tar archive in chunks."""
     tree = Tree()
+    held = 0
     for entry, content in _members(export()):
+        held += tars.held(entry.path, entry.link)
+        if held > tars.MOST_HELD:
+            problem = f"the image has more than {len(tree)} paths, more than are looked at"
+            return [Found((f"{problem}; leave out what nobody needs",)) for _ in visitors]
         tree.add(_first_of(entry, tree))
         if entry.kind == "file" and not entry.link:
             content.give([visitor.take(entry) for visitor in visitors])
@@ -117,8 +123,9 @@ def look(export: Callable[[], Iterator[bytes]], visitors: Sequence[Visitor]) -> 
     missing = [set(visitor.missing(tree)) for visitor in visitors]
     if any(missing):
         for entry, content in _members(export()):
-            takers = [v for v, paths in zip(visitors, missing) if entry.path in paths]
-            content.give([visitor.take(entry) for visitor in takers])
+            if entry.kind == "file" and not entry.link:
+                takers = [v for v, paths in zip(visitors, missing) if entry.path in paths]
+                content.give([visitor.take(entry) for visitor in takers])
     return [visitor.found(tree) for visitor in visitors]
 
 
@@ -129,14 +136,8 @@ def _members(chunks: Iterator[bytes]) -> Iterator[tuple[Entry, _Content]]:
     """
     stream = _Stream(chunks)
     with closing(stream), _broken_off():
-        archive: Any = tarfile.open(  # noqa: SIM115 what is to be closed is the stream
-            fileobj=cast("Any", stream),
-            mode="r|",
-            bufsize=_CHUNK,
-            encoding="utf-8",
-            errors="surrogateescape",
-        )
-        for info in archives.members(archive):
+        archive = tars.streamed(stream)
+        for info in tars.members(archive):
             yield _entry(info), _Content(archive, info)
         while stream.read(_CHUNK):
             pass
@@ -149,7 +150,9 @@ def _broken_off() -> Iterator[None]:
     try:
         yield
     except tarfile.TarError as error:
-        raise faults.broken_off(f"the export of the container broke off: {error}") from None
+        # What tarfile says may hold a name of the image.
+        reason = printable(str(error))
+        raise faults.broken_off(f"the export of the container broke off: {reason}") from None
 
 
 def _entry(info: tarfile.TarInfo) -> Entry:
@@ -164,7 +167,9 @@ def _first_of(entry: Entry, tree: Tree) -> Entry:
     if entry.kind != "file" or not entry.link:
         return entry
     first = tree.at(entry.link)
-    return entry._replace(link="") if first is None else first._replace(path=entry.path)
+    if first is None:  # it leads nowhere, and nothing of it can be read
+        return entry._replace(kind="symlink")
+    return first._replace(path=entry.path)
 
 
 def _remove_what_the_engine_made(tree: Tree) -> None:

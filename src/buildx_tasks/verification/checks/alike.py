@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import json
 import tarfile
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from buildx_tasks.images import tars
 from buildx_tasks.images.archives import REMOVED
 from buildx_tasks.images.layers import instruction, layers_of
+from buildx_tasks.registry.manifests import Config
 from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from buildx_tasks.images.archives import Archive, File
     from buildx_tasks.images.layers import Layer
+    from buildx_tasks.registry.manifests import Content
 
 TIME = "modification time"
 
@@ -45,12 +48,14 @@ def differences(before: Archive, first: str, now: Archive, second: str) -> Diffe
     were rewritten): that is the exporter's.
     """
     manifests = before.manifest(first).content, now.manifest(second).content
-    configs = tuple(
-        archive.config(manifest["config"]["digest"])
+    configs = [
+        archive.config(manifest.config) if manifest.config else Config()
         for archive, manifest in zip((before, now), manifests)
-    )
+    ]
     layers = [_layers(manifest, config) for manifest, config in zip(manifests, configs)]
-    said = [*of_configs(*configs), *of_tables("annotation", *_annotations(*manifests))]
+    wholes = [config.whole for config in configs]
+    marks = [manifest.marks for manifest in manifests]
+    said = [*of_configs(*wholes), *of_tables("annotation", *marks)]
     changed: tuple[list[Layer], list[Layer]] = ([], [])
     for one, other in zip_longest(*layers):
         if one and other and one.content == other.content:
@@ -64,9 +69,9 @@ def differences(before: Archive, first: str, now: Archive, second: str) -> Diffe
         files = of_files(_files(before, changed[0]), _files(now, changed[1]))
         if any(changed) and not files:
             said += _same_files(*changed)
-    except tarfile.ReadError:
+    except tarfile.ReadError as error:
         said += [
-            f"the layer of {layer.made_by}: other files; it cannot be read"
+            f"the layer of {layer.made_by}: other files; it cannot be read ({printable(str(error))})"
             for layer in changed[1] or changed[0]
         ]
     only_times = bool(files) and not said and all(map(_is_time, files))
@@ -185,11 +190,7 @@ def _cut(text: str) -> str:
     return printable(text if len(text) <= _MOST_TEXT else f"{text[: _MOST_TEXT - 1]}…")
 
 
-def _annotations(*manifests: dict[str, Any]) -> list[dict[str, str]]:
-    return [manifest.get("annotations") or {} for manifest in manifests]
-
-
-def _layers(manifest: dict[str, Any], config: dict[str, Any]) -> list[Layer]:
+def _layers(manifest: Content, config: Config) -> list[Layer]:
     """Return an image's layers, each made by the instruction as a person knows it, or by a number."""
     return [
         layer._replace(made_by=instruction(layer.made_by) or f"number {number}")
@@ -198,16 +199,35 @@ def _layers(manifest: dict[str, Any], config: dict[str, Any]) -> list[Layer]:
 
 
 def _files(archive: Archive, layers: Sequence[Layer]) -> dict[str, Made]:
-    """Return what these layers come to: the last one decides."""
-    found: dict[str, Made] = {}
-    for layer in layers:
-        for path, file in archive.files(layer.digest):
+    """Return what these layers come to: the last one decides.
+
+    Raises:
+        tarfile.ReadError: a layer cannot be read, or there are more paths than memory is for.
+
+    """
+    found: dict[str, tuple[int, Made]] = {}
+    removed: dict[str, int] = {}
+    held = 0
+    for number, layer in enumerate(layers):
+        for path, file in archive.files(layer.digest, layer.size):
+            if path not in found:
+                held += 2 * tars.held(path, file.content, *chain(*file.attributes))
+                if held > tars.MOST_HELD:
+                    raise tarfile.ReadError(f"more than {len(found)} paths, which are not compared")
             if file.kind == REMOVED:
-                gone = [inner for inner in found if inner.startswith(f"{path}/")]
-                for inner in gone:
-                    del found[inner]
-            found[path] = Made(file, layer.made_by)
-    return found
+                removed[path] = number
+            found[path] = number, Made(file, layer.made_by)
+    # What was removed above a path goes for all layers below: a pass over all, not one for each.
+    return {
+        path: made
+        for path, (number, made) in found.items()
+        if not removed or all(removed.get(one, -1) < number for one in _above(path))
+    }
+
+
+def _above(path: str) -> Iterator[str]:
+    while path := path.rpartition("/")[0]:
+        yield path
 
 
 def _time(seconds: int) -> str:

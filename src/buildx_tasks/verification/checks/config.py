@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.engine import faults
 from buildx_tasks.engine.faults import RefusedError
-from buildx_tasks.images import store
+from buildx_tasks.images import index, store
 from buildx_tasks.text import json_line, printable
 from buildx_tasks.verification.check import Found
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from buildx_tasks.images.store import Content
     from buildx_tasks.language import expectations
     from buildx_tasks.verification.check import Subject
 
@@ -38,7 +39,8 @@ def check(subject: Subject, spec: expectations.Config) -> Found:
 
     """
     content = store.content(subject.engine, subject.image, subject.platform)
-    problems = list(compare(content.config, content.annotations, spec))
+    problems = list(compare(content.config, spec))
+    problems += _annotations(subject, content, spec.annotations)
     user = user_of(content.config)
     if not spec.nonroot or problem_of_root(user) or user.isdecimal():
         return Found(tuple(problems))
@@ -57,9 +59,7 @@ def check(subject: Subject, spec: expectations.Config) -> Found:
     return Found(tuple(problems), (f"user {printable(user)} is uid {uid}",))
 
 
-def compare(
-    config: Mapping[str, Any], annotations: Mapping[str, str], spec: expectations.Config
-) -> Iterator[str]:
+def compare(config: Mapping[str, Any], spec: expectations.Config) -> Iterator[str]:
     """Yield what is not as expected; of ``nonroot``, what can be said without the image's files.
 
     ``config`` is an OCI image config's own ``config``.
@@ -83,10 +83,51 @@ def compare(
     yield from _missing("env", spec.env, env, "ENV in the Dockerfile")
     yield from _ports(config, spec)
     yield from _missing("label", spec.labels, config.get("Labels") or {}, _LABELS)
-    for key, value in spec.annotations.items():
-        where = f"annotations in buildx.toml, as in {_value(f'manifest:{key}={value}')}"
-        yield from _missing("annotation", {key: value}, annotations, where)
     yield from _healthcheck(health.get("Test") or [], spec)
+
+
+def differs(name: str, expected: str, actual: str | None) -> str:
+    """Say that a named value is another one, or is not there."""
+    wanted = _value(expected, empty='""')
+    got = "nothing" if actual is None else printable(_value(actual, empty='""'))
+    return f"{printable(name)}: expected {wanted}, got {got}"
+
+
+def annotation_problem(
+    key: str, value: str, there: Mapping[str, str], elsewhere: Mapping[str, Mapping[str, str]]
+) -> str:
+    """Say that a platform lacks an annotation; ``elsewhere`` is what has others, by how to expect it."""
+    problem = differs(f"annotation {key}", value, there.get(key))
+    for where, found in elsewhere.items():
+        if found.get(key) == value:
+            problem += f", but {where}, or"
+            break
+    else:
+        problem += ";"
+    right = json_line(f"manifest:{key}={value}")
+    return f"{problem} set annotations in buildx.toml, as in {right}"
+
+
+def _annotations(subject: Subject, content: Content, expected: Mapping[str, str]) -> Iterator[str]:
+    """Yield the annotations that a platform lacks, with where they are instead."""
+    there = content.annotations
+    lacking = {key: value for key, value in expected.items() if there.get(key) != value}
+    if not lacking:
+        return
+    registries = subject.session.workspace.registries
+    reached = subject.engine, registries, subject.image
+    elsewhere = {
+        "the index has it: expect it with index = { annotations = … }": index.own_annotations(
+            *reached
+        )
+    }
+    for platform, found in index.manifest_annotations(*reached).items():
+        if platform != subject.platform:
+            elsewhere[f"it is on {platform} only: write manifest:, without a platform"] = found
+    labels = content.config.get("Labels") or {}
+    elsewhere["it is a label: expect it with config = { labels = … }"] = labels
+    for key, value in lacking.items():
+        yield annotation_problem(key, value, there, elsewhere)
 
 
 def user_of(config: Mapping[str, Any]) -> str:

@@ -7,15 +7,18 @@ import csv
 import errno
 import io
 import os
+import re
 import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from buildx_tasks import sizes
+from buildx_tasks import platforms, sizes
 from buildx_tasks.engine import faults
-from buildx_tasks.engine.containers import bind_mount, has_path, no_log
+from buildx_tasks.engine.containers import bind_mount, has_path, no_log, read_file
 from buildx_tasks.engine.faults import RefusedError
+from buildx_tasks.images import programs
+from buildx_tasks.images.programs import Start
 from buildx_tasks.text import printable
 from buildx_tasks.verification import containers
 from buildx_tasks.verification.checks.output import quoted
@@ -29,11 +32,12 @@ if TYPE_CHECKING:
     from buildx_tasks.verification.check import Found, Subject
 
 _FOREIGN = "exec format error"
+_NOT_RUN = re.compile(r"exec format error|no such file|not found|cannot execute", re.IGNORECASE)
 _LAST_LINES = 3
 _OVER_SSH = (
     "verify cannot keep time-outs over ssh://; forward the socket: "
-    "ssh -NL /tmp/docker.sock:/var/run/docker.sock HOST, "
-    "and set DOCKER_HOST=unix:///tmp/docker.sock"
+    "ssh -NL ~/.docker-remote.sock:/var/run/docker.sock HOST, "
+    "and set DOCKER_HOST=unix://$HOME/.docker-remote.sock"
 )
 
 
@@ -236,27 +240,45 @@ def last_lines(*streams: str) -> str:
     return f"; it printed {', '.join(map(quoted, lines))}" if lines else ""
 
 
-def with_hint(platform: Platform, found: Found) -> Found:
-    """Add to problems what is likely wrong where the kernel could not run the program."""
-    if found.problems and any(_FOREIGN in text for text in (*found.problems, found.stderr)):
-        hint = f"no emulator for {platform}, or no binary for it; see invoke doctor"
-        return found._replace(problems=(*found.problems, hint))
-    return found
+def with_hint(subject: Subject, container: Any, found: Found) -> Found:
+    """Add to problems what is wrong where the kernel could not run the program, as its file says."""
+    texts = [text for text in (*found.problems, found.stderr) if _NOT_RUN.search(text)]
+    if not found.problems or not texts:
+        return found
+    hint = programs.why_not(
+        start_of(container),
+        subject.platform,
+        lambda path: read_file(container, path, programs.MOST_BYTES),
+        "\n".join(texts),
+    )
+    native = platforms.runs_natively(subject.platform, subject.engine.platform)
+    if not hint and not native and any(_FOREIGN in text.lower() for text in texts):
+        hint = f"no emulator for {subject.platform}; see invoke doctor"
+    return found._replace(problems=(*found.problems, hint)) if hint else found
+
+
+def start_of(container: Any) -> Start:
+    """Return how a container starts, as the engine has worked it out."""
+    container.reload()
+    config = container.attrs["Config"]
+    environment = dict(pair.partition("=")[::2] for pair in config.get("Env") or ())
+    words = [container.attrs["Path"], *container.attrs["Args"]]
+    return Start(words, environment, config.get("WorkingDir") or "/")
 
 
 def kept(subject: Subject, container: Any, found: Found) -> Found:
     """Return what was found; where it failed and the session keeps such containers, it stays."""
     if not (found.problems and subject.session.keep and subject.keep):
         return found
-    name = containers.keep(container)
+    name = subject.session.keep_container(container, subject.cell)
     has_shell = has_path(container, "/bin/sh")
     if container.status == "running":
         enter = f"docker exec -it {name} sh" if has_shell else f"docker export {name} | tar -tv"
     elif has_shell:
-        # A name that is swept as little: the image has the container's labels.
+        # The image goes with the container, by its name.
         enter = (
             f"docker run -it --rm --name {name}-sh --platform {subject.platform} "
-            f"--entrypoint sh $(docker commit {name})"
+            f"--entrypoint sh $(docker commit {name} {name})"
         )
     else:
         enter = f"docker start -ai {name}"

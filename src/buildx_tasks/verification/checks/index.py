@@ -1,4 +1,4 @@
-"""``index``: the image has exactly the declared platforms, each with its attestations."""
+"""``index``: the image has exactly the declared platforms, its attestations, its annotations."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from buildx_tasks.images import index
 from buildx_tasks.images.attestations import PROVENANCE, SBOM, Kind
+from buildx_tasks.text import json_line
 from buildx_tasks.verification.check import Found
+from buildx_tasks.verification.checks.config import differs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from buildx_tasks.images.image import Image
     from buildx_tasks.images.index import Entry
@@ -36,6 +38,7 @@ def check_whole(
     problems = [*_platforms(target, entries)]
     for kind, said in ((SBOM, spec.sbom), (PROVENANCE, spec.provenance)):
         problems += _attestations(target, entries, kind, said)
+    problems += _annotations(session, image, spec.annotations)
     return Found(tuple(problems), (summary(entries),))
 
 
@@ -90,6 +93,26 @@ def _attestations(
         f"{kind.name}: {state} {_joined(off)}, against {source}; "
         f'set attest = ["type={kind.type}{option}"] and build again'
     )
+
+
+def _annotations(session: Session, image: Image, expected: Mapping[str, str]) -> Iterator[str]:
+    """Yield the annotations that the index lacks, with where they are instead."""
+    reached = session.engine, session.workspace.registries, image
+    there = index.own_annotations(*reached) if expected else {}
+    lacking = {key: value for key, value in expected.items() if there.get(key) != value}
+    elsewhere = index.manifest_annotations(*reached) if lacking else {}
+    for key, value in lacking.items():
+        problem = differs(f"annotation {key}", value, there.get(key))
+        on = [platform for platform, found in elsewhere.items() if found.get(key) == value]
+        if on:
+            problem += (
+                f", but it is on the manifest of {_joined(on)}: expect it there with config = "
+                "{ annotations = … }, or"
+            )
+        else:
+            problem += ";"
+        right = json_line(f"index:{key}={value}")
+        yield f"{problem} set annotations in buildx.toml, as in {right}"
 
 
 def _has(entry: Entry, kind: Kind) -> bool:

@@ -13,11 +13,13 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks.builders import capability, choice
-from buildx_tasks.building import staging
+from buildx_tasks.building import contexts, staging
 from buildx_tasks.building.bake import no_archive_left
+from buildx_tasks.building.dockerfile_links import followed
 from buildx_tasks.building.permissions import permissions
+from buildx_tasks.building.requirements import require_readable
 from buildx_tasks.engine import explanation
-from buildx_tasks.errors import EngineError
+from buildx_tasks.errors import ConfigError, EngineError
 from buildx_tasks.images import archives, published, store
 from buildx_tasks.images.sources import EngineStore
 from buildx_tasks.machine.files import write_file, writing
@@ -80,6 +82,10 @@ def check_target(
     if problem or not there:
         return {**found, **{platform: Found((problem,)) for platform in there}}
     again = make_plan(plan.config, [target.name], [str(platform) for platform in there])
+    try:
+        require_readable(again, workspace.root)
+    except ConfigError as error:
+        return {**found, **{platform: Found((str(error),)) for platform in there}}
     workspace.ledger.prepare()
     with contextlib.ExitStack() as stack:
         lock = workspace.ledger.folder / "again.lock"
@@ -106,13 +112,13 @@ def _epoch(
     source = EngineStore(engine)
     seconds = ""
     for platform in there:
-        manifest = source.manifest(image.manifests[platform]).content
-        config = source.config(manifest["config"]["digest"])
-        seconds = epoch_of(config.get("created") or "")
+        described = source.manifest(image.manifests[platform]).content.config
+        created = source.config(described).created if described else ""
+        seconds = epoch_of(created)
         if not seconds:
             return "", (
                 f"{image.reference} was built without SOURCE_DATE_EPOCH (created "
-                f"{printable(str(config.get('created')))}), so no other build is equal to it; "
+                f"{printable(created) or 'at no known time'}), so no other build is equal to it; "
                 f"run invoke build -t {target.name}"
             )
     return seconds, ""
@@ -134,9 +140,9 @@ def definition_of(
     again: Plan, epoch: str, output: Mapping[str, str], tags: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Return the bake file of the second build: no cache is written, nothing is tagged or attested."""
-    definition = build_definition(again, epoch=epoch)
+    definition = build_definition(again, epoch=epoch, caches=False)
     for attributes in definition["target"].values():
-        for key in ("cache-from", "cache-to", "no-cache-filter", "tags"):
+        for key in ("no-cache-filter", "tags"):
             attributes.pop(key, None)
         # Attestations are no part of the platforms' manifests, and take their time.
         attributes["attest"] = [{"type": "provenance", "disabled": "true"}]
@@ -221,7 +227,10 @@ class _SecondBuild(NamedTuple):
         workspace, builder = self.workspace, self.builder
         engine, root = workspace.engine, workspace.root
         file = f"{FOLDER}/{self.target.name}.json"
+        definition, more = contexts.without_state(definition, root)
+        definition = followed(definition, root)
         with writing(root / file):
+            contexts.write(more, root)
             write_file(root / file, json_text(definition))
         argv = [*choice.command(builder, "bake"), "--file", file]
         argv += ["--progress", "plain", "--no-cache"]

@@ -31,10 +31,10 @@ def check(subject: Subject, spec: Run) -> Found:
         container.require_timeouts(subject)
         more = {"stdin_open": True} if spec.stdin is not None else {}
         with container.created(subject, spec, **more) as box:
-            found = container.with_hint(subject.platform, _run(box, spec))
+            found = container.with_hint(subject, box, _run(box, spec))
             return container.kept(subject, box, found)
     except RefusedError as refused:
-        return container.with_hint(subject.platform, Found((str(refused),)))
+        return Found((str(refused),))
 
 
 def command(image: str, platform: Platform, root: Path, spec: Run) -> list[str]:

@@ -60,10 +60,10 @@ def check(subject: Subject, spec: Service) -> Found:
         with _way(subject, spec) as way:
             more = {**way.settings, "stop_signal": spec.stop_signal}
             with container.created(subject, spec, **more) as box:
-                found = container.with_hint(subject.platform, _serve(box, spec, way))
+                found = container.with_hint(subject, box, _serve(box, spec, way))
                 return container.kept(subject, box, found)
     except RefusedError as refused:
-        return container.with_hint(subject.platform, Found((str(refused),)))
+        return Found((str(refused),))
 
 
 def command(image: str, platform: Platform, root: Path, spec: Service) -> list[str]:

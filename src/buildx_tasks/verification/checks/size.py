@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Callable, NamedTuple, TypeVar
 
-from buildx_tasks import sizes
+from buildx_tasks import references, sizes
 from buildx_tasks.engine.faults import RefusedError
 from buildx_tasks.errors import EngineError, MissingError, RegistryError
 from buildx_tasks.images import published, store
 from buildx_tasks.images.layers import instruction
 from buildx_tasks.images.sources import RepositorySource
+from buildx_tasks.registry import listing
 from buildx_tasks.text import printable
 from buildx_tasks.verification.check import Found
 
@@ -53,8 +55,9 @@ def check(subject: Subject, spec: expectations.Size) -> Found:
     ``compressed`` is the sum of the layers in the platform's manifest. ``unpacked`` is what the
     engine counts for its files: whole blocks of the disc in the containerd store, where a container
     is created (and not started) if the platform is not unpacked yet. ``growth`` compares with the
-    ledger's last push of the target; where it has none, with what the registry holds under the
-    target's first tag. A registry without the image is no problem, one that does not say is one.
+    ledger's last push of the target; where it has none, with what the registry holds under one of
+    the target's tags, or the version before. A registry without the image is no problem, one that
+    does not say is one.
 
     Raises:
         EngineError: the image is gone from the engine.
@@ -155,6 +158,7 @@ def _last(subject: Subject, *, asked: bool) -> Last:
         entry
         for entry in subject.session.workspace.ledger.read()
         if entry["event"] == "pushed" and entry["target"] == subject.target.name
+        if entry["digest"] != subject.image.digest
     ]
     recorded = pushed[-1].get("sizes", {}) if pushed else {}
     if str(platform) in recorded:
@@ -169,10 +173,22 @@ def _published(subject: Subject) -> Last:
     tag, platform = subject.target.spec.tags[0], subject.platform
     session = subject.session
 
-    def ask(look: Callable[[Repository], Said]) -> Said | Last:
-        return _said(lambda: look(session.workspace.registries.of(tag).within(_MOST_SECONDS)))
+    def within(name: str) -> Repository:
+        return session.workspace.registries.of(name).within(_MOST_SECONDS)
 
-    held = session.once(tag, lambda: ask(lambda where: published.published(where, tag)))
+    def ask(look: Callable[[Repository], Said]) -> Said | Last:
+        return _said(lambda: look(within(tag)))
+
+    def look(where: Repository) -> Image:
+        for declared in subject.target.spec.tags:
+            with contextlib.suppress(MissingError):
+                return published.published(within(declared), declared)
+        # A version that is new has no tag yet: the last push had an older one.
+        own = references.parse(tag)
+        before = published.version_before(listing.tags(where), own.tag)
+        return published.published(where, str(own._replace(tag=before or own.tag)))
+
+    held = session.once(tag, lambda: ask(look))
     if isinstance(held, Last):
         return held
     if held.config and subject.target.declared == (platform,):

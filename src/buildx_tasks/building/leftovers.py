@@ -1,0 +1,57 @@
+"""A build that did not come to its end in; what it left in the engine's store, noted, out."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import time
+from typing import TYPE_CHECKING
+
+from buildx_tasks.building.results import time_of
+from buildx_tasks.engine.faults import all_errors
+from buildx_tasks.errors import EngineError
+from buildx_tasks.images import store
+from buildx_tasks.machine.interruption import deferred
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from buildx_tasks.planning.selection import Plan
+    from buildx_tasks.workspace import Workspace
+
+
+@contextlib.contextmanager
+def noted(workspace: Workspace, plan: Plan) -> Iterator[list[bool]]:
+    """Note what was left where the building inside raises, or puts something into the list.
+
+    bake puts each image into the store as it is done: those before the failed one are there, and
+    ``clean`` has to know of them.
+    """
+    began = time.monotonic()
+    failed: list[bool] = []
+    try:
+        yield failed
+    except BaseException:
+        failed.append(True)
+        raise
+    finally:
+        if failed and not workspace.commands.is_dry:
+            # Nothing about it is worth to hide why the build failed.
+            with deferred(), contextlib.suppress(EngineError, *all_errors()):
+                _note(workspace, plan, began)
+
+
+def _note(workspace: Workspace, plan: Plan, began: float) -> None:
+    engine = workspace.engine
+    now = time_of(engine.client.info()["SystemTime"])  # the engine's clock may be another
+    start = now - dt.timedelta(seconds=time.monotonic() - began)
+    entries: list[dict[str, Any]] = []
+    for target in plan.images:
+        for tag in target.tags:
+            facts = store.inspected(engine, tag) or {}
+            tagged = facts.get("Metadata", {}).get("LastTagTime") or ""
+            if tagged and time_of(tagged) >= start:
+                entries.append({"target": target.name, "tags": [tag], "digest": facts["Id"]})
+    if entries:
+        workspace.ledger.record("left", entries)

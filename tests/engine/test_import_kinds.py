@@ -1,0 +1,132 @@
+"""Import never writes what the tool refuses, nor what only this machine's environment holds."""
+
+from __future__ import annotations
+
+import codecs
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Project
+
+HCL = "docker-bake.hcl"
+
+
+def imported(project: Project, text: str, *flags: str, file: str = HCL, **env: str) -> str:
+    """Import a file and let plan read what came of it; return the notes."""
+    project.write(text, file)
+    (project.folder / "buildx.toml").unlink(missing_ok=True)
+    result = project.invoke("import", "--from", file, *flags, env=env)
+    assert result.returncode == 0, result.stderr
+    return result.stderr
+
+
+def said(project: Project, text: str, file: str = HCL) -> str:
+    project.write(text, file)
+    result = project.invoke("import", "--from", file)
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (project.folder / "buildx.toml").exists()
+    return result.stderr
+
+
+def test_a_file_without_any_build(project: Project) -> None:
+    text = "services:\n  db:\n    image: postgres:17\n"
+    assert "declares no target" in said(project, text, "compose.yaml")
+
+
+def test_a_group_and_a_target_of_one_name(project: Project) -> None:
+    text = 'group "app" { targets = ["app", "tool"] }\ntarget "app" {}\ntarget "tool" {}\n'
+    text += 'group "all" { targets = ["app"] }\n'
+    assert 'the group is called "app-group" now' in imported(project, text)
+    assert "tool@" in project.ok("plan", "-t", "app-group")
+    assert "tool@" not in project.ok("plan", "-t", "app")
+    assert "tool@" in project.ok("plan", "-t", "all")
+
+
+def test_a_group_default_and_a_target_default(project: Project) -> None:
+    text = 'group "default" { targets = ["default", "b"] }\n'
+    text += 'target "default" { target = "a" }\n'
+    text += 'target "b" { contexts = { x = "target:default" } }\n'
+    assert 'the target is called "default-target" now' in imported(project, text)
+    planned = project.ok("plan")
+    assert "b@" in planned
+    assert "default-target@" in planned
+
+
+def test_what_is_local_or_empty_is_left_out(project: Project) -> None:
+    text = 'target "default" {\n platforms = ["local"]\n target = ""\n tags = ["", "x"]\n'
+    text += ' dockerfile = ""\n args = { A = "" }\n}\n'
+    imported(project, text)
+    written = (project.folder / "buildx.toml").read_text()
+    assert "platforms" not in written
+    assert 'A = ""' in written
+    project.ok("plan")
+    imported(project, 'target "default" { platforms = ["local", "linux/arm64", "arm64"] }')
+    assert project.ok("plan").count("linux/arm64") <= 2
+
+
+def test_a_broken_target_leaves_the_others(project: Project) -> None:
+    text = 'target "a" { target = "a" }\ntarget "b" { secret = ["id=x,src=/nowhere/x"] }\n'
+    message = said(project, text)
+    assert 'target "b"' in message
+    assert "-t a" in message
+    imported(project, text, "-t", "a")
+    assert "a@" in project.ok("plan")
+    result = project.invoke("import", "--from", HCL, "-t", "aa", "--to", "-")
+    assert (result.returncode, 'did you mean "a"' in result.stderr) == (2, True)
+
+
+def test_what_a_buildx_toml_cannot_say_is_not_written(project: Project) -> None:
+    text = 'target "a" { contexts = { x = "https://user:pass@h/x.git" } }\ntarget "b" {}\n'
+    assert "holds a log-in" in said(project, text)
+    imported(project, text, "-t", "b")
+
+
+@pytest.mark.parametrize("file", [HCL, "compose.yaml"])
+def test_values_of_the_environment_are_not_written(project: Project, file: str) -> None:
+    text = 'variable "TOKEN" { default = "" }\ntarget "default" { args = { T = TOKEN } }\n'
+    if file != HCL:
+        text = "services:\n  a:\n    build:\n      context: .\n      args:\n"
+        text += "        T: ${TOKEN}\n        U: ${OTHER}\n        TOKEN:\n"
+        project.write("OTHER=from-dot-env\n", ".env")
+    notes = imported(project, text, file=file, TOKEN="npm_hunter2")  # noqa: S106
+    written = (project.folder / "buildx.toml").read_text()
+    assert "hunter2" not in written + notes
+    assert "from-dot-env" not in written
+    assert "TOKEN" in notes
+
+
+def test_what_bake_drops_is_named(project: Project) -> None:
+    text = 'target "default" { # platfroms = 1\n  platfroms = ["linux/arm64"]\n'
+    text += '  args = { contxt = "{ dockerfil = 1" }\n  /* tgas = 1 */\n  tags = ["x"]\n}\n'
+    notes = imported(project, text).splitlines()
+    assert [line for line in notes if "bake knows no" in line] == [
+        'note: docker-bake.hcl:2: target "default": bake knows no "platfroms", left out; '
+        'did you mean "platforms"?'
+    ]
+    json = '{"target": {"default": {"tag": ["x"], "tags": ["y"]}}}'
+    assert 'bake knows no "tag"' in imported(project, json, file="docker-bake.json")
+
+
+def test_the_override_beside_it_is_read_too(project: Project) -> None:
+    project.write('TAG = "v2"\n', "docker-bake.override.hcl")
+    text = 'variable "TAG" { default = "dev" }\ntarget "default" { tags = ["r/app:${TAG}"] }\n'
+    assert "docker-bake.override.hcl was read too" in imported(project, text)
+    assert "r/app:v2" in project.ok("plan")
+
+
+def test_a_byte_order_mark_is_accepted(project: Project) -> None:
+    text = '{"target": {"default": {"tags": ["y"]}}}'
+    mark = codecs.BOM_UTF8.decode()
+    imported(project, mark + text, file="docker-bake.json")
+    imported(project, mark + 'target "default" { tags = ["y"] }')
+
+
+def test_a_panic_is_shown_by_its_own_line(project: Project) -> None:
+    text = (
+        'variable "F" { type = string }\ntarget "default" { args = { f = F == null ? "h" : F } }\n'
+    )
+    message = said(project, text)
+    assert "main.go" not in message
