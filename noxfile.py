@@ -76,6 +76,14 @@ def engine(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Feed mutated manifests, HTTP conversations and layers for 10 minutes at most; ``-- --seed N``."""
+    session.install("-e", ".")
+    session.chdir("tests")
+    session.run("python", "-m", "fuzz.session", "--seconds", "600", *session.posargs)
+
+
+@nox.session
 def images(session: nox.Session) -> None:
     """Build, verify and push the declared images; arguments select, as in ``-- -t hello-cross``."""
     session.install("-e", ".")

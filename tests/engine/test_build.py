@@ -58,8 +58,10 @@ def test_paths_outside_the_project_need_no_question(
 
 
 def test_a_failed_build_is_exit_code_1(project: Project) -> None:
-    project.write('[target.a]\nplatforms = ["linux/amd64"]\ndockerfile = "nope"\n')
+    project.write(
+        '[target.a]\nplatforms = ["linux/amd64"]\ndockerfile-inline = "FROM scratch\\nCOPY nope /"\n'
+    )
     result = project.invoke("build", "--progress", "plain")
     assert result.returncode == 1
-    assert "open nope: no such file or directory" in result.stderr
+    assert '"/nope": not found' in result.stderr
     assert result.stderr.strip().endswith("error: the build failed; buildx says why above")

@@ -201,7 +201,7 @@ def test_a_context_of_ours_whose_engine_is_gone_makes_way(
 
 
 def test_a_builder_that_buildx_builder_names_must_be_there(project: Project, name: str) -> None:
-    project.write("[target.a]\n")
+    project.write('[target.a]\ndockerfile-inline = "FROM scratch"\n')
     env = {"BUILDX_BUILDER": name}
     for task in (["setup"], ["setup", "--check"], ["build"]):
         result = project.invoke(*task, env=env)

@@ -95,6 +95,25 @@ def test_nobody_reads_on(built: Project, task: str) -> None:
         assert into(built, pipe, task, stderr=subprocess.STDOUT).returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ("exit 1", 1),
+        ("echo; exit 1", 1),
+        ("echo; exit 3", 3),
+        ("echo; sleep 0.5; echo; exit 0", 0),
+        ("while :; do echo; sleep 0.1; done", 0),  # ended, as who has seen enough wants it
+    ],
+)
+def test_a_program_that_nobody_reads_ends_with_its_own_code(
+    built: Project, script: str, code: int
+) -> None:
+    with closed_pipe() as pipe:
+        assert into(built, pipe, "run", "--", "sh", "-c", script).returncode == code
+    argv = ["docker", "ps", "-q", "--filter", f"label=dev.buildx-tasks.project={built.folder}"]
+    assert subprocess.run(argv, capture_output=True, text=True, check=True).stdout == ""
+
+
 def test_nobody_reads_a_failed_verification(project: Project, registry: str, name: str) -> None:
     project.write(TEXT.format(registry=registry, name=name, out="no"))
     project.ok("build", "--progress", "quiet")

@@ -48,7 +48,9 @@ REFUSALS = ("401", "403", "404", "quota")
 STAGES = ("blobs", "manifests", "tags")
 # Only the answer is wrong: the blob is there, and is found there.
 HARMLESS = {("lost", "blobs"), ("slow", "blobs"), ("wrong-digest", "blobs")}
-FIX = re.compile("run this again|run docker login|ask for the right|check the name|raise the quota")
+FIX = re.compile(
+    "run this again|run docker login|ask for the right|check the name|raise the quota|wait, or ask"
+)
 ALL = pytest.mark.parametrize(
     ("fault", "stage"),
     [(fault, stage) for fault in FAULTS if fault != "503" for stage in STAGES],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 from support.hostile import Asked, Hostile, image, said, sha256
 
@@ -41,10 +41,10 @@ class Bystander:
         self.endpoint = Endpoint(
             self.hostile.address, self.hostile.address, ("http",), context, own_network=True
         )
-        authentication.account_for = lambda _: SECRET
-        faults.FIRST_PAUSE = faults.LONGEST_PAUSE = 0.0  # type: ignore[misc]
-        faults.ATTEMPTS = 2  # type: ignore[misc]
-        connection.CONNECT_SECONDS, connection.READ_SECONDS = 2.0, 0.5  # type: ignore[misc]
+        setattr(authentication, "account_for", lambda _: SECRET)  # noqa: B010 - it is imported there
+        faults.FIRST_PAUSE = faults.LONGEST_PAUSE = 0.0
+        faults.ATTEMPTS = 2
+        connection.CONNECT_SECONDS, connection.READ_SECONDS = 0.3, 0.5
 
     def close(self) -> None:
         self.hostile.close()
@@ -109,7 +109,9 @@ def _answered(rng: random.Random, asked: Asked, own: str, other: str) -> tuple[b
         answer = answer.replace(b"Content-Length", b"Transfer-Encoding: chunked\r\nX")
     if rng.random() < 0.15:
         at = rng.randrange(len(answer))
-        answer = answer[:at] + rng.choice((b"", b"\r\n\r\n", b"\xff", b"\0", b"zz\r\n")) + answer[at:]
+        answer = (
+            answer[:at] + rng.choice((b"", b"\r\n\r\n", b"\xff", b"\0", b"zz\r\n")) + answer[at:]
+        )
     if rng.random() < 0.1:
         answer = answer[: rng.randrange(len(answer))]
     return answer, answer is whole and length is None and asked.method != "HEAD"
@@ -126,7 +128,7 @@ def run(rng: random.Random, by: Bystander) -> bytes:
     registry = Registry(by.endpoint)
     repository = Repository(registry, "app")
     source = RepositorySource(repository)
-    asks = (
+    asks: tuple[Callable[[], object], ...] = (
         lambda: repository.get("v1"),
         lambda: repository.get(DIGEST_LIKE),
         lambda: repository.find("v1"),

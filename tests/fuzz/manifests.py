@@ -11,6 +11,7 @@ from support.stores import Blobs
 
 from buildx_tasks.errors import BuildxTasksError, EngineError
 from buildx_tasks.images import description, graph, layers
+from buildx_tasks.images.image import platform_of
 from buildx_tasks.publishing.release import platforms_of
 from buildx_tasks.registry import manifests
 from buildx_tasks.verification.checks.alike import of_configs
@@ -27,7 +28,12 @@ CONFIG = {
     "architecture": "arm64",
     "variant": "v8",
     "created": "2026-01-01T00:00:00Z",
-    "config": {"Env": ["A=b"], "Entrypoint": ["/x"], "Labels": {"a": "b"}, "ExposedPorts": {"80": {}}},
+    "config": {
+        "Env": ["A=b"],
+        "Entrypoint": ["/x"],
+        "Labels": {"a": "b"},
+        "ExposedPorts": {"80": {}},
+    },
     "history": [{"created_by": "RUN x"}, {"created_by": "ENV", "empty_layer": True}],
     "rootfs": {"type": "layers", "diff_ids": [DIGEST]},
 }
@@ -148,7 +154,9 @@ def changed(rng: random.Random, data: bytes) -> bytes:
         elif kind < 0.7:
             del found[at:]
         else:
-            found[at:at] = rng.choice((b"\xff", b"\0", b'"', b"{", b"[", b"\xed\xa0\x80", b"9" * 40))
+            found[at:at] = rng.choice(
+                (b"\xff", b"\0", b'"', b"{", b"[", b"\xed\xa0\x80", b"9" * 40)
+            )
     return bytes(found)
 
 
@@ -187,7 +195,7 @@ def _as_manifest(data: bytes, kind: str) -> None:
 
 def _as_config(data: bytes, _: str) -> None:
     found = manifests.config_of(data, WHAT)
-    description.platform_of(found.platform)
+    platform_of(found.platform)
     for line in of_configs(found.whole, CONFIG):
         assert line.isprintable(), line
     assert isinstance(found.runtime, dict)

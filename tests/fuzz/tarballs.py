@@ -47,7 +47,16 @@ NAMES = (
     "\u202e",
 )
 TYPES = (*b"0123456789xgLKSVMNDAZ", 0)
-PAX = ("path", "linkpath", "size", "mtime", "uid", "GNU.sparse.map", "GNU.sparse.major", "hdrcharset")
+PAX = (
+    "path",
+    "linkpath",
+    "size",
+    "mtime",
+    "uid",
+    "GNU.sparse.map",
+    "GNU.sparse.major",
+    "hdrcharset",
+)
 VALUES = ("-1", "1e400", "nan", "inf", "9" * 300, "x", "0,1,2", "1", "../x", "", "BINARY", "\0")
 
 
@@ -73,7 +82,7 @@ def elf_file(rng: random.Random) -> bytes:
 def tarball(rng: random.Random) -> bytes:
     """An archive of one to six members, wrong in any way."""
     out = io.BytesIO()
-    form = rng.choice((tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT))
+    form: Any = rng.choice((tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT))
     for _ in range(rng.randint(1, 6)):
         info = tarfile.TarInfo(rng.choice(NAMES))
         info.type = bytes((rng.choice(TYPES),))
@@ -83,8 +92,9 @@ def tarball(rng: random.Random) -> bytes:
         info.mtime = rng.choice((0, 1, 2**33 - 1))
         info.devmajor, info.devminor = rng.randrange(8**6), 3
         if form == tarfile.PAX_FORMAT:
-            for _ in range(rng.randrange(3)):
-                info.pax_headers[rng.choice(PAX)] = rng.choice(VALUES)
+            info.pax_headers = {
+                rng.choice(PAX): rng.choice(VALUES) for _ in range(rng.randrange(3))
+            }
         try:
             head = info.tobuf(form, "utf-8", "surrogateescape")
         except (ValueError, KeyError):

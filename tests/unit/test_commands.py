@@ -71,3 +71,7 @@ def test_who_waits_for_a_lock_can_be_stopped(tmp_path: Path) -> None:
     stop.unlink()
     with locked(lock, going_on=stopping_at(stop)):
         assert lock.exists()
+
+
+def test_who_is_ended_by_a_signal_has_the_exit_code_of_shells(tmp_path: Path) -> None:
+    assert Commands(tmp_path).hand_over(["sh", "-c", "kill -KILL $$"]) == 137

@@ -19,3 +19,4 @@ def test_strangers_bytes_harm_nothing(seed: int) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "manifests: 10,000 of 10,000" in done.stdout
     assert "layers: 2,000 of 2,000" in done.stdout
+    assert "conversations: 2,000 of 2,000" in done.stdout

@@ -101,3 +101,19 @@ def test_in_a_thread_nothing_is_heeded() -> None:
     thread.start()
     thread.join()
     assert seen == [1]
+
+
+def test_a_signal_that_python_ignores_ends_the_task_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+
+    class Dying:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.05)
+
+    with pytest.raises(Interruption) as caught, heeded():
+        Dying()
+    assert caught.value.number == signal.SIGTERM
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

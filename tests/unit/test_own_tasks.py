@@ -107,6 +107,8 @@ def test_a_task_alone_in_a_persons_file_has_the_defaults_too(declared: Project) 
         ("buildx_tasks:\n  jobs: many\n", 'buildx_tasks.jobs: "many" is no whole number'),
         ("buildx_tasks:\n  targets: 'api,'\n", '"api," has an empty entry'),
         ("buildx_tasks:\n  progress: fancy\n", 'unknown kind "fancy"'),
+        ("buildx_tasks:\n  targets: 5\n", 'unknown target "5"'),
+        ("buildx_tasks:\n  targets: {a: b}\n", "buildx_tasks.targets is a table; write a value"),
     ],
 )
 def test_a_wrong_default_is_one_line(declared: Project, text: str, message: str) -> None:
@@ -192,6 +194,35 @@ def test_a_task_beside_the_namespace_is_told_from_an_unknown_one(declared: Proje
     tasks = declared.folder / "tasks.py"
     tasks.write_text(tasks.read_text() + "namespace.add_task(unit)\n")
     assert declared.ok("unit") == "unit tests pass\n"
+
+
+def test_a_folder_that_a_person_is_in_is_not_where_bake_runs(declared: Project) -> None:
+    (declared.folder / "sub").mkdir()
+    (declared.folder / "tasks.py").write_text(
+        "from invoke import task\n"
+        "from buildx_tasks import build\n"
+        "@task\n"
+        "def own(c):\n"
+        "    with c.cd('sub'):\n"
+        "        build(c, target='api')\n"
+    )
+    last = declared.ok("--dry", "own").splitlines()[-1]
+    assert last.startswith(f"cd sub && cd {declared.folder} && docker buildx ")
+
+
+def test_an_interrupted_task_is_named_as_in_a_persons_file(declared: Project) -> None:
+    (declared.folder / "tasks.py").write_text(
+        "import os, signal, time\n"
+        "from invoke import Collection\n"
+        "from buildx_tasks import build\n"
+        "@build.before\n"
+        "def step(c, selection):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    time.sleep(9)\n"
+        "namespace = Collection(image=Collection(build))\n"
+    )
+    done = declared.invoke("image.build")
+    assert (done.returncode, done.stderr) == (143, "image.build was interrupted (SIGTERM)\n")
 
 
 def test_variables_are_worked_out_when_asked_for(tmp_path: Path) -> None:

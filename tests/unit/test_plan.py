@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from buildx_tasks import references
 from buildx_tasks.builders.choice import FALLBACK
 from buildx_tasks.building import classic_store, staging
 from buildx_tasks.errors import UsageError
@@ -235,3 +236,21 @@ def test_what_is_divided_is_an_image_for_a_declared_builder_with_one_node(config
     assert not classic_store.divisible(None, make_plan(config, ["web"]))
     assert not classic_store.divisible(FALLBACK, make_plan(config, ["web"]))
     assert not classic_store.divisible(own, make_plan(config, ["cli", "files"]))
+
+
+@pytest.mark.parametrize("length", [128, 110])
+def test_a_part_has_a_tag_of_its_own_however_long_the_whole_one_is(
+    tmp_path: Path, length: int
+) -> None:
+    path = tmp_path / "buildx.toml"
+    whole = f"localhost:5000/app:{'x' * length}"
+    path.write_text(
+        f'[target.app]\nplatforms = ["linux/amd64", "linux/arm64"]\ntags = ["{whole}"]\n'
+    )
+    config = loading.load(path)
+    found = {whole}
+    for platform in ("linux/amd64", "linux/arm64"):
+        (target,) = make_plan(config, ["app"], [platform]).targets
+        found.update(target.tags)
+        assert references.parse(target.tags[0])
+    assert len(found) == 3

@@ -149,3 +149,7 @@ def test_what_a_build_lacks_is_named_before_it(tmp_path: Path, lines: str, messa
     with pytest.raises(ConfigError) as caught:
         require_readable(its, tmp_path)
     assert str(caught.value).startswith(f"buildx.toml:{message}")
+
+
+def test_one_without_an_id_is_left_to_buildx(tmp_path: Path) -> None:
+    require_readable(plan(tmp_path, f'{APP}secret = ["type=env"]\n'), tmp_path)

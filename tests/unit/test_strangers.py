@@ -111,9 +111,9 @@ def test_a_child_of_another_size_than_the_index_says() -> None:
             graph.graph_of(found, sha256(index))
 
 
-def leading(status: int, location: str, **fields: str) -> Any:
+def leading(status: int, location: str) -> Any:
     return lambda asked: (
-        said(200, b"{}") if asked.path == "/v2/" else said(status, Location=location, **fields)
+        said(200, b"{}") if asked.path == "/v2/" else said(status, Location=location)
     )
 
 
@@ -248,6 +248,12 @@ def test_a_blob_without_an_end_is_cut_at_its_size() -> None:
         list(server.repository.read(sha256(b"x"), 100_000))
 
 
+def dripping() -> Iterator[bytes]:
+    for _ in range(500):
+        time.sleep(0.02)
+        yield b" "
+
+
 def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "GRACE_SECONDS", 0.3)
     for start in (b"HTTP/1.1 200 OK\r\nA: ", HEAD + b"\r\n", CHUNKED + b"fff\r\n"):
@@ -255,8 +261,7 @@ def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> No
         def drip(asked: Asked, start: bytes = start) -> Any:
             if asked.path == "/v2/":
                 return said(200, b"{}")
-            slowly = (time.sleep(0.02) or b" " for _ in range(500))
-            return itertools.chain([start], slowly)
+            return itertools.chain([start], dripping())
 
         began = time.monotonic()
         with hostile(drip) as server, pytest.raises(RegistryError, match="it answers too slowly"):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from buildx_tasks.building.staging import needed, tag_of
 from buildx_tasks.language.targets import LINK
+from buildx_tasks.planning.cells import shortened
 from buildx_tasks.planning.selection import Plan
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def part_of(target: TargetPlan, platform: Platform) -> str:
     It is local, and what it holds is known by its id, which is the config's digest.
     """
     repository, _, tag = tag_of(target).rpartition(":")
-    return f"{repository}:{'-'.join((tag, *filter(None, platform)))[:128]}"
+    return f"{repository}:{shortened('-'.join((tag, *filter(None, platform))))}"
 
 
 class Divided(NamedTuple):

@@ -82,7 +82,8 @@ def locate(workspace: Workspace, target: TargetPlan, wanted: Sequence[Platform])
 
     """
     last = _newest(workspace.ledger, target, wanted)
-    if last and last is not _last_built(workspace.ledger)[target.name]:
+    # Another process may have written the ledger meanwhile.
+    if last and last != _last_built(workspace.ledger).get(target.name, last):
         _say_older(workspace.ledger, target, str(last["at"]))
     is_part = bool(last.get("part"))
     if last.get("staged"):

@@ -76,4 +76,4 @@ def tag_of(target: TargetPlan) -> str:
     """
     first = references.parse(cells.reference_of(target))
     name = f"staging-{target.name}{f'-{target.part}' if target.is_part else ''}"
-    return f"{first.registry}/{first.repository}:{name[:128]}"
+    return f"{first.registry}/{first.repository}:{cells.shortened(name)}"

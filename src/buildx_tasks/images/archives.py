@@ -24,6 +24,7 @@ from buildx_tasks.registry.manifests import (
     manifest_of,
     require_small,
 )
+from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,13 +168,14 @@ def opened(path: Path) -> Iterator[Archive]:
         EngineError: it is not whole, as on a full disk.
 
     """
-    try:
-        tar = tarfile.open(path, "r:", tarinfo=tars.Member)  # noqa: SIM115 - closed below
-        archive = Archive(tar)
-    except (OSError, *tars.FAULTS) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise EngineError(f"{path} cannot be read: {reason}; verify again") from None
-    with tar:
+    with contextlib.ExitStack() as stack:
+        try:
+            stream = stack.enter_context(path.open("rb"))
+            tar = stack.enter_context(tarfile.open(fileobj=stream, mode="r:", tarinfo=tars.Member))
+            archive = Archive(tar)
+        except (OSError, *tars.FAULTS) as error:
+            reason = printable(str(getattr(error, "strerror", None) or error))
+            raise EngineError(f"{path} cannot be read: {reason}; verify again") from None
         yield archive
 
 

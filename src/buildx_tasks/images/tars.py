@@ -20,7 +20,7 @@ FAULTS = (tarfile.TarError, ArithmeticError, EOFError, LookupError, RecursionErr
 MOST_HELD = 120_000_000  # bytes that all paths of an image may take here; about 500,000 paths
 _MOST_HEADER = 1 << 20  # bytes of names and attributes of one member
 _MOST_SHARED = 1 << 20  # bytes of what pax headers say of all members
-_LATEST = 253402300799  # the last second of the year 9999
+_EARLIEST, _LATEST = -62135596800, 253402300799  # seconds of what a date can be
 _CHUNK = 1 << 16  # bytes
 _FREE = 1 << 30  # bytes that any layer may unpack to
 _RATIO = 200  # times its size that a larger one may unpack to
@@ -110,7 +110,7 @@ def members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 
 def seconds(mtime: float) -> int:
     """Return the time of a member as a date can be: pax headers may say ``inf`` or ``nan``."""
-    return int(min(max(mtime, -_LATEST), _LATEST)) if math.isfinite(mtime) else 0
+    return int(min(max(mtime, _EARLIEST), _LATEST)) if math.isfinite(mtime) else 0
 
 
 def held(*texts: str) -> int:

@@ -35,9 +35,10 @@ def missing(entry: Mapping[str, Any], environment: Mapping[str, str], root: Path
     name, path = entry.get("env"), entry.get("src")
     if name is None and path is None:
         # buildx takes the variable of that name, else the file.
-        if entry["id"] in environment or (root / entry["id"]).exists():
+        key = entry.get("id", "")  # without one, buildx says so
+        if not key or key in environment or (root / key).exists():
             return ""
-        return f"there is neither a variable nor a file {entry['id']}"
+        return f"there is neither a variable nor a file {key}"
     if name is not None:
         return "" if name in environment else f"the variable {name} is not set"
     file = root / str(path)

@@ -96,7 +96,8 @@ class Commands:
             with interruption.deferred():  # as in _started
                 process = subprocess.Popen(argv)
             with output.without_commands():
-                return process.wait()
+                code = process.wait()
+                return 128 - code if code < 0 else code  # as shells do where a signal ended it
         except OSError as error:
             print(f"{argv[0]}: {error.strerror}", file=sys.stderr)
             return 127
@@ -139,7 +140,7 @@ class Commands:
 
     def _in_folder(self, argv: Sequence[str]) -> str:
         command = shlex.join(argv)
-        if self.folder == Path.cwd():
+        if self.folder == Path.cwd() and not self.context.cwd:  # as in a person's `with c.cd(…)`
             return command
         return f"cd {shlex.quote(str(self.folder))} && {command}"
 

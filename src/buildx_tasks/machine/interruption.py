@@ -61,6 +61,8 @@ def heeded(name: str = "it") -> Iterator[None]:
         for number in watched:
             signal.signal(number, _received)
         yield
+        if _state.number:  # it was raised where Python ignores it, as in a __del__
+            raise Interruption(_state.number)
     except Exception:
         # What it breaks off in the middle (a module that is being loaded) fails in its own way.
         if _state.number:

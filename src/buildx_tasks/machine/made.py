@@ -15,7 +15,7 @@ import threading
 import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 import msgspec
 
@@ -52,9 +52,9 @@ class Origin(NamedTuple):
 
 
 class _Line(msgspec.Struct, omit_defaults=True):
-    origin: _Origin | None = None
-    engine: tuple[str, float] | None = None
-    made: Made | None = None
+    origin: Optional[_Origin] = None  # noqa: UP045 - msgspec reads it on Python 3.9, too
+    engine: Optional[tuple[str, float]] = None  # noqa: UP045 - msgspec reads it on Python 3.9, too
+    made: Optional[Made] = None  # noqa: UP045 - msgspec reads it on Python 3.9, too
 
 
 class Record:

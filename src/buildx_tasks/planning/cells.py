@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from buildx_tasks.errors import EngineError, UsageError
@@ -9,6 +10,10 @@ from buildx_tasks.errors import EngineError, UsageError
 if TYPE_CHECKING:
     from buildx_tasks.language.targets import Config, Target
     from buildx_tasks.platforms import Platform
+
+
+_LONGEST_TAG = 128
+_MARK = 12  # characters that tell shortened tags apart
 
 
 class Cell(NamedTuple):
@@ -42,7 +47,7 @@ class TargetPlan(NamedTuple):
         first = self.spec.tags[0]
         name = first if ":" in first.rpartition("/")[2] else f"{first}:latest"
         repository, _, tag = name.rpartition(":")
-        return [f"{repository}:{f'{tag}-{self.part}'[:128]}"]
+        return [f"{repository}:{shortened(f'{tag}-{self.part}')}"]
 
     @property
     def part(self) -> str:
@@ -87,6 +92,14 @@ class Selected(NamedTuple):
 
 def _lands_in_store(output: dict[str, str]) -> bool:
     return output["type"] == "image" or (output["type"] == "docker" and "dest" not in output)
+
+
+def shortened(tag: str) -> str:
+    """Return a tag that is as long as one may be; one that is cut is still not another's."""
+    if len(tag) <= _LONGEST_TAG:
+        return tag
+    mark = hashlib.sha256(tag.encode()).hexdigest()[:_MARK]
+    return f"{tag[: _LONGEST_TAG - _MARK - 1]}-{mark}"
 
 
 def reference_of(target: TargetPlan) -> str:

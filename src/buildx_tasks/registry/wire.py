@@ -72,7 +72,7 @@ def session(endpoint: Endpoint) -> Session:
             """Leave it to the context, which knows the authorities."""
 
     class Here(requests.Session):
-        def get_redirect_target(self, resp: Response) -> None:  # type: ignore[override]
+        def get_redirect_target(self, resp: Response) -> None:
             """Lead nowhere: it would read the whole body first, even where redirects are not wanted."""
 
     made = Here()

@@ -71,9 +71,6 @@ class Command(Task[Any]):
     def _filled(self, body: Body) -> Body:
         @functools.wraps(body)
         def filled(c: Context, *args: Any, **kwargs: Any) -> None:
-            from buildx_tasks import errors
-
-            errors.task_names.update(parsing.NAMES)
             bound = inspect.signature(body).bind(c, *args, **kwargs).arguments
             given = {name: bound[name] for name in [*bound][1:] if bound[name] is not None}
             body(c, **self._completed(c, given))

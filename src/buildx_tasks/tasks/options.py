@@ -121,9 +121,11 @@ def plainly(body: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(body)
     def wrapped(*args: Any, **kwargs: Any) -> None:
-        from buildx_tasks.errors import BuildxTasksError, as_called
+        from buildx_tasks.errors import BuildxTasksError, as_called, task_names
         from buildx_tasks.machine import interruption, output
+        from buildx_tasks.tasks import parsing
 
+        task_names.update(parsing.NAMES)
         name = as_called(f"invoke {body.__name__.rstrip('_')}").partition(" ")[2]
         try:
             with interruption.heeded(name), output.enduring(name) as lost:

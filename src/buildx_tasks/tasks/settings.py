@@ -25,6 +25,7 @@ _KEYS = {
     "jobs": "jobs",
 }
 _KEPT = "_buildx_tasks_declared"
+_TABLES = (Mapping, DataProxy)
 
 
 def defaults(c: Context, wanted: Collection[str]) -> dict[str, Any]:
@@ -36,8 +37,12 @@ def defaults(c: Context, wanted: Collection[str]) -> dict[str, Any]:
     """
     from buildx_tasks.errors import UsageError, listed, nearest
 
-    if TABLE in c.config and not isinstance(c.config[TABLE], (Mapping, DataProxy)):
+    set_ = c.config[TABLE] if TABLE in c.config else {}
+    if not isinstance(set_, _TABLES):
         raise UsageError(f"{TABLE} in invoke's configuration is no table; write {TABLE}: with keys")
+    for key, value in set_.items():
+        if key in _KEYS and isinstance(value, _TABLES):  # which invoke does not take for a value
+            raise UsageError(f"invoke's configuration: {TABLE}.{key} is a table; write a value")
     found: dict[str, Any] = {}
     for key, value in _read(c.config).items():
         if key not in _KEYS:
@@ -69,6 +74,6 @@ def _converted(key: str, value: Any) -> Any:
             raise UsageError(
                 f'invoke\'s configuration: {TABLE}.jobs: "{value}" is no whole number'
             ) from None
-    if key == "progress" or isinstance(value, str):
-        return str(value)
-    return [str(item) for item in value]
+    if key != "progress" and isinstance(value, (list, tuple)):
+        return [str(item) for item in value]
+    return str(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import stat
 import sys
 import time
@@ -20,7 +21,7 @@ from buildx_tasks.machine import output
 from buildx_tasks.machine.interruption import deferred
 from buildx_tasks.planning.cells import reference_of
 from buildx_tasks.verification.checks.container import start_of
-from buildx_tasks.verification.containers import PROJECT, SESSION
+from buildx_tasks.verification.containers import labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 _SHELLS = ("/bin/bash", "/usr/bin/bash", "/bin/sh", "/usr/bin/sh", "/bin/ash", "/busybox/sh")
 _CREATING_SECONDS = 3.0  # that the engine may go on with what nobody waits for any more
 _PAUSE = 0.2
+_ENDING_SECONDS = 2  # that a program has to end by itself once nobody reads what it prints
+_GAVE_UP = (1, 128 + signal.SIGPIPE)  # exit codes of docker where it cannot write any more
 _NOT_STARTED = (1, 126, 127, 255)  # exit codes of docker and of shells where a program cannot run
 
 
@@ -81,20 +84,41 @@ def run_cell(
         entrypoint = _shell(workspace, cell, image)
     name = f"buildx-tasks-{uuid.uuid4().hex[:12]}"
     argv = ["docker", "run", "--rm", "--pull", "never", "--platform", str(cell.platform)]
-    argv += ["--name", name, "--label", f"{SESSION}={name}"]
-    argv += ["--label", f"{PROJECT}={workspace.root}", *_streams(alone=alone), *options.words()]
+    argv += ["--name", name, *_streams(alone=alone), *options.words()]
+    # Behind the person's own options: these count, whatever the image says.
+    for key, value in labels(name, workspace.root, cell).items():
+        argv += ["--label", f"{key}={value}"]
     argv += [] if entrypoint is None else ["--entrypoint", entrypoint]
     began = time.monotonic()
     with _same_input(), output.hushed():  # the program's own, which may wait for something
         try:
             code = commands.hand_over([*argv, image, *arguments])
+            if code in _GAVE_UP and output.is_unread():
+                code = _unread(workspace, name)
         except BaseException:
             with deferred():
                 _remove(workspace, name, began + _CREATING_SECONDS)
             raise
-    if code and not output.is_unread():
+    if code:
         why = _why(workspace, cell, image, entrypoint, arguments) if code in _NOT_STARTED else ""
         raise RunError(f"{cell} ended with exit code {code}{why}", code)
+
+
+def _unread(workspace: Workspace, name: str) -> int:
+    """Return the exit code of a program whose output nobody reads; one that goes on is ended, with 0.
+
+    docker gives up where it cannot write any more, and leaves its container running.
+    """
+    said = workspace.commands.query_within(["docker", "wait", name], _ENDING_SECONDS)
+    ended = said.stdout.strip() if said is not None else ""
+    if said is not None and not ended:  # it is gone already
+        argv = ["docker", "events", "--since", "24h", "--until", "0s", "--filter", "event=die"]
+        argv += ["--filter", f"container={name}", "--format", "{{.Actor.Attributes.exitCode}}"]
+        events = workspace.commands.query_within(argv, _ENDING_SECONDS)
+        ended = events.stdout.strip() if events is not None else ""
+    with deferred():
+        _remove(workspace, name, 0)
+    return int(ended) if ended.isdigit() else 0
 
 
 def _remove(workspace: Workspace, name: str, until: float) -> None:
@@ -156,10 +180,10 @@ def _same_input() -> Iterator[None]:
 @contextlib.contextmanager
 def _created(workspace: Workspace, cell: Cell, image: str, **settings: Any) -> Iterator[Any]:
     """Create a container to look into; it is never started, and gone afterwards."""
-    labels = {SESSION: uuid.uuid4().hex, PROJECT: str(workspace.root)}
+    ours = labels(uuid.uuid4().hex, workspace.root, cell)
     with faults(), refusals():
         container = workspace.engine.client.containers.create(
-            image, platform=str(cell.platform), labels=labels, network_mode="none", **settings
+            image, platform=str(cell.platform), labels=ours, network_mode="none", **settings
         )
         try:
             yield container
