@@ -1,6 +1,6 @@
 """How much of what lint finds is true, and what it misses: on the judged Dockerfiles of the tests.
 
-Run it with ``python benchmarks/lint.py``; another file like ``tests/unit/data/dockerfiles.txt`` may be
+Run it with ``python benchmarks/lint.py``; another file like ``tests/support/data/dockerfiles.txt`` may be
 named.
 """
 

@@ -15,7 +15,7 @@ from buildx_tasks.dockerfiles.build import DockerfileBuild
 if TYPE_CHECKING:
     from buildx_tasks.platforms import Platform
 
-FILE = Path(__file__).parents[1] / "unit/data/dockerfiles.txt"
+FILE = Path(__file__).parents[1] / "support/data/dockerfiles.txt"
 MACHINE = platforms.parse("linux/amd64")
 _SECTION = re.compile(r"^=== (\S+) ?(.*)\n", re.MULTILINE)
 _JUDGED = re.compile(r"# finds: (.*)")

@@ -62,7 +62,7 @@ def heeded(name: str = "it") -> Iterator[None]:
             signal.signal(number, _received)
         yield
         if _state.number:  # it was raised where Python ignores it, as in a __del__
-            raise Interruption(_state.number)
+            raise Interruption(_state.number)  # noqa: TRY301 - as the signal itself would
     except Exception:
         # What it breaks off in the middle (a module that is being loaded) fails in its own way.
         if _state.number:

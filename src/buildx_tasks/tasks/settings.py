@@ -37,7 +37,7 @@ def defaults(c: Context, wanted: Collection[str]) -> dict[str, Any]:
     """
     from buildx_tasks.errors import UsageError, listed, nearest
 
-    set_ = c.config[TABLE] if TABLE in c.config else {}
+    set_ = c.config[TABLE] if TABLE in c.config else {}  # noqa: SIM401 - not a dict
     if not isinstance(set_, _TABLES):
         raise UsageError(f"{TABLE} in invoke's configuration is no table; write {TABLE}: with keys")
     for key, value in set_.items():

@@ -391,10 +391,10 @@ def highest_memory() -> int:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
 def test_an_image_of_1_gb_is_read_in_bounded_memory() -> None:
-    code = "from unit import test_filesystem; test_filesystem.look_at_a_gigabyte()"
+    code = "from unit.verification import test_filesystem; test_filesystem.look_at_a_gigabyte()"
     done = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         check=True,

@@ -6,12 +6,11 @@ import random
 from typing import TYPE_CHECKING
 
 import pytest
+from support.corpus import GOOD
 
 from buildx_tasks.errors import BuildxTasksError, ConfigError
 from buildx_tasks.language import loading
 from buildx_tasks.planning.selection import make_plan
-
-from .corpus import GOOD
 
 if TYPE_CHECKING:
     from pathlib import Path

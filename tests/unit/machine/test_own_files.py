@@ -16,7 +16,7 @@ from buildx_tasks.machine.locks import locked
 from buildx_tasks.machine.made import Origin, Record
 from buildx_tasks.records.ledger import Ledger
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def mode(path: Path) -> int:

@@ -14,12 +14,12 @@ import pytest
 import tomli
 from hypothesis import given
 from hypothesis import strategies as st
+from support.corpus import GOOD
 
 from buildx_tasks.errors import ConfigError
 from buildx_tasks.language import loading, schema
 from buildx_tasks.language.structure import check
 
-from .corpus import GOOD
 from .test_bad_files import BAD
 
 VALIDATOR = jsonschema.Draft202012Validator(schema.json_schema())

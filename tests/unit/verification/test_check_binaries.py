@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from elftools.elf.elffile import ELFFile
 from elftools.elf.enums import ENUM_E_MACHINE
+from support.elves import NOBITS, PROGBITS, RELOCATABLE, Section, arm_attributes, elf
 
 from buildx_tasks.errors import EngineError
 from buildx_tasks.images import elf as elf_module
@@ -19,7 +20,6 @@ from buildx_tasks.platforms import ARCHITECTURES, parse
 from buildx_tasks.verification.checks.binaries import BinariesVisitor
 from buildx_tasks.verification.walk import look
 
-from .elves import NOBITS, PROGBITS, RELOCATABLE, Section, arm_attributes, elf
 from .test_filesystem import archive, chunks, folder, hard_link, symlink
 
 LOADER = "/lib64/ld-linux-x86-64.so.2"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from buildx_tasks.errors import ConfigError
 from buildx_tasks.language import loading
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BASE = '[target.a]\nplatforms = ["linux/arm64"]\n'
 
 

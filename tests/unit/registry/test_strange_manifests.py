@@ -16,7 +16,7 @@ from buildx_tasks.images.sources import RepositorySource
 from buildx_tasks.registry import faults, manifests
 from buildx_tasks.registry.manifests import MalformedError, manifest_of
 
-SEEDS = sorted((Path(__file__).parent.parent / "fuzz" / "seeds" / "manifests").glob("*.json"))
+SEEDS = sorted((Path(__file__).parents[2] / "fuzz" / "seeds" / "manifests").glob("*.json"))
 LARGE = {
     "3,000 children": {
         "manifests": [{"digest": f"sha256:{n:064x}", "size": 1} for n in range(3000)]

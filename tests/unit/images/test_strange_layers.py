@@ -31,7 +31,7 @@ from buildx_tasks.verification.checks.files import FilesVisitor
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SRC = Path(__file__).parent.parent
+SRC = Path(__file__).parents[2]
 END = bytes(1024)
 
 
@@ -219,7 +219,7 @@ def test_65535_segments_that_ask_for_4096_libraries_each() -> None:
 MANY = """
 import resource, sys, tarfile
 sys.path.insert(0, {tests!r})
-from unit.test_strange_layers import member, END
+from unit.images.test_strange_layers import member, END
 from buildx_tasks.language.expectations import File
 from buildx_tasks.verification import walk
 from buildx_tasks.verification.checks import alike

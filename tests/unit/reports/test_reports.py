@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from buildx_tasks.verification.results import CheckStatus
 
 # Jenkins' xUnit plug-in's schema, as pytest's source distribution on PyPI carries it (MIT).
-SCHEMA = xmlschema.XMLSchema(str(Path(__file__).parent / "data" / "junit-10.xsd"))
+SCHEMA = xmlschema.XMLSchema(str(Path(__file__).parents[2] / "support" / "data" / "junit-10.xsd"))
 HOSTILE = (
     "\x00\x1b[31m</script><script>alert(1)</script> & \"'\n```\n</details>\n::error::x\ud800\u202e"
 )
