@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_LONGEST = 4.5  # seconds from a signal to the end, whatever hangs
+_LONGEST = 4.0  # seconds from a signal to the end, whatever hangs
 _LONGEST_REMOVAL = 20.0  # seconds for what must not stay, as containers on a busy engine
 
 
