@@ -130,6 +130,9 @@ def _remove(workspace: Workspace, name: str, until: float) -> None:
 
 def _image(workspace: Workspace, target: TargetPlan, cell: Cell) -> str:
     """Return what the cell is run from; under --dry, its name where it is not built yet."""
+    reference_of(target)
+    if not workspace.commands.is_dry:
+        capability.require_runnable(workspace.engine, [cell])
     try:
         image = location.locate(workspace, target, [cell.platform])
     except EngineError:
@@ -140,8 +143,6 @@ def _image(workspace: Workspace, target: TargetPlan, cell: Cell) -> str:
         raise EngineError(
             f"{reference_of(target)} has no {cell.platform}; run invoke build -t {target.name}"
         )
-    if not workspace.commands.is_dry:
-        capability.require_runnable(workspace.engine, [cell])
     return image.runnable(cell.platform)
 
 
