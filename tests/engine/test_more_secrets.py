@@ -130,3 +130,25 @@ def test_an_address_in_other_peoples_words_loses_its_password() -> None:
         "error: proxyconnect tcp: http://user:…@proxy:3128 and https://:…@h/x"
     )
     assert as_called("localhost:5000/app@sha256:1") == "localhost:5000/app@sha256:1"
+
+
+def test_what_a_kubeconfig_holds_is_not_shown(project: Project, name: str) -> None:
+    token = secrets.token_hex(16)
+    project.write(
+        f"""
+apiVersion: v1
+kind: Config
+clusters: [{{name: c, cluster: {{server: "https://127.0.0.1:1"}}}}]
+contexts: [{{name: c, context: {{cluster: c, user: u}}}}]
+current-context: c
+users: [{{name: u, user: {{token: {token}}}}}]
+""",
+        "kubeconfig",
+    )
+    project.write(f'[target.a]\n[builder]\nname = "{name}"\ndriver = "kubernetes"\n')
+    env = {"KUBECONFIG": str(project.folder / "kubeconfig")}
+    for command in ("plan", "--dry setup", "setup --check", "--dry build"):
+        result = project.invoke(*command.split(), env=env)
+        assert "Traceback" not in result.stderr
+        assert token not in result.stdout + result.stderr, command
+    assert token.encode() not in written(project.folder / ".buildx")
