@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _PAUSE = 0.05  # seconds between two looks
 _SECONDS = 2.5  # that processes have to end when they are told to
@@ -37,7 +37,8 @@ def end(root: int) -> None:
     while True:
         parents = dict(_listed())
         alive = {one for one in known if one in parents} | set(_below(root, parents))
-        for one in alive if number == signal.SIGKILL else alive - known:
+        chosen = alive if number == signal.SIGKILL else alive - known
+        for one in _from_the_top(chosen, parents):
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(one.number, number)
         known |= alive
@@ -50,10 +51,24 @@ def end(root: int) -> None:
 
 def kill_below(root: int) -> None:
     """Kill all that a process has started, at once."""
-    for one in _below(root, dict(_listed())):
+    parents = dict(_listed())
+    for one in _from_the_top(_below(root, parents), parents):
         if one.number != root:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(one.number, signal.SIGKILL)
+
+
+def _from_the_top(some: Iterable[_Process], parents: dict[_Process, int]) -> list[_Process]:
+    """Order processes so that none outlives one that it waits for, and starts the next one."""
+    numbers = {one.number: parent for one, parent in parents.items()}
+
+    def depth(one: _Process) -> int:
+        above, number = 0, one.number
+        while number in numbers and above < len(numbers):  # not for ever, where one was replaced
+            above, number = above + 1, numbers[number]
+        return above
+
+    return sorted(some, key=depth)
 
 
 def _below(root: int, parents: dict[_Process, int]) -> Iterator[_Process]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from contextlib import suppress
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from buildx_tasks.errors import EngineError
+from buildx_tasks.machine import processes
 from buildx_tasks.machine.commands import Commands
 from buildx_tasks.machine.locks import locked
 
@@ -75,3 +78,14 @@ def test_who_waits_for_a_lock_can_be_stopped(tmp_path: Path) -> None:
 
 def test_who_is_ended_by_a_signal_has_the_exit_code_of_shells(tmp_path: Path) -> None:
     assert Commands(tmp_path).hand_over(["sh", "-c", "kill -KILL $$"]) == 137
+
+
+def test_processes_are_killed_from_the_top(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A shell whose command is killed first starts the next one, which nobody knows of.
+    listed = [(processes._Process(number, "x"), number - 1) for number in (4, 7, 3, 6, 5)]
+    killed: dict[int, list[int]] = {}
+    monkeypatch.setattr(processes, "_SECONDS", 0)
+    monkeypatch.setattr(processes, "_listed", lambda: iter(listed))
+    monkeypatch.setattr(os, "kill", lambda number, how: killed.setdefault(how, []).append(number))
+    processes.end(3)
+    assert killed == {signal.SIGTERM: [3, 4, 5, 6, 7], signal.SIGKILL: [3, 4, 5, 6, 7]}
