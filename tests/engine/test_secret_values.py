@@ -76,12 +76,18 @@ def test_a_linked_target_has_its_secret_through_all_links(
     assert result.stderr.startswith('buildx.toml:4:11: [target.base] secret "tok"')
 
 
-def test_overrides_of_platforms_have_secrets_of_their_own(project: Project, unique: str) -> None:
-    project.write(dockerfile(unique), "Dockerfile")
+@pytest.mark.parametrize("stage", ["", "--platform=$BUILDPLATFORM "], ids=["emulated", "native"])
+def test_overrides_of_platforms_have_secrets_of_their_own(
+    project: Project, unique: str, stage: str
+) -> None:
+    project.write(dockerfile(unique).replace("FROM alpine", f"FROM {stage}alpine"), "Dockerfile")
     text = f'[target.app]\noutput = ["out"]\n{BOTH}'
     for name in ("amd64", "arm64"):
         text += f'[target.app.platform."linux/{name}"]\nsecret = ["id=tok,env=BT_{name}"]\n'
     project.write(text)
-    project.ok("build", "--progress", "quiet", env={"BT_amd64": "one", "BT_arm64": "two"})
-    found = [(project.folder / f"out/linux_{n}/tok").read_text() for n in ("amd64", "arm64")]
-    assert found == ["one", "two"]
+    # Unique: what BuildKit has once taken for the same content, it takes for it from then on.
+    values = {f"BT_{name}": f"{name}-{unique}" for name in ("amd64", "arm64")}
+    for words in ((), ("--no-cache",)):
+        project.ok("build", "--progress", "quiet", *words, env=values)
+        found = [(project.folder / f"out/linux_{n}/tok").read_text() for n in ("amd64", "arm64")]
+        assert found == list(values.values())

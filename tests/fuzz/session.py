@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
 import os
 import random
 import resource
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 SEEDS = Path(__file__).parent / "seeds"
 COUNTS = {"manifests": 100_000, "layers": 20_000, "conversations": 20_000}
 MOST_MEMORY = 200_000  # kB more than before
+_ARENA_MAX = -8  # M_ARENA_MAX of malloc.h
 SLOWEST = 10.0  # seconds for one case, with the making of it, on a machine with other work
 
 
@@ -101,8 +103,8 @@ def session(share: float, seed: int, seconds: float) -> list[Done]:
         for kind, count in COUNTS.items():
             done.append(fuzz(kind, int(count * share), seed, end))
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    assert grown < MOST_MEMORY, f"memory grew by {grown} kB"
-    return done
+    said = (f"memory grew by {grown} kB",) if grown >= MOST_MEMORY else ()
+    return [*done, Done("memory", grown, 0.0, 0.0, said)]
 
 
 def main() -> int:
@@ -113,16 +115,20 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600.0, help="at most")
     given = parser.parse_args()
     seed = random.SystemRandom().randrange(10**6) if given.seed is None else given.seed
-    done = session(given.share, seed, given.seconds)
+    # The servers here have a thread for each connection: glibc would keep an arena for each.
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
+    *done, memory = session(given.share, seed, given.seconds)
     for one in done:
         print(
             f"{one.kind}: {one.cases:,} of {int(COUNTS[one.kind] * given.share):,} in "
             f"{one.seconds:.0f} s, the slowest {one.slowest:.2f} s, {len(one.failed)} failed; "
             f"seed {seed}"
         )
-    for failed in (failed for one in done for failed in one.failed):
-        print(failed)
-    return 1 if any(one.failed for one in done) else 0
+    print(f"memory: {memory.cases // 1000} MB more, of {MOST_MEMORY // 1000}")
+    failed = [name for one in (*done, memory) for name in one.failed]
+    print("\n".join(failed))
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -154,21 +154,26 @@ def _share(targets: dict[str, Attributes]) -> None:
             return
         done.add(name)
         attributes = targets[name]
-        for value in attributes.get("contexts", {}).values():
-            linked = value[len(LINK) :] if value.startswith(LINK) else ""
-            if linked not in targets:
-                continue
-            visit(linked)
-            for entitlement in targets[linked].get("entitlements", ()):
+        values = attributes.get("contexts", {}).values()
+        linked = [
+            v[len(LINK) :] for v in values if v.startswith(LINK) and v[len(LINK) :] in targets
+        ]
+        for base in linked:
+            visit(base)
+            for entitlement in targets[base].get("entitlements", ()):
                 if entitlement not in attributes.get("entitlements", ()):
                     attributes["entitlements"] = [*attributes.get("entitlements", ()), entitlement]
-            for kind in KINDS:
-                have = effective(attributes, kind)
-                theirs = effective(targets[linked], kind)
-                # Of two sources, a target has its own: no other target is built on two.
-                lacking = [entry for key, entry in theirs.items() if key not in have]
-                if lacking:
-                    attributes[kind] = [*attributes.get(kind, ()), *lacking]
+        for kind in KINDS:
+            have = effective(attributes, kind)
+            theirs: dict[str, list[Attributes]] = {}
+            for base in linked:
+                for key, entry in effective(targets[base], kind).items():
+                    if key not in have and entry not in theirs.setdefault(key, []):
+                        theirs[key].append(entry)
+            # Of two sources none: BuildKit would take it for a step that needs the other one.
+            lacking = [found[0] for found in theirs.values() if len(found) == 1]
+            if lacking:
+                attributes[kind] = [*attributes.get(kind, ()), *lacking]
 
     for name in targets:
         visit(name)

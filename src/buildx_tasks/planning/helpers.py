@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from buildx_tasks.language.secrets import effective, source
 from buildx_tasks.language.targets import LINK, dashed, files_helper, platform_helper
 
 if TYPE_CHECKING:
@@ -51,11 +52,17 @@ def with_helpers(
     image = {key: value for key, value in whole.items() if key in _WHOLE}
     image["contexts"] = {}
     lines = []
+    kinds = {_sources(overridden.get(platform, shared)) for platform in selected}
     for platform, written in selected.items():
         helper = platform_helper(name, platform)
         own = {k: v for k, v in overridden.get(platform, shared).items() if k != "annotations"}
         if target.files:
             _add_context(own, "files", LINK + files_helper(name))
+        if len(kinds) > 1:
+            # A step that compiles for all platforms is one to BuildKit, which knows it by its hosts
+            # and not by its secrets: with secrets of their own they must not share it.
+            host = f"secrets-of-{dashed(platform)}.invalid"
+            own["extra-hosts"] = {**own.get("extra-hosts", {}), host: "127.0.0.1"}
         found[helper] = {**own, "platforms": [written], "output": [{"type": "cacheonly"}]}
         # A context's name must be in lower case, a target's need not.
         image["contexts"][f"helper-{dashed(platform)}"] = LINK + helper
@@ -67,6 +74,12 @@ def with_helpers(
     image["dockerfile-inline"] = "".join(lines) + _PICK
     found[name] = image
     return found
+
+
+def _sources(attributes: Attributes) -> frozenset[tuple[str, tuple[str, ...]]]:
+    """Return the secrets of a build with where each is from, to be compared."""
+    found = effective(attributes, "secret")
+    return frozenset((key, source(entry)) for key, entry in found.items())
 
 
 def described(target: Target, name: str, selected: Mapping[Platform, str]) -> dict[str, str]:

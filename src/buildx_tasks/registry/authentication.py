@@ -12,6 +12,7 @@ from buildx_tasks.engine.accounts import Account, account_for
 from buildx_tasks.errors import RegistryError
 from buildx_tasks.registry import wire
 from buildx_tasks.registry.faults import PassingError, check
+from buildx_tasks.registry.manifests import is_deep
 from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
@@ -118,8 +119,8 @@ class Access:
         answer._content, answer._content_consumed = said, True  # noqa: SLF001
         check(answer, what, self._registry)
         try:
-            data = msgspec.json.decode(said, type=_Token)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
+            data = _Token() if is_deep(said) else msgspec.json.decode(said, type=_Token)
+        except (msgspec.MsgspecError, ValueError):
             data = _Token()
         if not (token := data.token or data.access_token):
             raise PassingError(f"{what}: the answer has no token")

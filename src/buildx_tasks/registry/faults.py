@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.errors import MissingError, RefusalError, RegistryError
+from buildx_tasks.registry.manifests import is_deep
 from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
@@ -155,9 +156,9 @@ def _errors(answer: Response) -> list[dict[str, Any]]:
     Source of its form: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes
     """
     try:
-        listed = [one for one in json.loads(answer.content)["errors"] if isinstance(one, dict)]
-    # OSError is requests', of a cut answer.
-    except (ValueError, KeyError, TypeError, OSError, RecursionError):
+        said = {} if is_deep(answer.content) else json.loads(answer.content)
+        listed = [one for one in said["errors"] if isinstance(one, dict)]
+    except (ValueError, KeyError, TypeError, OSError):  # OSError is requests', of a cut answer
         return []
     keys = ("code", "message")
     return [{key: one[key] for key in keys if isinstance(one.get(key), str)} for one in listed]

@@ -25,7 +25,9 @@ MANIFEST_TYPES = (
 MOST_JSON = 4 << 20  # bytes of a document; registries take no larger manifest
 MOST_LISTED = 1000  # manifests of an index, layers of an image
 _MOST_BYTES = 2**53  # what every JSON reader keeps exact
-_MOST_DEPTH = 32  # tables and lists in each other, of a config
+_MOST_DEPTH = 32  # tables and lists in each other
+_TEXTS = re.compile(rb'"[^"]*"?')
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 # RFC 6838, 4.2
 _NAME = "[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 _MEDIA_TYPE = rf"\A(?:{_NAME}/{_NAME})?\Z"  # empty is as left out
@@ -221,8 +223,6 @@ def config_of(data: bytes, what: str) -> Config:
     """
     found = _decoded(data, _Config, what)
     whole = _decoded(data, dict[str, Any], what)
-    if _depth(whole) > _MOST_DEPTH:
-        raise _malformed(what, f"it is nested more than {_MOST_DEPTH} deep")
     return Config(
         PlatformWords(found.os, found.architecture, found.variant),
         found.created or "",
@@ -272,13 +272,27 @@ def digest_of(data: bytes, like: str = "") -> str:
     return f"{name}:{hashlib.new(name, data).hexdigest()}"
 
 
+def is_deep(data: bytes) -> bool:
+    """Say whether JSON is nested deeper than anything that is read here.
+
+    A reader would find out at the end of Python's stack, where whatever else is to run fails too.
+    """
+    plain = _TEXTS.sub(b"", data.replace(rb"\\", b"").replace(rb"\"", b""))
+    depth = 0
+    for mark in plain.translate(None, _NO_BRACKETS):
+        depth += 1 if mark in b"[{" else -1
+        if depth > _MOST_DEPTH:
+            return True
+    return False
+
+
 def _decoded(data: bytes, kind: type[Made], what: str) -> Made:
     if len(data) > MOST_JSON:
         raise _malformed(what, f"it has more than the {MOST_JSON} bytes that are read")
+    if is_deep(data):
+        raise _malformed(what, f"it is nested more than {_MOST_DEPTH} deep")
     try:
         return msgspec.json.decode(data, type=kind)
-    except RecursionError:
-        raise _malformed(what, "it is nested too deep") from None
     except (msgspec.MsgspecError, ValueError) as error:
         malformed = _malformed(what, _words(str(error)))
         malformed.is_damaged = not isinstance(error, msgspec.ValidationError)
@@ -302,12 +316,3 @@ def _words(text: str) -> str:
         said = said.replace(kind, name)
     place = place.rstrip("`").lstrip(".")
     return printable(f"{place}: {said[:1].lower()}{said[1:]}" if place else said)
-
-
-def _depth(data: Any) -> int:
-    depth, level = 0, [data]
-    while level and depth <= _MOST_DEPTH:
-        depth += 1
-        inner = [one.values() if isinstance(one, dict) else one for one in level]
-        level = [v for values in inner for v in values if isinstance(v, (dict, list))]
-    return depth

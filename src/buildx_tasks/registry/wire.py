@@ -6,6 +6,7 @@ none of it comes into memory.
 
 from __future__ import annotations
 
+import functools
 import http.client
 import io
 import re
@@ -222,6 +223,12 @@ class _Answer(http.client.HTTPResponse):
 
 
 def _bound(manager: Any) -> Any:
+    manager.pool_classes_by_scheme = _pools()
+    return manager
+
+
+@functools.cache
+def _pools() -> dict[str, Any]:
     from urllib3.connection import HTTPConnection, HTTPSConnection
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
@@ -237,5 +244,4 @@ def _bound(manager: Any) -> Any:
     class SecurePool(HTTPSConnectionPool):
         ConnectionCls = Secure
 
-    manager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
-    return manager
+    return {"http": PlainPool, "https": SecurePool}

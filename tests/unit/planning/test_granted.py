@@ -52,3 +52,21 @@ def test_plan_prints_what_build_grants(project: Project) -> None:
     assert json.loads(printed)["grants"] == wanted
     for said in (text, printed):
         assert not any(one in said for one in ("never to be", "nor this", "nor that"))
+
+
+def test_what_links_two_sources_of_a_secret_has_neither(project: Project) -> None:
+    # BuildKit asks any build that waits for a step: with one of the two, it is the wrong one for some.
+    text = (
+        '[target.app]\nplatforms = ["linux/amd64", "linux/arm64"]\nsecret = ["id=same,env=SAME"]\n'
+    )
+    for name in ("amd64", "arm64"):
+        text += f'[target.app.platform."linux/{name}"]\nsecret = ["id=tok,env={name}"]\n'
+    project.write(text)
+    made = json.loads(project.ok("plan", "--format", "bake"))["target"]
+    assert made["app"]["secret"] == [{"id": "same", "env": "SAME"}]
+    assert {made[f"app--linux-{n}"]["secret"][-1]["env"] for n in ("amd64", "arm64")} == {
+        "amd64",
+        "arm64",
+    }
+    hosts = [set(made[f"app--linux-{n}"]["extra-hosts"]) for n in ("amd64", "arm64")]
+    assert not hosts[0] & hosts[1]

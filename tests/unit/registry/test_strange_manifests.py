@@ -122,3 +122,21 @@ def test_digests_are_checked_by_their_own_kind() -> None:
         with pytest.raises(OtherBytesError):
             given += list(checked([b"a", b"bd"], digest, 3))
         assert given == []
+
+
+@pytest.mark.parametrize(
+    ("data", "deep"),
+    [
+        (b"[" * 32 + b"]" * 32, False),
+        (b"[" * 33, True),
+        (b'{"a":' * 33, True),
+        (b"[]" * 1000, False),
+        (b'"' + b"[" * 99 + b'"', False),
+        (b'"\\"' + b"[" * 99 + b'"', False),
+        (b'"\\\\"' + b"[" * 99, True),
+        (b'"' + b"[" * 99, False),  # no JSON, as the reader will say
+        (b'"\\' * 1_000_000, False),
+    ],
+)
+def test_what_is_nested_is_counted_outside_of_texts(data: bytes, deep: bool) -> None:
+    assert manifests.is_deep(data) is deep
