@@ -17,6 +17,7 @@ from buildx_tasks.platforms import parse
 from buildx_tasks.references import CWD, REMOTE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from buildx_tasks.dockerfiles.build import DockerfileBuild
@@ -94,14 +95,20 @@ def require_readable(plan: Plan, root: Path) -> None:
             )
         for key, entry in effective(build.attributes, "secret").items():
             if why := missing(entry, os.environ, root):
-                table = "".join(f'{name} = "{text}", ' for name, text in entry.items())
                 raise config.error_in(
                     build.target,
-                    f'[target.{build.target}{apart}] secret "{key}": {why}; set it (it may be '
-                    f"empty), or write {{ {table}optional = true }} to build without it",
+                    f'[target.{build.target}{apart}] secret "{key}": {why}; {_without(entry, root)}',
                     "secret",
                     functools.partial(_is_entry, entry),
                 )
+
+
+def _without(entry: Mapping[str, Any], root: Path) -> str:
+    """Return how to go on without a secret."""
+    if "env" not in entry and "src" in entry and (root / entry["src"]).exists():
+        return "name a file that can be read"
+    table = "".join(f'{name} = "{text}", ' for name, text in entry.items())
+    return f"set it (it may be empty), or write {{ {table}optional = true }} to build without it"
 
 
 def _steps(plan: Plan, build: DockerfileBuild, key: str) -> tuple[str, ...]:

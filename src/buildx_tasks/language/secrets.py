@@ -62,6 +62,13 @@ def settled(target: Target, environment: Mapping[str, str], root: Path) -> Targe
     )
 
 
+def _is_absent(entry: Mapping[str, Any], environment: Mapping[str, str], root: Path) -> bool:
+    """Say whether a secret is not there; what is there and cannot be read is a mistake."""
+    path = entry.get("src")
+    is_there = "env" not in entry and path is not None and (root / str(path)).exists()
+    return not is_there and bool(missing(entry, environment, root))
+
+
 def _is_optional(entry: Mapping[str, Any]) -> bool:
     return "optional" in entry
 
@@ -75,7 +82,7 @@ def _without_missing(
     last = {entry.get("id"): entry for entry in entries}
     for entry in entries:
         key = str(entry.get("id"))
-        if last[entry.get("id")].get("optional") and missing(
+        if last[entry.get("id")].get("optional") and _is_absent(
             last[entry.get("id")], environment, root
         ):
             gone.append(key)

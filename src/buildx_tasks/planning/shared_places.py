@@ -66,8 +66,11 @@ def refuse(config: Config, chosen: Sequence[TargetPlan], linked: Sequence[Target
 def _exports(target: TargetPlan) -> Iterator[tuple[int, tuple[str, ...]]]:
     for number, entry in enumerate(target.spec.output):
         kind, dest = entry["type"], entry.get("dest")
-        if dest is not None and kind in _FILES and entry.get("tar", "true") != "false":
-            yield number, ("file", posixpath.normpath(dest))
+        if dest is not None and kind in _FILES:
+            # A layout in a folder keeps images apart by their names; tags are looked at already.
+            named = target.spec.tags or entry.get("name")
+            if entry.get("tar", "true") != "false" or not named:
+                yield number, ("file", posixpath.normpath(dest))
         elif kind in _IN_REGISTRIES:
             for name in filter(None, entry.get("name", "").split(",")):
                 yield number, _image(name)

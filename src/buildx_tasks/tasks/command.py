@@ -79,8 +79,9 @@ class Command(Task[Any]):
 
     def _completed(self, c: Context, given: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments with what earlier tasks and the configuration say of the others."""
-        from buildx_tasks.tasks import chain, settings
+        from buildx_tasks.tasks import chain, options, settings
 
+        options.refuse_empty(given)
         alone = any(given.get(name) for name in self.alone)
         lacking = [name for name in self.parameters if not (alone and name == "target")]
         called = parsing.NAMES.get(self.name, self.name)

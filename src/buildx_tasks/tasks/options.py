@@ -41,12 +41,36 @@ def texts(given: Texts, flag: str = "") -> list[str]:
     """
     from buildx_tasks.errors import UsageError
 
-    found = [given] if isinstance(given, str) else list(given or ())
+    found: list[Any] = [given] if isinstance(given, str) else list(given or ())
+    wrong = next((one for one in found if not isinstance(one, str)), "")
+    if wrong != "":
+        raise UsageError(
+            f"{flag or 'a flag'}: {wrong!r} is no text; write a value, or leave it out"
+        )
     if not all(text.strip() for text in found):
         raise UsageError(
             f'{flag or "a flag"}: "" is empty; write a value, or leave it out (is a variable not set?)'
         )
     return found
+
+
+def refuse_empty(given: Mapping[str, Any]) -> None:
+    """Refuse a list without an entry from a person's own task: it selects nothing, and so everything.
+
+    Raises:
+        UsageError: with what to write.
+
+    """
+    from buildx_tasks.errors import UsageError
+    from buildx_tasks.tasks.flags import Typed
+
+    for name in ("target", "platform"):
+        value = given.get(name)
+        if isinstance(value, (list, tuple)) and not value and not isinstance(value, Typed):
+            raise UsageError(
+                f"{name}={value!r} is empty, and selects nothing; give it an entry, or {name}=None to "
+                "select as if it were left out"
+            )
 
 
 def names(given: Texts, flag: str = "") -> list[str]:

@@ -50,7 +50,8 @@ def test_a_secret_that_is_not_there_is_named_with_its_place(
     with pytest.raises(ConfigError, match=r"^buildx.toml:6:3: \[target.app\] secret ") as caught:
         require_readable(its, tmp_path)
     assert why in str(caught.value)
-    assert "optional = true }" in str(caught.value)
+    is_there = "folder" in entry
+    assert ("optional = true }" in str(caught.value)) is not is_there
 
 
 def test_an_empty_one_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,6 +81,13 @@ def test_an_optional_one_is_taken_out_and_bake_never_hears_of_it(tmp_path: Path)
     assert gone["secret"] == [{"id": "b", "env": "PATH"}]
     # What tells its layers from those that are built with the value.
     assert gone["extra-hosts"] == {"without-secret-tok.invalid": "127.0.0.1"}
+
+
+def test_an_optional_one_that_is_there_and_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    its = plan(tmp_path, APP + 'secret = [{ id = "tok", src = "folder", optional = true }]\n')
+    with pytest.raises(ConfigError, match=r"^buildx.toml:4:11: .* cannot be read; name a file"):
+        require_readable(its, tmp_path)
 
 
 def test_optional_is_for_tables(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def targets(of: Plan) -> dict[str, dict[str, Any]]:
         ('cache-to = ["type=s3,bucket=b,region=r,name=n"]', 'n"'),
         ('output = ["type=tar,dest=out.tar"]', 'out.tar"'),
         ('output = ["type=oci,dest=./out/x.tar"]', 'out/x.tar"'),
+        ('output = ["type=oci,tar=false,dest=layout"]', 'layout"'),
         ('output = ["type=image,name=r.io/x:1"]', 'r.io/x:1"'),
         ('tags = ["x"]', 'x"'),
     ],
@@ -60,12 +61,16 @@ def test_one_place_of_two_targets_is_refused(tmp_path: Path, line: str, place: s
         'cache-to = ["type=gha,scope={target}"]',
         'cache-to = ["type=inline"]',
         'output = ["type=local,dest=out"]',
-        'output = ["type=oci,tar=false,dest=out"]',
         'cache-from = ["type=registry,ref=r.io/x:c"]',
     ],
 )
 def test_other_places_are_not(tmp_path: Path, line: str) -> None:
     plan(tmp_path, TWO.format(line=line))
+
+
+def test_a_layout_keeps_images_apart_that_have_names(tmp_path: Path) -> None:
+    text = TWO.format(line='output = ["type=oci,tar=false,dest=layout"]')
+    plan(tmp_path, text.replace("[target.b]", 'tags = ["a"]\n[target.b]\ntags = ["b"]'))
 
 
 def test_a_linked_target_writes_its_cache_too(tmp_path: Path) -> None:

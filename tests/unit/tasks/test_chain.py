@@ -108,7 +108,16 @@ def explicit(c): plan(c, target="api")
 @task
 def empty(c): plan(c, target="")
 
-ns = Collection(early, late, fixed, bare, explicit, empty)
+@task(pre=[call(plan, target=[])])
+def computed(c): pass
+
+@task
+def nothing(c): plan(c, platform=())
+
+@task
+def unset(c): plan(c, target=[None])
+
+ns = Collection(early, late, fixed, bare, explicit, empty, computed, nothing, unset)
 ns.add_collection(namespace, "image")
 """
 
@@ -144,3 +153,18 @@ def test_a_call_with_an_empty_text_is_an_error_and_not_everything(chained: Proje
     done = chained.invoke("empty")
     assert done.returncode == 2
     assert done.stderr.startswith('-t: "" is empty; ')
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("computed", "target=[] is empty, and selects nothing; "),
+        ("nothing", "platform=() is empty, and selects nothing; "),
+        ("unset", "-t: None is no text; "),
+    ],
+)
+def test_a_call_with_an_empty_list_is_an_error_too(chained: Project, name: str, said: str) -> None:
+    (chained.folder / "tasks.py").write_text(OWN)
+    done = chained.invoke(name)
+    assert done.returncode == 2
+    assert done.stderr.startswith(said)
