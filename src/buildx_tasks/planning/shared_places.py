@@ -49,6 +49,7 @@ def refuse(config: Config, chosen: Sequence[TargetPlan], linked: Sequence[Target
                 )
     outputs = [(t, "output", n, place) for t in chosen for n, place in _exports(t)]
     caches = [(t, "cache-to", n, place) for t in (*chosen, *linked) for n, place in _caches(t)]
+    images = {t.name: _images(t) for t in (*chosen, *linked)}
     for target, key, number, place in (*outputs, *caches):
         owner = owners.setdefault(place, target.name)
         if owner != target.name:
@@ -61,6 +62,20 @@ def refuse(config: Config, chosen: Sequence[TargetPlan], linked: Sequence[Target
                 key,
                 number,
             )
+        if key == "cache-to" and place in images[target.name]:
+            raise config.error(
+                target.name,
+                f'[target.{target.name}] cache-to: "{place[1]}" is where its image goes, which the '
+                "cache would replace; give the cache a reference of its own",
+                key,
+                number,
+            )
+
+
+def _images(target: TargetPlan) -> set[tuple[str, ...]]:
+    """Return where the image of a target goes, as tag or as export."""
+    tags = {_image(tag) for tag in target.spec.tags}
+    return tags | {place for _, place in _exports(target)}
 
 
 def _exports(target: TargetPlan) -> Iterator[tuple[int, tuple[str, ...]]]:

@@ -73,6 +73,15 @@ def test_a_layout_keeps_images_apart_that_have_names(tmp_path: Path) -> None:
     plan(tmp_path, text.replace("[target.b]", 'tags = ["a"]\n[target.b]\ntags = ["b"]'))
 
 
+@pytest.mark.parametrize(
+    "line", ['tags = ["r.io/x:1"]', 'output = ["type=registry,name=r.io/x:1"]']
+)
+def test_a_cache_does_not_replace_the_image(tmp_path: Path, line: str) -> None:
+    text = f'[target.a]\nplatforms = ["linux/amd64"]\n{line}\ncache-to = ["r.io/x:1"]\n'
+    with pytest.raises(ConfigError, match=r"^buildx.toml:4:13: .* is where its image goes"):
+        plan(tmp_path, text)
+
+
 def test_a_linked_target_writes_its_cache_too(tmp_path: Path) -> None:
     text = TWO.format(line='cache-to = ["type=local,dest=.c"]')
     with pytest.raises(ConfigError, match=r'\.c" is already written'):
