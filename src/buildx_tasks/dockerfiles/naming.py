@@ -75,6 +75,10 @@ def _fix(view: View, name: _Name) -> str:
             "name an image of several platforms, without the architecture; where there is none, one "
             "stage for each, as in FROM … AS base-amd64, and FROM base-$TARGETARCH"
         )
+    if _GIVEN.fullmatch(name.variable):
+        if name.variable in view.build.args:
+            return f"take {name.variable} out of args in [target.{view.build.target}]: BuildKit gives it"
+        return f"write ARG {name.variable} without a value: BuildKit gives it"
     if name.variable:
         target = view.build.target
         own = f'set {name.variable} in [target.{target}.platform."OS/ARCH"] args for each platform'
@@ -210,14 +214,15 @@ def _arguments(view: View, stage: Stage, argument: Instruction) -> Iterator[_Nam
     for name, default in {**without, **_pairs(argument)}.items():
         value = view.build.args.get(name, default)
         found = architectures.in_path(value) if _TRIPLE.fullmatch(value) else None
-        if not found or _GIVEN.fullmatch(name):
+        is_given = _GIVEN.fullmatch(name) is not None
+        if not found or (is_given and name.startswith("BUILD")):
             continue
         used = re.compile(rf"\$(?:{name}\b|{{{name}\W)")
         uses = [
             one
             for one in stage.instructions
             if one.line > argument.line and used.search(compiling.text(one))
-            if one.keyword in {"ADD", "COPY"} or _picks(one)
+            if one.keyword in {"ADD", "COPY"} or _picks(one, chosen_by_it=is_given)
         ]
         if uses:
             given = "args has" if name in view.build.args else "ARG"
@@ -225,7 +230,7 @@ def _arguments(view: View, stage: Stage, argument: Instruction) -> Iterator[_Nam
             yield _Name("ArchitectureInArg", argument.line, what, *found, name)
 
 
-def _picks(instruction: Instruction) -> bool:
+def _picks(instruction: Instruction, *, chosen_by_it: bool) -> bool:
     if instruction.keyword != "RUN" or compiling.language(instruction):
         return False
-    return not CHOICE.search(compiling.text(instruction))
+    return chosen_by_it or not CHOICE.search(compiling.text(instruction))

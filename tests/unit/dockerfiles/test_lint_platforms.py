@@ -171,3 +171,22 @@ def test_what_only_passes_through_a_build_is_no_finding() -> None:
     codes = ["ArchitectureInFrom", "EmulatedCompile", "TargetPlatformUnused"]
     assert len(check(text, *codes)) == 3
     assert check(text, *codes, output=[{"type": "cacheonly"}]) == []
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "COPY app.$TARGETARCH /app",
+        "ADD https://example.org/app-${TARGETARCH} /app",
+        "RUN curl -fLo /app https://example.org/app-$TARGETARCH",
+    ],
+)
+def test_what_buildkit_gives_is_overridden_for_files_too(use: str) -> None:
+    # Without a compile it is as wrong: `ARG TARGETARCH=amd64` is amd64 on every platform.
+    (one,) = check(f"FROM alpine:3.22\nARG TARGETARCH=amd64\n{use}\n", "ArchitectureInArg")
+    assert one.line == 2
+    assert "write ARG TARGETARCH without a value: BuildKit gives it" in str(one)
+    text = f"FROM alpine:3.22\nARG TARGETARCH\n{use}\n"
+    assert check(text, "ArchitectureInArg") == []
+    (one,) = check(text, "ArchitectureInArg", args={"TARGETARCH": "amd64"})
+    assert "take TARGETARCH out of args in [target.app]" in str(one)
