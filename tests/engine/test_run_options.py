@@ -34,7 +34,8 @@ FROM --platform=linux/arm64 alpine:3.22 AS arm
 FROM alpine:3.22
 COPY --from=arm /bin/busybox /arm
 RUN printf 'echo hi\\n' > /bare; printf '#!/bin/bash\\necho\\n' > /bash; \\
-    printf '#!/bin/sh\\r\\necho\\r\\n' > /crlf; chmod +x /bare /bash /crlf
+    printf '#!/bin/sh\\r\\necho\\r\\n' > /crlf; chmod +x /bare /bash /crlf; \\
+    printf '#!/bin/sh\\necho\\n' > /plain
 CMD ["true"]
 '''
 [target.{name}.verify]
@@ -49,12 +50,16 @@ run = {{ args = ["/bash"] }}
 name = "crlf"
 service = {{ args = ["/crlf"], port = 80 }}
 [[target.{name}.verify.check]]
+name = "plain"
+run = {{ args = ["/plain"] }}
+[[target.{name}.verify.check]]
 name = "arm"
 run = {{ args = ["sh", "-c", "/arm true"] }}
 """
 WHY = {
     "bare": "/bare is a script without #!",
     "bash": "/bash is a script for /bin/bash, which is not in the image",
+    "plain": "/plain is not executable; write COPY --chmod=755",
     "crlf": r"line 1 of /crlf ends with \r",
 }
 

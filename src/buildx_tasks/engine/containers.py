@@ -47,6 +47,27 @@ def has_path(container: Any, path: str) -> bool:
     return bool(api.head(url, params={"path": path}).status_code == 200)
 
 
+def is_executable(container: Any, path: str) -> bool:
+    """Say whether a file in a container may be run by anybody, links followed; so is what is not known.
+
+    Raises:
+        faults.api_errors: the engine fails.
+
+    """
+    from docker.errors import NotFound
+
+    try:
+        for _ in range(_MOST_LINKS):
+            chunks, facts = container.get_archive(path)
+            chunks.close()
+            if not facts.get("linkTarget"):
+                return bool(facts.get("mode", 0o111) & 0o111)
+            path = facts["linkTarget"]
+    except NotFound:
+        pass
+    return True
+
+
 def read_file(container: Any, path: str, most: int) -> bytes | None:
     """Return the first bytes of the file at a path in a container; None where no file is.
 

@@ -54,7 +54,14 @@ class Start(NamedTuple):
     folder: str = "/"
 
 
-def why_not(start: Start, platform: Platform, read: Read, said: str = "") -> str:
+def why_not(
+    start: Start,
+    platform: Platform,
+    read: Read,
+    said: str = "",
+    *,
+    is_executable: Callable[[str], bool] = lambda _path: True,
+) -> str:
     """Return why one of the programs that a container starts cannot run; ``""`` where none is at fault.
 
     ``said`` is what was said of it: a file that is named there is looked at, too.
@@ -63,6 +70,8 @@ def why_not(start: Start, platform: Platform, read: Read, said: str = "") -> str
     for name in (*started, *_MISSING.findall(said), *_programs(start.words)):
         path = _found(name, start, read)
         reason = _fault(path, start, platform, read) if path else ""
+        if path and name == start.words[0] and not is_executable(path):
+            return _not_executable(path)
         # What is only an argument may be any file.
         if reason and (name in started or _is_program(read(path) or b"")):
             return reason
@@ -117,6 +126,13 @@ def _fault(path: str, start: Start, platform: Platform, read: Read) -> str:
             if name and not _found(name, start, read):
                 return _lacks(asked, name)
     return ""
+
+
+def _not_executable(path: str) -> str:
+    return (
+        f"{printable(path)} is not executable; write COPY --chmod=755 where it is copied, or "
+        f"RUN chmod +x {printable(path)} (git keeps it with git update-index --chmod=+x)"
+    )
 
 
 def _lacks(script: str, interpreter: str) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks.builders import capability
 from buildx_tasks.building import location
-from buildx_tasks.engine.containers import has_path, read_file
+from buildx_tasks.engine.containers import has_path, is_executable, read_file
 from buildx_tasks.engine.faults import RefusedError, faults, refusals
 from buildx_tasks.errors import EngineError, RunError, UsageError
 from buildx_tasks.images import programs
@@ -224,6 +224,7 @@ def _why(
                 start_of(made),
                 cell.platform,
                 lambda path: read_file(made, path, programs.MOST_BYTES),
+                is_executable=lambda path: is_executable(made, path),
             )
     except (EngineError, RefusedError):
         return ""

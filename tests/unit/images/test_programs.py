@@ -97,3 +97,12 @@ def test_what_a_shell_or_an_entrypoint_starts_is_looked_at_too() -> None:
 
 def test_a_file_that_is_only_an_argument_is_no_program() -> None:
     assert why("sh", "/data.txt", said="cat: /data.txt: No such file or directory") == ""
+
+
+def test_a_program_that_may_not_be_run_is_that_before_all_else() -> None:
+    start = Start(["/bare"], {}, "/")
+    said = why_not(start, AMD, FILES.get, is_executable=lambda path: path != "/bare")
+    assert said.startswith("/bare is not executable; write COPY --chmod=755")
+    # A shell reads a script that is only its argument.
+    sh = Start(["/good", "/bare"], {}, "/")
+    assert why_not(sh, AMD, FILES.get, is_executable=lambda path: path != "/bare") == ""

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from buildx_tasks import platforms, sizes
 from buildx_tasks.engine import faults
-from buildx_tasks.engine.containers import bind_mount, has_path, no_log, read_file
+from buildx_tasks.engine.containers import (
+    bind_mount,
+    has_path,
+    is_executable,
+    no_log,
+    read_file,
+)
 from buildx_tasks.engine.faults import RefusedError
 from buildx_tasks.images import programs
 from buildx_tasks.images.programs import Start
@@ -32,7 +38,9 @@ if TYPE_CHECKING:
     from buildx_tasks.verification.check import Found, Subject
 
 _FOREIGN = "exec format error"
-_NOT_RUN = re.compile(r"exec format error|no such file|not found|cannot execute", re.IGNORECASE)
+_NOT_RUN = re.compile(
+    r"exec format error|no such file|not found|cannot execute|permission denied", re.IGNORECASE
+)
 _LAST_LINES = 3
 _OVER_SSH = (
     "verify cannot keep time-outs over ssh://; forward the socket: "
@@ -250,6 +258,7 @@ def with_hint(subject: Subject, container: Any, found: Found) -> Found:
         subject.platform,
         lambda path: read_file(container, path, programs.MOST_BYTES),
         "\n".join(texts),
+        is_executable=lambda path: is_executable(container, path),
     )
     native = platforms.runs_natively(subject.platform, subject.engine.platform)
     if not hint and not native and any(_FOREIGN in text.lower() for text in texts):
