@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from buildx_tasks.errors import RegistryError, deepest
 from buildx_tasks.registry import endpoints, faults, wire
 from buildx_tasks.registry.authentication import Access
-from buildx_tasks.registry.faults import PassingError
+from buildx_tasks.registry.faults import PassingError, unreachable
 from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Registry:
                     self._scheme = scheme
                     break
             if not self._scheme:
-                raise PassingError(reasons[-1])
+                raise unreachable(reasons[-1], self.endpoint.registry)
         return f"{self._scheme}://{self.endpoint.host}"
 
     def ask(self, request: Request) -> Response:
@@ -204,7 +204,7 @@ class Registry:
     def _fault(self, error: Exception) -> PassingError:
         """Return a fault of the connection; raise at once for one of certificates."""
         endpoints.refuse_certificate(error, self.endpoint.registry)
-        return PassingError(reason_of(error))
+        return unreachable(reason_of(error), self.endpoint.registry)
 
 
 def _host(place: SplitResult) -> tuple[str | None, int | None]:

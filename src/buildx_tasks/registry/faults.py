@@ -35,6 +35,7 @@ _FULL = re.compile(
 _RATE = re.compile("rate.?limit|reached your|limit (reached|exceeded)")
 # 423 and 425 are for a moment by their names; 408 is the server's own time-out.
 _PASSING = frozenset({408, 423, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+_WELL = "see that the registry and the network to it are well, and run this again"
 
 
 class PassingError(Exception):
@@ -49,7 +50,7 @@ class PassingError(Exception):
         self,
         reason: str,
         pause: float = 0.0,
-        fix: str = "see that the registry and the network to it are well, and run this again",
+        fix: str = _WELL,
     ) -> None:
         super().__init__(reason)
         self.pause = pause
@@ -132,6 +133,11 @@ def _hostless(registry: str) -> str:
         ", or write the host where it should be (a tag without one is docker.io's), as in "
         "localhost:5000/app:v1"
     )
+
+
+def unreachable(reason: str, registry: str) -> PassingError:
+    """Return the fault of a registry that does not answer."""
+    return PassingError(reason, fix=f"{_WELL}{_hostless(registry)}")
 
 
 def _meaning(status: int, registry: str) -> str:

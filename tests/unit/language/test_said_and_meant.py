@@ -176,4 +176,6 @@ def test_the_daemon_s_configuration_beside_a_pyproject_is_no_second_one(tmp_path
 @pytest.mark.parametrize("status", [401, 403])
 def test_what_docker_hub_refuses_may_lack_its_host(status: int) -> None:
     assert "a tag without one is docker.io's" in faults._meaning(status, "docker.io")
+    assert "a tag without one is docker.io's" in faults.unreachable("no answer", "docker.io").fix
+    assert "docker.io" not in faults.unreachable("no answer", "localhost:5000").fix
     assert "without one" not in faults._meaning(status, "ghcr.io")
