@@ -10,9 +10,10 @@ from buildx_tasks.builders import capability, choice
 from buildx_tasks.building import bake_call, classic_store, leftovers, location, results, staging
 from buildx_tasks.building.bake_call import BakeCall
 from buildx_tasks.building.requirements import require_files, require_new_enough, require_readable
-from buildx_tasks.errors import BuildError, EngineError
+from buildx_tasks.errors import BuildError, EngineError, listed
 from buildx_tasks.language.git import source_date_epoch
 from buildx_tasks.machine.locks import locked
+from buildx_tasks.planning import shared_places
 from buildx_tasks.planning.bakefile import build_definition
 from buildx_tasks.planning.batches import batches
 from buildx_tasks.records import ledger
@@ -68,6 +69,11 @@ def build(workspace: Workspace, plan: Plan, options: Options) -> list[Built]:
     require_files(plan, workspace.root)
     require_new_enough(workspace.commands, plan)
     require_readable(plan, workspace.root)
+    for dest, names in shared_places.folders(plan.targets).items():
+        _say(
+            f"note: {listed(names)} export to one folder, {dest}: of two files of one name the "
+            "one that is written last stays"
+        )
     parts = batches(plan)
     built: list[Built] = []
     with _alone(workspace), _builder(workspace, plan) as builder:

@@ -78,6 +78,17 @@ def _images(target: TargetPlan) -> set[tuple[str, ...]]:
     return tags | {place for _, place in _exports(target)}
 
 
+def folders(chosen: Sequence[TargetPlan]) -> dict[str, list[str]]:
+    """Return the folders that several targets export files to, each with their names."""
+    found: dict[str, list[str]] = {}
+    for target in chosen:
+        for entry in target.spec.output:
+            if entry["type"] == "local" and "dest" in entry:
+                names = found.setdefault(posixpath.normpath(entry["dest"]), [])
+                names += [] if target.name in names else [target.name]
+    return {dest: names for dest, names in found.items() if len(names) > 1}
+
+
 def _exports(target: TargetPlan) -> Iterator[tuple[int, tuple[str, ...]]]:
     for number, entry in enumerate(target.spec.output):
         kind, dest = entry["type"], entry.get("dest")

@@ -9,6 +9,7 @@ import pytest
 from buildx_tasks.building import classic_store
 from buildx_tasks.errors import ConfigError
 from buildx_tasks.language import loading
+from buildx_tasks.planning import shared_places
 from buildx_tasks.planning.bakefile import bake_definition
 from buildx_tasks.planning.selection import Plan, make_plan
 
@@ -129,3 +130,9 @@ def test_overrides_of_a_platform_read_their_own_cache(tmp_path: Path) -> None:
     text += '\n[target.a.platform."linux/arm/v7"]\nargs = { A = "1" }\n'
     its = targets(plan(tmp_path, text))
     assert [one["ref"] for one in its["a--linux-arm-v7"]["cache-from"]] == ["r.io/c:a-linux-arm-v7"]
+
+
+def test_targets_that_export_to_one_folder_are_told(tmp_path: Path) -> None:
+    text = TWO.format(line='output = ["type=local,dest=./out/"]')
+    assert shared_places.folders(plan(tmp_path, text).targets) == {"out": ["a", "b"]}
+    assert shared_places.folders(plan(tmp_path, text, "b").targets) == {}
