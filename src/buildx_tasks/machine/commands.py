@@ -93,9 +93,9 @@ class Commands:
         sys.stdout.flush()
         process: subprocess.Popen[bytes] | None = None
         try:
-            with interruption.deferred():  # as in _started
-                process = subprocess.Popen(argv)
-            with output.without_commands():
+            with output.without_commands():  # before it can print anything
+                with interruption.deferred():  # as in _started
+                    process = subprocess.Popen(argv)
                 code = process.wait()
                 return 128 - code if code < 0 else code  # as shells do where a signal ended it
         except OSError as error:

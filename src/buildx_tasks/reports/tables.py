@@ -70,11 +70,15 @@ def shortened(text: str) -> str:
 
 
 def cut(text: str, most: int) -> str:
-    """Return a text in so many columns, with … where something is missing."""
+    """Return a text in so many columns, with … where something is missing; @PLATFORM stays."""
     from rich.cells import cell_len, set_cell_size
 
     if cell_len(text) <= most:
         return text
+    name, at, behind = text.rpartition("@")
+    room = most - cell_len(f"…{at}{behind}")
+    if name and room > 0:
+        return f"{set_cell_size(name, room).rstrip()}…@{behind}"
     return set_cell_size(text, max(0, most - 1)).rstrip() + "…"
 
 

@@ -42,3 +42,8 @@ def test_what_is_cut_says_so() -> None:
     assert cut("abcdef", 6) == "abcdef"
     assert cut("abcdef", 4) == "abc…"
     assert shortened(f"x@{DIGEST} y") == "x@0123456789ab y"
+
+
+def test_a_cut_cell_keeps_its_platform() -> None:
+    assert cut("a-name-that-is-long@linux/arm64", 20) == "a-name-…@linux/arm64"
+    assert cut("name@linux/arm64", 10) == "name@linu…"
