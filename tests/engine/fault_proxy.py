@@ -16,10 +16,11 @@ import struct
 import sys
 import threading
 import uuid
+from collections import Counter
 from http.client import HTTPConnection, HTTPException, HTTPResponse, responses
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -123,6 +124,7 @@ class FaultProxy:
         self.over = threading.Event()
         self._lock = threading.Lock()
         self._log: list[tuple[str, str, int]] = []
+        self._struck: Counter[tuple[str, str]] = Counter()
         self._armed: tuple[str, str, str | None] | None = None
         self._left = 0
         self._server = _Server(self)
@@ -138,6 +140,12 @@ class FaultProxy:
         self._server.shutdown()
         self._server.server_close()
         self._server.cut_connections()
+
+    @property
+    def most_hits(self) -> int:
+        """How often the blob, manifest or tag was hit that was hit most; several are sent at once."""
+        with self._lock:
+            return max(self._struck.values(), default=0)
 
     @property
     def log(self) -> list[tuple[str, str, int]]:
@@ -157,13 +165,14 @@ class FaultProxy:
             self._armed = (fault, stage, method)
             self._left = sys.maxsize if count is None else count
             self.hits = 0
+            self._struck.clear()
 
     def calm(self) -> None:
         """Let nothing go wrong any more; ``hits`` stays."""
         with self._lock:
             self._armed = None
 
-    def strike(self, method: str, path: str, *, has_body: bool) -> str:
+    def strike(self, method: str, path: str, *, has_body: bool, query: str = "") -> str:
         """Return the fault that this request gets, and count it; "" is none."""
         with self._lock:
             if self._armed is None or self._left == 0:
@@ -175,6 +184,9 @@ class FaultProxy:
                 return ""
             self._left -= 1
             self.hits += 1
+            # Each try to upload a blob has an address of its own.
+            digest = parse_qs(query).get("digest", [""])[0]
+            self._struck[path.partition("/blobs/")[0] if digest else path, digest] += 1
             return fault
 
     def note(self, method: str, path: str, status: int) -> None:
@@ -264,7 +276,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.pieces = _pieces(self.rfile, self.headers)
         if proxy.tokens and not self._admitted(proxy.tokens):
             return
-        fault = proxy.strike(self.command, self.plain_path, has_body=_has_body(self.headers))
+        fault = proxy.strike(
+            self.command,
+            self.plain_path,
+            has_body=_has_body(self.headers),
+            query=urlsplit(self.path).query,
+        )
         if fault in _CANNED:
             self._answer_canned(fault)
         elif fault == "refuse":

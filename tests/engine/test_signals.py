@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from conftest import Project
 
+pytestmark = pytest.mark.alone
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MOMENTS = (0.0, 0.4, 1.5)  # seconds after the task began
 _SECONDS = 5.0

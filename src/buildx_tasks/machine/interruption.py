@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NoReturn
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable, NoReturn
 
 from buildx_tasks.machine import processes
 
@@ -18,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_LONGEST = 4.0  # seconds from a signal to the end, whatever hangs
+_LONGEST = 2.5  # seconds from a signal to the end, whatever hangs
 _LONGEST_REMOVAL = 20.0  # seconds for what must not stay, as containers on a busy engine
+_AGAIN = 0.01  # seconds until it is raised again where Python ignored it
 
 
 class Interruption(SystemExit):
@@ -57,11 +60,13 @@ def heeded(name: str = "it") -> Iterator[None]:
     vars(_state).clear()
     _state.is_heeded, _state.name = True, name
     previous = {number: signal.getsignal(number) for number in watched}
+    ignored = sys.unraisablehook
     try:
+        sys.unraisablehook = partial(_ignored, ignored)
         for number in watched:
             signal.signal(number, _received)
         yield
-        if _state.number:  # it was raised where Python ignores it, as in a __del__
+        if _state.number:  # it was raised where Python ignores it, at the very end
             raise Interruption(_state.number)  # noqa: TRY301 - as the signal itself would
     except Exception:
         # What it breaks off in the middle (a module that is being loaded) fails in its own way.
@@ -70,8 +75,11 @@ def heeded(name: str = "it") -> Iterator[None]:
         raise
     finally:
         left = [t for t in threading.enumerate() if t not in threads and not t.daemon]
-        if _state.number and not left:
+        if _state.number and left:
+            signal.signal(signal.SIGALRM, _give_up)
+        elif _state.number:
             signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = ignored
         for number, handler in previous.items():
             signal.signal(number, handler or signal.SIG_DFL)
         _state.is_heeded = False
@@ -91,6 +99,7 @@ def deferred() -> Iterator[None]:
     finally:
         _state.deferring -= 1
         if _state.number and not _state.deferring:
+            signal.signal(signal.SIGALRM, _give_up)
             signal.setitimer(signal.ITIMER_REAL, _LONGEST)
             if not _state.is_raised:
                 _raise()
@@ -115,6 +124,24 @@ def _received(number: int, _frame: object) -> None:
 def _raise() -> NoReturn:
     _state.is_raised = True
     raise Interruption(_state.number)
+
+
+def _ignored(others: Callable[[Any], object], what: Any) -> None:
+    """Raise it again soon where it came in a callback, whose exceptions Python ignores."""
+    if not isinstance(what.exc_value, Interruption):
+        others(what)
+        return
+    _state.is_raised = False
+    signal.signal(signal.SIGALRM, _again)
+    if not _state.deferring:
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN)
+
+
+def _again(_number: int, _frame: object) -> None:
+    signal.signal(signal.SIGALRM, _give_up)
+    signal.setitimer(signal.ITIMER_REAL, _LONGEST_REMOVAL if _state.deferring else _LONGEST)
+    if not _state.deferring:
+        _raise()
 
 
 def _give_up(_number: int, _frame: object) -> None:

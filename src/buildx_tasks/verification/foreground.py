@@ -9,6 +9,7 @@ import stat
 import sys
 import time
 import uuid
+from time import monotonic as now
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks.builders import capability
@@ -31,8 +32,11 @@ if TYPE_CHECKING:
 
 _SHELLS = ("/bin/bash", "/usr/bin/bash", "/bin/sh", "/usr/bin/sh", "/bin/ash", "/busybox/sh")
 _CREATING_SECONDS = 3.0  # that the engine may go on with what nobody waits for any more
+_LAST_SECONDS = 1.0  # that it has at least for that, once the command is ended
+_BUSY_SECONDS = 15.0  # after which a removal that fails is given up
 _PAUSE = 0.2
 _ENDING_SECONDS = 2  # that a program has to end by itself once nobody reads what it prints
+_ANSWER_SECONDS = 10  # that a busy engine has for an answer
 _GAVE_UP = (1, 128 + signal.SIGPIPE)  # exit codes of docker where it cannot write any more
 _NOT_STARTED = (1, 126, 127, 255)  # exit codes of docker and of shells where a program cannot run
 
@@ -89,42 +93,56 @@ def run_cell(
     for key, value in labels(name, workspace.root, cell).items():
         argv += ["--label", f"{key}={value}"]
     argv += [] if entrypoint is None else ["--entrypoint", entrypoint]
-    began = time.monotonic()
+    began = now()
     with _same_input(), output.hushed():  # the program's own, which may wait for something
         try:
             code = commands.hand_over([*argv, image, *arguments])
             if code in _GAVE_UP and output.is_unread():
-                code = _unread(workspace, name)
+                code = _unread(workspace, name, code)
         except BaseException:
             with deferred():
-                _remove(workspace, name, began + _CREATING_SECONDS)
+                _remove(workspace, name, max(began + _CREATING_SECONDS, now() + _LAST_SECONDS))
             raise
     if code:
         why = _why(workspace, cell, image, entrypoint, arguments) if code in _NOT_STARTED else ""
         raise RunError(f"{cell} ended with exit code {code}{why}", code)
 
 
-def _unread(workspace: Workspace, name: str) -> int:
+def _unread(workspace: Workspace, name: str, code: int) -> int:
     """Return the exit code of a program whose output nobody reads; one that goes on is ended, with 0.
 
-    docker gives up where it cannot write any more, and leaves its container running.
+    docker gives up where it cannot write any more, and leaves its container running. ``code`` is
+    docker's own, for where the program's is not known any more.
     """
-    said = workspace.commands.query_within(["docker", "wait", name], _ENDING_SECONDS)
+    query = workspace.commands.query_within
+    said = query(["docker", "wait", name], _ENDING_SECONDS)
     ended = said.stdout.strip() if said is not None else ""
-    if said is not None and not ended:  # it is gone already
+    goes_on = False
+    if not ended:
+        argv = ["docker", "inspect", "--format", "{{.State.Running}}", name]
+        state = query(argv, _ANSWER_SECONDS)
+        goes_on = state is None or state.stdout.strip() == "true"
+    if not ended and not goes_on:  # it is gone already
         argv = ["docker", "events", "--since", "24h", "--until", "0s", "--filter", "event=die"]
         argv += ["--filter", f"container={name}", "--format", "{{.Actor.Attributes.exitCode}}"]
-        events = workspace.commands.query_within(argv, _ENDING_SECONDS)
+        events = query(argv, _ANSWER_SECONDS)
         ended = events.stdout.strip() if events is not None else ""
     with deferred():
         _remove(workspace, name, 0)
-    return int(ended) if ended.isdigit() else 0
+    if goes_on:
+        return 0
+    return int(ended) if ended.isdigit() else code
 
 
 def _remove(workspace: Workspace, name: str, until: float) -> None:
     """Remove a container whose process may ignore signals; the engine may just be creating it."""
     argv = ["docker", "rm", "--force", "--volumes", name]
-    while not workspace.commands.query(argv).stdout.strip() and time.monotonic() < until:
+    latest = now() + _BUSY_SECONDS
+    while now() < latest:
+        said = workspace.commands.query(argv)
+        is_unknown = "no such container" in said.stderr.lower()
+        if said.stdout.strip() or (is_unknown and now() >= until):
+            return
         time.sleep(_PAUSE)
 
 
