@@ -219,7 +219,7 @@ def name(engine: DockerClient) -> Iterator[str]:
         docker("context", "rm", "--force", name, check=False)
     if (buildx_folder() / "instances" / name).exists():
         docker("buildx", "rm", "--force", name, check=False)
-    patterns = [f"{name}*", f"*/{name}*", f"*/{name}*/*"]
+    patterns = [f"{name}*", f"*/{name}*", f"*/*/{name}*", f"*/{name}*/*"]
     for image in engine.api.images(filters={"reference": patterns}):
         # What was pulled by its digest has no tag; the engine names its repository in place of one.
         for reference in (*(image["RepoTags"] or ()), *(image["RepoDigests"] or ())):
