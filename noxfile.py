@@ -52,13 +52,17 @@ def types(session: nox.Session) -> None:
     session.run("mypy")
 
 
-@nox.session(python=found_pythons())
+PYTHONS = found_pythons()
+
+
+@nox.session(python=PYTHONS)
 def unit(session: nox.Session) -> None:
-    """Test without engine, on every supported Python found."""
+    """Test without engine, on every supported Python found; what is slow, on the newest one alone."""
     session.install(
         "-e", ".", "pytest>=8", "pytest-xdist", "hypothesis", "jsonschema", "taplo", "xmlschema"
     )
-    session.run("pytest", "--numprocesses", "auto", "tests/unit", *session.posargs)
+    which = [] if session.python == PYTHONS[-1] else ["-m", "not slow"]
+    session.run("pytest", "--numprocesses", "auto", *which, "tests/unit", *session.posargs)
 
 
 @nox.session

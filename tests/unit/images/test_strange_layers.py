@@ -252,6 +252,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1000, "MB
 """
 
 
+@pytest.mark.slow
 def test_a_million_entries_and_headers_of_100_mb_stay_within_200_mb() -> None:
     script = textwrap.dedent(MANY.format(tests=str(SRC)))
     done = subprocess.run(

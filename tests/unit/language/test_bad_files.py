@@ -621,6 +621,7 @@ def mutated(text: str, chance: random.Random) -> str:
     return text
 
 
+@pytest.mark.slow
 def test_10_000_mutated_files_never_give_a_traceback(tmp_path: Path) -> None:
     chance = random.Random(3)
     path = tmp_path / "buildx.toml"

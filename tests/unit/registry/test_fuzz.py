@@ -11,6 +11,7 @@ import pytest
 TESTS = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1])
 def test_strangers_bytes_harm_nothing(seed: int) -> None:
     # Its own process: memory and folders are looked at.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
@@ -81,7 +83,11 @@ def test_dry_takes_over_too(chained: Project) -> None:
 
 
 def test_a_reference_of_its_own_needs_no_target_of_an_earlier_task(chained: Project) -> None:
-    done = chained.invoke("plan", "-t", "web", "inspect", "--ref", "localhost:1/x:v1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:  # knows nothing
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        reference = f"localhost:{server.server_address[1]}/x:v1"
+        done = chained.invoke("plan", "-t", "web", "inspect", "--ref", reference)
+        server.shutdown()
     assert "leave out --target" not in done.stderr
     assert "takes over" not in done.stderr
 

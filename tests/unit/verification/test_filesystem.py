@@ -389,6 +389,7 @@ def highest_memory() -> int:
     return int(line)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
 def test_an_image_of_1_gb_is_read_in_bounded_memory() -> None:
     code = "from unit.verification import test_filesystem; test_filesystem.look_at_a_gigabyte()"
