@@ -66,6 +66,26 @@ def parse(text: str) -> Reference:
     return Reference(registry, name, match["tag"] or "latest")
 
 
+def familiar(text: str) -> str:
+    """Return a reference as docker shows it: ``docker.io/library/alpine`` is ``alpine:latest``.
+
+    A digest stays at its end.
+
+    Raises:
+        ValueError: it is none.
+
+    """
+    name, at, digest = text.partition("@")
+    found = parse(name)
+    repository = found.repository.removeprefix("library/")
+    if found.registry not in (DOCKER_HUB, f"index.{DOCKER_HUB}"):
+        repository = f"{found.registry}/{found.repository}"
+    elif "/" in repository:
+        repository = found.repository
+    tag = "" if at and ":" not in name.rpartition("/")[2] else f":{found.tag}"
+    return f"{repository}{tag}{at}{digest}"
+
+
 def _lacking(text: str) -> str:
     """Return which part of a reference is not there."""
     head, slash, rest = text.partition("/")
