@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from buildx_tasks import platforms, references
-from buildx_tasks.builders import choice
+from buildx_tasks import platforms
 from buildx_tasks.builders.capability import local_text
+from buildx_tasks.building.resolving import Resolved
 from buildx_tasks.dockerfiles import rules
 from buildx_tasks.dockerfiles.findings import Finding
-from buildx_tasks.errors import BuildxTasksError, MissingError, listed
-from buildx_tasks.images import published, store
-from buildx_tasks.images.image import platform_of
-from buildx_tasks.images.sources import RepositorySource
+from buildx_tasks.errors import listed
 from buildx_tasks.planning.dockerfile_builds import dockerfile_builds
 
 if TYPE_CHECKING:
@@ -26,26 +23,16 @@ if TYPE_CHECKING:
     from buildx_tasks.platforms import Native, Platform
     from buildx_tasks.workspace import Workspace
 
-_SECONDS = 5.0  # for a registry to answer: whoever checks a Dockerfile may be without a network
 # What a machine of this architecture is given, too, where there is nothing better.
 _ALSO = {"amd64": "386", "arm64": "arm"}
 
 
 class Bases:
-    """The platforms of base images, each asked for once.
+    """The platforms of base images. What cannot be known is left alone, with a note."""
 
-    The engine's own builder takes what its store has; any other one, and what is not there, is asked
-    for in the registry. What cannot be known is left alone, with a note.
-    """
-
-    def __init__(self, workspace: Workspace, builder: Builder | None) -> None:
-        self._workspace = workspace
-        if builder is None:
-            self._has_store = not choice.overridden()
-        else:
-            self._has_store = builder.driver == "docker" and not builder.endpoint
-        self._known: dict[str, frozenset[Platform] | None] = {}
-        self._silent: set[str] = set()  # registries that did not answer
+    def __init__(self, resolved: Resolved) -> None:
+        self._resolved = resolved
+        self._said: set[str] = set()
 
     def lacking(self, build: DockerfileBuild, text: str, native: Native) -> Iterator[Finding]:
         """Yield the base images that lack a platform which the build needs them for.
@@ -80,39 +67,19 @@ class Bases:
         return {one.stage.line for one in asked if self._platforms(one.reference) is not None}
 
     def _platforms(self, reference: str) -> frozenset[Platform] | None:
-        if reference not in self._known:
-            self._known[reference] = self._looked(reference)
-        return self._known[reference]
-
-    def _looked(self, reference: str) -> frozenset[Platform] | None:
-        try:
-            name = references.parse(reference.partition("@")[0])
-        except ValueError:
-            return None  # BuildKit says it
-        try:
-            facts = store.inspected(self._workspace.engine, reference) if self._has_store else None
-            if facts and facts.get("Manifests"):
-                return _described(facts["Manifests"])
-            if name.registry in self._silent:
-                return None
-            repository = self._workspace.registries.repository(name).within(_SECONDS)
-            found = published.published(repository, reference)
-            source = RepositorySource(repository)
-            described = source.manifest(found.digest).content.config if found.config else None
-            if described:  # one platform, and no index
-                return frozenset({platform_of(source.config(described).platform)})
-            return frozenset(found.manifests)
-        except BuildxTasksError as error:
-            if not isinstance(error, MissingError):
-                self._silent.add(name.registry)
-            print(f"note: the platforms of {reference} are not known: {error}", file=sys.stderr)
-            return None
+        found = self._resolved.platforms(reference)
+        if not isinstance(found, str):
+            return found
+        if reference not in self._said:
+            self._said.add(reference)
+            print(f"note: the platforms of {reference} are not known: {found}", file=sys.stderr)
+        return None
 
 
 def explained(workspace: Workspace, builder: Builder | None, plan: Plan) -> list[str]:
     """Return which base images of a failed build lack which platforms, with place and fix."""
     here = workspace.engine.platform
-    looked = Bases(workspace, builder)
+    looked = Bases(Resolved(workspace, builder))
     lines = []
     for build in dockerfile_builds(plan):
         text = local_text(build, workspace.root)
@@ -120,14 +87,6 @@ def explained(workspace: Workspace, builder: Builder | None, plan: Plan) -> list
             lacking = looked.lacking(build, text or "", lambda p: platforms.runs_natively(p, here))
             lines += [f"{one.file}:{one.line}: {one.message}; {one.fix}" for one in lacking]
     return list(dict.fromkeys(lines))
-
-
-def _described(manifests: Iterable[dict[str, Any]]) -> frozenset[Platform]:
-    return frozenset(
-        platform_of(one["Descriptor"].get("platform") or one["ImageData"]["Platform"])
-        for one in manifests
-        if one["Kind"] == "image"
-    )
 
 
 def _has(there: Iterable[Platform], wanted: Platform) -> bool:

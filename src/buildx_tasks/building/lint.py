@@ -11,6 +11,7 @@ from buildx_tasks.building import bake_call
 from buildx_tasks.building.bake_call import BakeCall
 from buildx_tasks.building.bases import Bases
 from buildx_tasks.building.requirements import lacking
+from buildx_tasks.building.resolving import Resolved
 from buildx_tasks.dockerfiles import rules, stages
 from buildx_tasks.dockerfiles.findings import Finding
 from buildx_tasks.dockerfiles.instructions import syntax
@@ -62,7 +63,7 @@ def lint(
 
     """
     found: dict[Finding, None] = {}
-    bases = Bases(workspace, builder)
+    bases = Bases(Resolved(workspace, builder))
     for part in batches(plan):
         lacking = {} if workspace.commands.is_dry else _lacking(part, workspace.root)
         checked = _ask(workspace, part, builder, lacking)

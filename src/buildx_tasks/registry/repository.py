@@ -7,13 +7,14 @@ import sys
 import threading
 import time
 from concurrent.futures import Future, wait
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from buildx_tasks.engine import bodies
 from buildx_tasks.engine.bodies import DIGEST
 from buildx_tasks.errors import MissingError, RegistryError
 from buildx_tasks.machine import output
 from buildx_tasks.registry import faults, wire
+from buildx_tasks.registry.body import Body
 from buildx_tasks.registry.connection import Request, reason_of
 from buildx_tasks.registry.faults import PassingError
 from buildx_tasks.registry.manifests import (
@@ -39,6 +40,13 @@ _ACCEPTED = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
 _SHOWN = 80  # characters of what a registry says
 
 
+class Head(NamedTuple):
+    """What a registry says of a manifest without giving it."""
+
+    digest: str
+    is_index: bool
+
+
 class Repository:
     """One repository: manifests, blobs, tags. Errors are :class:`RegistryError` with the fix."""
 
@@ -50,13 +58,14 @@ class Repository:
     def __str__(self) -> str:
         return f"{self.registry.endpoint.registry}/{self.name}"
 
-    def within(self, seconds: float) -> Repository:
+    def within(self, seconds: float, *, once: bool = False) -> Repository:
         """Return this repository, to be asked questions: all together, they are given up in time.
 
+        ``once``: nothing is tried again.
         From then on each raises RegistryError: with the faults that did not pass, or
         ``WHAT: no answer in 30 s``. ``read`` and ``upload`` take what time they need.
         """
-        return _Limited(self.registry, self.name, seconds)
+        return _Limited(self.registry, self.name, seconds, once=once)
 
     def insist(self, what: str, look: Callable[[], Any]) -> Any:
         """Do something again while its fault may pass, with growing pauses, not for ever.
@@ -135,6 +144,26 @@ class Repository:
             except MissingError:
                 raise PassingError(f"{found.digest} is served, which is not there") from None
         return found
+
+    def head(self, reference: str, what: str = "") -> Head:
+        """Return what is under a tag or digest, by one HEAD; by a GET where that tells no digest.
+
+        Raises:
+            MissingError: there is nothing.
+            RegistryError: the registry refuses.
+
+        """
+        said = what or self.named(reference)
+        headers = {"Accept": _ACCEPTED}
+        answer = self.insist(
+            said, lambda: self._ask("HEAD", f"manifests/{reference}", said, headers=headers)
+        )
+        digest = answer.headers.get("Docker-Content-Digest", "")
+        kind = answer.headers.get("Content-Type", "").partition(";")[0].strip()
+        if re.search(DIGEST, digest) and kind in (*INDEX_TYPES, *MANIFEST_TYPES):
+            return Head(digest, kind in INDEX_TYPES)
+        found = self.get(reference, what=what)
+        return Head(found.digest, found.is_index)
 
     def find(self, reference: str, known: str = "") -> Manifest | None:
         """Return the manifest under a tag or digest, as ``get`` does; None where there is none."""
@@ -226,10 +255,10 @@ class Repository:
             started = self._ask("POST", "blobs/uploads/", what)
             place = started.headers.get("Location", "")
             mark = "&" if "?" in place else "?"
-            body: list[_Body] = []
+            body: list[Body] = []
 
-            def fresh() -> _Body:
-                body.append(_Body(opened(), what, size, sent))
+            def fresh() -> Body:
+                body.append(Body(opened(), what, size, sent))
                 if not size:
                     body[-1].read()  # nothing of it would be asked for
                 return body[-1]
@@ -304,8 +333,9 @@ class Repository:
 class _Limited(Repository):
     """A repository whose questions are given up in time, whatever they hang at: a name server too."""
 
-    def __init__(self, registry: Registry, name: str, seconds: float) -> None:
+    def __init__(self, registry: Registry, name: str, seconds: float, *, once: bool) -> None:
         super().__init__(registry, name)
+        self._once = once
         self._seconds = seconds
         self._end = time.monotonic() + seconds
 
@@ -319,6 +349,8 @@ class _Limited(Repository):
                 return look()
             except PassingError as error:
                 reasons.append(str(error))
+                if self._once:
+                    raise error.final(f"{what}: {error}; {error.fix}") from None
                 raise
 
         def ask() -> None:
@@ -335,57 +367,3 @@ class _Limited(Repository):
         self.stop.set()
         seen = "; ".join(dict.fromkeys(reasons)) or f"no answer in {self._seconds:g} s"
         raise RegistryError(f"{what}: {seen}")
-
-
-class _Body:
-    """A request's body of known length: with chunks of unknown number, registries behave differently.
-
-    Not a byte more than that is given: it would go down the connection as a request of its own.
-    """
-
-    def __init__(
-        self, chunks: Iterable[bytes], what: str, size: int, sent: Callable[[int], object]
-    ) -> None:
-        self._chunks = iter(chunks)
-        self._what = what
-        self._size = size
-        self._sent = sent
-        self._through = 0
-        sent(0)
-
-    def __len__(self) -> int:
-        return self._size
-
-    def read(self, _size: int = -1) -> bytes:
-        # A whole chunk, whatever is asked for: the sender takes it as it comes.
-        piece = self._next()
-        self._through += len(piece)
-        # The last one goes when it is sure to be that. Whoever raises here has the connection
-        # closed, and never used again.
-        is_last = self._through == self._size
-        if self._through > self._size or (is_last and piece and self._next()):
-            raise self._lie("more")
-        if not piece and not is_last:
-            raise self._lie("fewer")
-        if piece:
-            self._sent(self._through)
-        return piece
-
-    def _next(self) -> bytes:
-        from requests.exceptions import ConnectionError as Lost
-
-        try:
-            return next(self._chunks, b"")
-        except PassingError as error:  # from another registry
-            raise Lost(str(error)) from None
-        except MissingError as error:  # there; not what it is sent to
-            raise RegistryError(str(error)) from None
-
-    def _lie(self, how: str) -> RegistryError:
-        said = f"it has {how} than the {self._size} bytes that its descriptor says"
-        return RegistryError(f"{self._what}: {said}; it is no image to go on with")
-
-    def close(self) -> None:
-        close = getattr(self._chunks, "close", None)
-        if close:
-            close()
