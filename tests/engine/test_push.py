@@ -247,3 +247,40 @@ def test_nothing_is_pushed_that_cannot_be_signed_as_declared(
     assert result.returncode == 1
     assert "cosign is not on PATH; install it, or remove sign" in result.stderr
     assert in_registry(f"{registry}/{name}:v1") is None
+
+
+def test_a_tag_never_loses_a_platform_that_is_not_to_go(
+    project: Project, registry: str, name: str
+) -> None:
+    write(project, registry, name)
+    first = built(project)
+    project.ok("push", "--tag", "v1")
+    one, other = f"{registry}/{name}:v1", f"{registry}/more/{name}:v1"
+    text = (project.folder / "buildx.toml").read_text()
+    alone = text.replace(', "linux/arm64"]', "]")
+    project.write(alone)
+    second = built(project)
+    result = project.invoke("push", "--tag", "v1")
+    assert result.returncode == 1
+    assert f"{one} would lose linux/arm64: {first} has it, {second} does not" in result.stderr
+    assert '[target.app.push] drop = ["linux/arm64"]' in result.stderr
+    assert in_registry(f"{registry}/{name}@{second}") is None  # nothing was sent
+    project.ok("push", "--tag", "alone")
+    result = project.invoke("promote", "--from", f"{registry}/{name}:alone", "--to", "v1")
+    assert result.returncode == 1
+    assert f"{one} would lose linux/arm64" in result.stderr
+    assert digest_of(one) == digest_of(other) == first
+    project.write(f'{alone}push.drop = ["linux/arm64"]\n')
+    project.ok("push", "--tag", "v1")
+    assert digest_of(one) == digest_of(other) == second
+    # An image without an index says its platform in its config.
+    project.write(
+        alone.replace("linux/amd64", "linux/arm64") + 'attest = ["type=provenance,disabled=true"]\n'
+    )
+    third = built(project)
+    project.ok("push", "--tag", "bare")
+    result = project.invoke("push", "--tag", "v1")
+    assert f"{one} would lose linux/amd64: {second} has it, {third} does not" in result.stderr
+    project.write(alone)
+    result = project.invoke("promote", "--from", f"{registry}/{name}:alone", "--to", "bare")
+    assert f"{registry}/{name}:bare would lose linux/arm64: {third} has it" in result.stderr

@@ -126,6 +126,13 @@ class Push(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
             'as in ["v*"]; true: all'
         ),
     ] = False
+    drop: Annotated[
+        Texts,
+        Meta(
+            description="Platforms that a tag may lose, as in linux/arm/v6: any other that its image "
+            "has and the new one lacks is refused"
+        ),
+    ] = []
     sign: Annotated[
         Union[bool, Text],
         Meta(

@@ -19,7 +19,7 @@ from buildx_tasks.language.targets import Target
 from buildx_tasks.language.verify_table import same_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from buildx_tasks.language.git import Git
     from buildx_tasks.language.merging import Attributes
@@ -59,6 +59,7 @@ class Inheritance:
             attributes = self._with_metadata(name, attributes, whole.tables["metadata"])
         if not (whole.platform or whole.tables):
             return Target(normalise(attributes))
+        declared = {platforms.parse(text): text for text in attributes.get("platforms", ())}
         self._check_platforms(name, attributes, whole)
         lint, push = whole.tables.get("lint", {}), whole.tables.get("push", {})
         ignored = tuple(lint.get("ignore", ()))
@@ -77,6 +78,7 @@ class Inheritance:
             ignored,
             _patterns(push.get("immutable", False)),
             push.get("sign", False),
+            self._dropped(name, push.get("drop", ()), declared),
         )
 
     def _resolve(self, name: str, trail: tuple[str, ...] = ()) -> Own:
@@ -133,6 +135,20 @@ class Inheritance:
                 (*where, "contexts", "files"),
                 f'[target.{name}] has files and a context called "files"; rename the context',
             )
+
+    def _dropped(
+        self, name: str, texts: Iterable[str], declared: Mapping[Platform, str]
+    ) -> tuple[Platform, ...]:
+        """Return the platforms that tags may lose; one that is still declared is not lost."""
+        dropped = tuple(map(platforms.parse, texts))
+        for number, platform in enumerate(dropped):
+            if platform in declared:
+                raise self._fail(
+                    self._tables.place(name, "push", "drop", number),
+                    f"[target.{name}] declares {platform} and drops it; take it out of platforms, or "
+                    "out of drop",
+                )
+        return dropped
 
     def _check_codes(self, name: str, ignored: Iterable[str]) -> None:
         for number, code in enumerate(ignored):

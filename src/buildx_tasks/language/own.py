@@ -73,6 +73,8 @@ class Reader:
         ours = {key: data[key] for key in _OURS if key in data}
         if "files" in ours:
             ours["files"] = self._files(ours["files"], (*path, "files"))
+        for number, text in enumerate(data.get("push", {}).get("drop", ())):
+            self._platform(text, (*path, "push", "drop", number))
         for steps, message in faults(data.get("verify", {})):
             raise self._fail((*path, "verify", *steps), message)
         return Own(self._attributes(data, path), ours, platform)

@@ -25,7 +25,8 @@ class Target(NamedTuple):
     ``attributes`` are bake's, in the form of ``bake --print``; ``overrides`` holds, for each platform
     that has some, all attributes of that platform's build; ``files`` maps each platform to the files
     offered to it: name → path from the project's folder; ``lint_ignore`` holds codes not reported,
-    ``immutable`` globs of tags that never move, ``sign`` cosign's key or True.
+    ``immutable`` globs of tags that never move, ``sign`` cosign's key or True, ``drop`` the platforms
+    that a tag may lose.
     """
 
     attributes: Attributes
@@ -35,6 +36,7 @@ class Target(NamedTuple):
     lint_ignore: tuple[str, ...] = ()
     immutable: tuple[str, ...] = ()
     sign: bool | str = False
+    drop: tuple[Platform, ...] = ()
 
     @property
     def tags(self) -> list[str]:

@@ -15,7 +15,8 @@ from buildx_tasks.publishing.tags import exact, resolved
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from buildx_tasks.language.targets import Config
+    from buildx_tasks.language.targets import Config, Target
+    from buildx_tasks.platforms import Platform
     from buildx_tasks.publishing.audience import Audience
     from buildx_tasks.references import Reference
     from buildx_tasks.registry.registries import Registries
@@ -23,12 +24,16 @@ if TYPE_CHECKING:
 
 
 class Wanted(NamedTuple):
-    """What to promote: ``pinned`` is a digest, or ``""`` where the tag of ``source`` counts."""
+    """What to promote: ``pinned`` is a digest, or ``""`` where the tag of ``source`` counts.
+
+    ``immutable`` and ``drop`` are what the targets say that publish to the tags' repositories.
+    """
 
     source: Reference
     pinned: str
     tags: tuple[Reference, ...]
     immutable: tuple[str, ...]
+    drop: tuple[Platform, ...] = ()
 
 
 def wanted(source: str, tags: Sequence[str], config: Config) -> Wanted:
@@ -40,15 +45,18 @@ def wanted(source: str, tags: Sequence[str], config: Config) -> Wanted:
     """
     found, pinned = exact(source, "--from")
     listed = tuple(dict.fromkeys(one for text in tags for one in resolved(text, [found])))
-    return Wanted(found, pinned, listed, tuple(dict.fromkeys(_immutable(listed, config))))
+    targets = list(_publishing_to(listed, config))
+    immutable = dict.fromkeys(pattern for target in targets for pattern in target.immutable)
+    drop = dict.fromkeys(platform for target in targets for platform in target.drop)
+    return Wanted(found, pinned, listed, tuple(immutable), tuple(drop))
 
 
-def _immutable(tags: Sequence[Reference], config: Config) -> Iterator[str]:
-    """Yield what the targets that publish to the tags' repositories have declared."""
+def _publishing_to(tags: Sequence[Reference], config: Config) -> Iterator[Target]:
+    """Yield the targets that publish to the tags' repositories."""
     places = {tag._replace(tag="") for tag in tags}
     for target in config.target.values():
         if any(references.parse(tag)._replace(tag="") in places for tag in target.tags):
-            yield from target.immutable
+            yield target
 
 
 def release(registries: Registries, asked: Wanted) -> Release:
@@ -67,7 +75,7 @@ def release(registries: Registries, asked: Wanted) -> Release:
         raise RegistryError(f"{asked.source} cannot be promoted: {error}") from None
     manifests = platforms_of(whole)
     entry = {"from": f"{repository}@{digest}", "versions": versions_of(None)}
-    return Release("", source, whole, manifests, asked.tags, asked.immutable, entry)
+    return Release("", source, whole, manifests, asked.tags, asked.immutable, entry, asked.drop)
 
 
 def promote(workspace: Workspace, asked: Wanted, audience: Audience) -> list[Published]:

@@ -16,7 +16,7 @@ from buildx_tasks.images import sources
 from buildx_tasks.machine import made
 from buildx_tasks.machine.files import own_folder
 from buildx_tasks.machine.locks import locked
-from buildx_tasks.publishing import upload
+from buildx_tasks.publishing import lost_platforms, upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,6 +67,8 @@ def publish(
             before[tag] = repository.find(tag.tag, one.graph.root.digest)
         for one, tag, _ in listed:
             _require_free(one, tag, before[tag])
+        for one, tag, repository in listed:
+            lost_platforms.refuse(one, tag, before[tag], repository)
         for one in releases:
             places_of = [repository for other, _, repository in listed if other is one]
             for repository in _upload(one, places_of, watcher):
@@ -113,6 +115,7 @@ def _move(one: Release, tag: Reference, repository: Repository) -> Published:
     digest = one.graph.root.digest
     before = repository.find(tag.tag, digest)
     _require_free(one, tag, before)
+    lost_platforms.refuse(one, tag, before, repository)
     if before is None or before.digest != digest:
         repository.put(tag.tag, one.graph.root)
     after = repository.get(tag.tag, digest)

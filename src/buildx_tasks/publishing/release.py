@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from buildx_tasks.planning.cells import TargetPlan
     from buildx_tasks.platforms import Platform
     from buildx_tasks.references import Reference
+    from buildx_tasks.registry.manifests import Manifest
     from buildx_tasks.workspace import Workspace
 
 
@@ -32,6 +33,7 @@ class Located(NamedTuple):
 class Release(NamedTuple):
     """One image on its way: under which tags, and which of these never move (``immutable``).
 
+    ``drop`` are the platforms that a tag may lose.
     ``manifests`` are the platforms' digests in the registry; ``entry`` is what the ledger notes of it
     besides; ``target`` is for messages.
     """
@@ -43,6 +45,7 @@ class Release(NamedTuple):
     tags: tuple[Reference, ...]
     immutable: tuple[str, ...]
     entry: dict[str, Any]
+    drop: tuple[Platform, ...] = ()
 
 
 def require_whole(target: TargetPlan, image: Image) -> None:
@@ -100,7 +103,9 @@ def release(
     }
     # An image without index says its platform in its config only.
     manifests = platforms_of(whole) or {target.declared[0]: whole.root.digest}
-    return Release(target.name, source, whole, manifests, tags, target.spec.immutable, entry)
+    return Release(
+        target.name, source, whole, manifests, tags, target.spec.immutable, entry, target.spec.drop
+    )
 
 
 def way_of(engine: Engine, image: Image) -> str:
@@ -112,11 +117,17 @@ def way_of(engine: Engine, image: Image) -> str:
 
 def platforms_of(whole: Graph) -> dict[Platform, str]:
     """Return the manifests' digests by platform, as the index says; attestations are left out."""
-    return {
+    return platforms_in(whole.root)
+
+
+def platforms_in(index: Manifest) -> dict[Platform, str]:
+    """Return what an index lists by platform, without what only describes others (``unknown``)."""
+    found = {
         platform_of(one.platform): one.digest
-        for one in whole.root.content.manifests
+        for one in index.content.manifests
         if attestations.ATTESTATION not in one.marks and one.platform is not None
     }
+    return {platform: digest for platform, digest in found.items() if platform.os != "unknown"}
 
 
 def versions_of(engine: Engine | None) -> dict[str, str]:

@@ -32,6 +32,14 @@ BAD = [
         BASE + "lint.ignore = ['EmulatedRuns']",
         '3:16: invoke lint has no code "EmulatedRuns"; did you mean "EmulatedRun"?',
     ),
+    (
+        BASE + 'push.drop = ["linux/arm64"]',
+        "3:14: [target.a] declares linux/arm64 and drops it; take it out of platforms, or out of drop",
+    ),
+    (
+        BASE + 'push.drop = ["linux/amd46"]',
+        '3:14: "linux/amd46" is no platform: unknown architecture "amd46"; did you mean "amd64"?',
+    ),
     (BASE + "tags = [3]", "3:9: item 1 must be a string, not a whole number"),
     (BASE + 'tags = [""]', "3:9: item 1 must be a string that is not empty"),
     (BASE + "verify.run.timeout = 0", '3:22: "timeout" must be a number above 0'),
