@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import nox
+
+from buildx_tasks.nox import sessions
 
 nox.needs_version = ">=2024.4.15"
 nox.options.sessions = ["lint", "types", "unit", "engine"]
@@ -69,7 +72,7 @@ def unit(session: nox.Session) -> None:
 def engine(session: nox.Session) -> None:
     """Test with the real engine, builders, registry and emulators."""
     session.install(
-        "-e", ".", "pytest>=8", "pytest-xdist", "hypothesis", "trustme", "playwright>=1.40"
+        "-e", ".", "pytest>=8", "pytest-xdist", "hypothesis", "nox", "trustme", "playwright>=1.40"
     )
     # Three at once on two CPUs: much of the time is spent waiting. No two files share a builder.
     beside = ["--numprocesses", "3", "--dist", "loadfile"]
@@ -87,10 +90,12 @@ def fuzz(session: nox.Session) -> None:
     session.run("python", "-m", "fuzz.session", "--seconds", "600", *session.posargs)
 
 
-@nox.session
+MADE = sessions()[:3]  # build, verify, push; the cells of the sample are the others
+
+
+@nox.session(venv_backend="none")
 def images(session: nox.Session) -> None:
-    """Build, verify and push the declared images; arguments select, as in ``-- -t hello-cross``."""
-    session.install("-e", ".")
-    for task in ("setup", "build", "verify", "push"):
-        selection = [] if task == "setup" else session.posargs
-        session.run("invoke", task, *selection)
+    """Set up, build, verify and push the images; arguments select, as in ``-- -t hello-cross``."""
+    session.run(sys.executable, "-m", "invoke", "setup", external=True)
+    for name in MADE:
+        session.notify(name, session.posargs)
