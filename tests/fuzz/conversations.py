@@ -140,7 +140,7 @@ def run(rng: random.Random, by: Bystander) -> bytes:
         lambda: repository.upload(LAYER, 9, lambda: [b"one ", b"layer"], lambda _: None),
         lambda: repository.upload(LAYER, 4, lambda: [b"one ", b"layer"], lambda _: None),
         repository.require_writable,
-        lambda: graph.graph_of(source, DIGEST_LIKE),
+        lambda: graph.graph_of(source, DIGEST_LIKE).blobs,
         lambda: list(description.lines(description.published(repository, "x/app:v1", "v1"))),
     )
     try:

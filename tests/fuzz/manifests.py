@@ -190,7 +190,9 @@ def _as_manifest(data: bytes, kind: str) -> None:
     description.summary(description.shown(store, WHAT, found))
     layers.layers_of(found.content, manifests.Config())
     try:
-        platforms_of(graph.graph_of(store, found.digest))
+        whole = graph.graph_of(store, found.digest)
+        assert len({one.digest for one in whole.blobs}) == len(whole.blobs)
+        platforms_of(whole)
     except BuildxTasksError as error:
         assert str(error).isprintable()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Callable, NamedTuple
 
 from buildx_tasks.errors import EngineError
 
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from buildx_tasks.images.sources import Source
-    from buildx_tasks.registry.manifests import Manifest
+    from buildx_tasks.registry.manifests import Descriptor, Manifest
 
 
 class Blob(NamedTuple):
@@ -21,44 +22,62 @@ class Blob(NamedTuple):
     urls: tuple[str, ...] = ()
 
 
-class Graph(NamedTuple):
-    """An image as it is published: ``root`` is the index (or the only manifest), then all below it."""
+class Graph:
+    """An image as it is published: ``root`` is the index (or the only manifest), then all below it.
 
-    root: Manifest
-    children: tuple[Manifest, ...]
-    blobs: tuple[Blob, ...]
+    What is below is read when it is first asked for. Both attributes raise as :func:`graph_of`.
+    """
+
+    def __init__(self, root: Manifest, read: Callable[[], Sequence[Manifest]]) -> None:
+        self.root = root
+        self._read = read
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The digests of all manifests below the root, as it names them."""
+        return tuple(dict.fromkeys(one.digest for one in self.root.content.manifests))
+
+    @cached_property
+    def children(self) -> tuple[Manifest, ...]:
+        """The manifests below the root."""
+        return tuple(self._read())
+
+    @cached_property
+    def blobs(self) -> tuple[Blob, ...]:
+        """All configs and layers, each once."""
+        return _blobs_of(self.children or (self.root,))
 
 
 def graph_of(source: Source, digest: str) -> Graph:
-    """Read an image's index and manifests.
+    """Return an image, of which the index (or the only manifest) is read here.
 
     Raises:
-        EngineError: the engine's store lacks one.
-        RegistryError: a registry does.
+        EngineError: the engine's store lacks a manifest, or they say what cannot be.
+        RegistryError: a registry lacks one.
 
     """
     root = source.manifest(digest)
-    children = []
-    for one in root.content.manifests:
-        child = source.manifest(one.digest)
-        if len(child.data) != one.size:
-            raise EngineError(
-                f"{one.digest} has {len(child.data)} bytes, and the index {root.digest} says "
-                f"{one.size}; it is no image to go on with"
-            )
-        children.append(child)
-    return assembled(root, children)
+    return Graph(root, lambda: [_below(root, one, source) for one in root.content.manifests])
+
+
+def _below(root: Manifest, one: Descriptor, source: Source) -> Manifest:
+    child = source.manifest(one.digest)
+    if len(child.data) != one.size:
+        raise EngineError(
+            f"{one.digest} has {len(child.data)} bytes, and the index {root.digest} says "
+            f"{one.size}; it is no image to go on with"
+        )
+    return child
 
 
 def assembled(root: Manifest, children: Sequence[Manifest]) -> Graph:
-    """Return the graph of an index and all its manifests, or of one manifest without any.
+    """Return the graph of an index and all its manifests, or of one manifest without any."""
+    return Graph(root, lambda: children)
 
-    Raises:
-        EngineError: one of them is an index itself.
 
-    """
+def _blobs_of(manifests: Sequence[Manifest]) -> tuple[Blob, ...]:
     found: dict[str, Blob] = {}
-    for manifest in children or [root]:
+    for manifest in manifests:
         if manifest.is_index:
             raise EngineError(
                 f"{manifest.digest} is an index in an index, which nothing here makes"
@@ -70,4 +89,4 @@ def assembled(root: Manifest, children: Sequence[Manifest]) -> Graph:
                     f"{one.digest} has {one.size} bytes as {manifest.digest} says, and "
                     f"{found[one.digest].size} elsewhere; it is no image to go on with"
                 )
-    return Graph(root, tuple(children), tuple(found.values()))
+    return tuple(found.values())

@@ -71,6 +71,7 @@ def release(registries: Registries, asked: Wanted) -> Release:
     source = sources.RepositorySource(repository)
     try:
         whole = graph.graph_of(source, digest)
+        _ = whole.blobs  # all of it is read here
     except EngineError as error:
         raise RegistryError(f"{asked.source} cannot be promoted: {error}") from None
     manifests = platforms_of(whole)

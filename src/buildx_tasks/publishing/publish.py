@@ -16,14 +16,15 @@ from buildx_tasks.images import sources
 from buildx_tasks.machine import made
 from buildx_tasks.machine.files import own_folder
 from buildx_tasks.machine.locks import locked
-from buildx_tasks.publishing import lost_platforms, upload
+from buildx_tasks.publishing import lost_platforms, standing, upload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
 
     from buildx_tasks.platforms import Platform
     from buildx_tasks.publishing.release import Release
     from buildx_tasks.publishing.upload import Watcher
+    from buildx_tasks.records.ledger import Ledger
     from buildx_tasks.references import Reference
     from buildx_tasks.registry.manifests import Manifest
     from buildx_tasks.registry.repository import Repository
@@ -39,6 +40,26 @@ class Published(NamedTuple):
     was: str
 
 
+class _Item(NamedTuple):
+    """One tag of one release."""
+
+    one: Release
+    tag: Reference
+    repository: Repository
+
+    @property
+    def digest(self) -> str:
+        return self.one.graph.root.digest
+
+    def held(self) -> Manifest | None:
+        """Return what the tag holds; None where there is no such tag."""
+        return self.repository.find(self.tag.tag, self.digest)
+
+    def published(self, was: Manifest | None) -> Published:
+        before = was.digest if was else ""
+        return Published(str(self.tag), self.digest, self.one.manifests, before)
+
+
 def publish(
     workspace: Workspace,
     releases: Sequence[Release],
@@ -49,6 +70,7 @@ def publish(
 ) -> list[Published]:
     """Upload all releases, then move their tags, each read back; ``done`` is told of each tag.
 
+    Of a release that the registries hold whole under all its tags, nothing is uploaded or moved.
     ``uploaded`` is told of each image in each repository, by digest, before a tag moves.
 
     Raises:
@@ -57,42 +79,58 @@ def publish(
 
     """
     repository_of = workspace.registries.repository
-    listed = [(one, tag, repository_of(tag)) for one in releases for tag in one.tags]
-    places = {str(repository): repository for _, _, repository in listed}
+    listed = [_Item(one, tag, repository_of(tag)) for one in releases for tag in one.tags]
     before: dict[Reference, Manifest | None] = {}
     try:
-        for repository in places.values():
-            repository.require_writable()
-        for one, tag, repository in listed:
-            before[tag] = repository.find(tag.tag, one.graph.root.digest)
-        for one, tag, _ in listed:
-            _require_free(one, tag, before[tag])
-        for one, tag, repository in listed:
-            lost_platforms.refuse(one, tag, before[tag], repository)
+        settled, absent = standing.look(releases, repository_of)
+        before.update(dict.fromkeys(absent))
+        before.update((item.tag, item.one.graph.root) for item in listed if item.tag in settled)
+        _prepare([item for item in listed if item.tag not in settled], before)
         for one in releases:
-            places_of = [repository for other, _, repository in listed if other is one]
-            for repository in _upload(one, places_of, watcher):
+            items = [item for item in listed if item.one is one]
+            for repository in _uploaded(one, items, settled, watcher):
                 if uploaded:
                     uploaded(one, repository.named(one.graph.root.digest))
     except (RegistryError, PushError, EngineError) as error:
-        lines = [str(error), *(_as_before(tag, before) for _, tag, _ in listed)]
+        lines = [str(error), *(_as_before(item, before) for item in listed)]
         raise type(error)("\n".join(lines)) from None
     moved: list[Published] = []
-    with _alone(sorted(places)):
-        for number, (one, tag, repository) in enumerate(listed):
+    with _alone(sorted({str(item.repository) for item in listed if item.tag not in settled})):
+        for number, item in enumerate(listed):
             try:
-                moved.append(_move(one, tag, repository))
-                workspace.ledger.record(event, [_entry(one, moved[-1])])
+                stays = item.tag in settled
+                moved.append(item.published(item.one.graph.root) if stays else _move(item))
+                workspace.ledger.record(event, [_entry(workspace.ledger, item.one, moved[-1])])
             except (RegistryError, PushError, EngineError) as error:
-                rest = [_as_before(other, before) for _, other, _ in listed[number + 1 :]]
-                raise PushError(_told(error, tag, repository, one, moved, rest)) from None
+                rest = [_as_before(other, before) for other in listed[number + 1 :]]
+                raise PushError(_told(error, item, moved, rest)) from None
             done(moved[-1])
     return moved
 
 
-def _upload(one: Release, repositories: Sequence[Repository], watcher: Watcher) -> list[Repository]:
+def _prepare(moving: Sequence[_Item], before: dict[Reference, Manifest | None]) -> None:
+    """Ask whether all may be written that has to be; fill in what each tag holds before."""
+    for item in moving:
+        _ = item.one.graph.blobs  # what cannot be read is said before anything is begun
+    for repository in {str(item.repository): item.repository for item in moving}.values():
+        repository.require_writable()
+    for item in moving:
+        if item.tag not in before:
+            before[item.tag] = item.held()
+    for item in moving:
+        _require_free(item, before[item.tag])
+    for item in moving:
+        lost_platforms.refuse(item.one, item.tag, before[item.tag], item.repository)
+
+
+def _uploaded(
+    one: Release, items: Sequence[_Item], settled: Container[Reference], watcher: Watcher
+) -> list[Repository]:
+    """Upload a release to the repositories of its tags, where it is not settled; return them."""
     source = one.source
-    distinct = {str(repository): repository for repository in repositories}
+    distinct = {str(item.repository): item.repository for item in items}
+    if all(item.tag in settled for item in items):
+        return list(distinct.values())
     for repository in distinct.values():
         upload.upload(source, one.graph, repository, watcher)
         upload.confirm(one.graph, repository)
@@ -100,50 +138,42 @@ def _upload(one: Release, repositories: Sequence[Repository], watcher: Watcher) 
     return list(distinct.values())
 
 
-def _require_free(one: Release, tag: Reference, there: Manifest | None) -> None:
-    if there is None or there.digest == one.graph.root.digest:
+def _require_free(item: _Item, there: Manifest | None) -> None:
+    if there is None or there.digest == item.digest:
         return
-    if any(fnmatchcase(tag.tag, pattern) for pattern in one.immutable):
-        table = f"[target.{one.target or 'NAME'}.push]"
+    if any(fnmatchcase(item.tag.tag, pattern) for pattern in item.one.immutable):
+        table = f"[target.{item.one.target or 'NAME'}.push]"
         raise PushError(
-            f"{tag} is immutable and holds {there.digest}; what would be pushed is "
-            f"{one.graph.root.digest}: give it a tag of its own, or change {table}"
+            f"{item.tag} is immutable and holds {there.digest}; what would be pushed is "
+            f"{item.digest}: give it a tag of its own, or change {table}"
         )
 
 
-def _move(one: Release, tag: Reference, repository: Repository) -> Published:
-    digest = one.graph.root.digest
-    before = repository.find(tag.tag, digest)
-    _require_free(one, tag, before)
-    lost_platforms.refuse(one, tag, before, repository)
-    if before is None or before.digest != digest:
-        repository.put(tag.tag, one.graph.root)
-    after = repository.get(tag.tag, digest)
-    if after.digest != digest:
+def _move(item: _Item) -> Published:
+    was = item.held()
+    _require_free(item, was)
+    lost_platforms.refuse(item.one, item.tag, was, item.repository)
+    if was is None or was.digest != item.digest:
+        item.repository.put(item.tag.tag, item.one.graph.root)
+    after = item.repository.get(item.tag.tag, item.digest)
+    if after.digest != item.digest:
         raise PushError(
-            f"{tag} was moved to {digest}, and the registry serves {after.digest}; somebody else "
-            "pushed it meanwhile, or the registry rewrites images: look, and push again"
+            f"{item.tag} was moved to {item.digest}, and the registry serves {after.digest}; "
+            "somebody else pushed it meanwhile, or the registry rewrites images: look, and push again"
         )
-    return Published(str(tag), digest, one.manifests, before.digest if before else "")
+    return item.published(was)
 
 
-def _told(
-    error: Exception,
-    tag: Reference,
-    repository: Repository,
-    one: Release,
-    moved: Sequence[Published],
-    rest: Sequence[str],
-) -> str:
+def _told(error: Exception, item: _Item, moved: Sequence[Published], rest: Sequence[str]) -> str:
     """Return an error with the state of every tag."""
     lines = [str(error)]
     try:
-        there = repository.find(tag.tag, one.graph.root.digest)
+        there = item.held()
     except RegistryError:
-        lines.append(f"  {tag}: not known, the registry does not say")
+        lines.append(f"  {item.tag}: not known, the registry does not say")
     else:
-        meant = there is not None and there.digest == one.graph.root.digest
-        lines.append(f"  {tag}: {_state(there)}{', as meant' if meant else ''}")
+        meant = there is not None and there.digest == item.digest
+        lines.append(f"  {item.tag}: {_state(there)}{', as meant' if meant else ''}")
     lines += [f"  {item.tag}: moved to {item.digest}" for item in moved]
     lines += rest
     if not isinstance(error, RefusalError):
@@ -151,9 +181,10 @@ def _told(
     return "\n".join(lines)
 
 
-def _as_before(tag: Reference, before: dict[Reference, Manifest | None]) -> str:
+def _as_before(item: _Item, before: Mapping[Reference, Manifest | None]) -> str:
     """Return the line of a tag that was not touched; its state is as it was found, if it was."""
-    return f"  {tag}: as before" + (f", {_state(before[tag])}" if tag in before else "")
+    known = f", {_state(before[item.tag])}" if item.tag in before else ""
+    return f"  {item.tag}: as before{known}"
 
 
 def _state(there: Manifest | None) -> str:
@@ -176,17 +207,32 @@ def _alone(repositories: Sequence[str]) -> Iterator[None]:
         yield
 
 
-def _entry(one: Release, item: Published) -> dict[str, Any]:
-    by_digest = {manifest.digest: manifest for manifest in (one.graph.root, *one.graph.children)}
-    sizes = {
-        str(platform): sum(layer.size for layer in by_digest[digest].content.layers)
-        for platform, digest in item.manifests.items()
-    }
+def _entry(ledger: Ledger, one: Release, item: Published) -> dict[str, Any]:
+    manifests = {str(platform): digest for platform, digest in item.manifests.items()}
     return {
         **one.entry,
         "tag": item.tag,
         "digest": item.digest,
-        "manifests": {str(platform): digest for platform, digest in item.manifests.items()},
-        "sizes": sizes,
+        "manifests": manifests,
+        "sizes": _sizes(ledger, one, item.digest, manifests),
         "was": item.was,
+    }
+
+
+def _sizes(
+    ledger: Ledger, one: Release, digest: str, manifests: Mapping[str, str]
+) -> dict[str, int]:
+    """Return the compressed bytes of each platform; what was published before is not read again."""
+    for entry in reversed(ledger.read()):
+        known = entry.get("sizes")
+        if (
+            entry.get("digest") == digest
+            and isinstance(known, dict)
+            and known.keys() == manifests.keys()
+        ):
+            return known
+    whole = {manifest.digest: manifest for manifest in (one.graph.root, *one.graph.children)}
+    return {
+        platform: sum(layer.size for layer in whole[held].content.layers)
+        for platform, held in manifests.items()
     }

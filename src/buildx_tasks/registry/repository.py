@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from buildx_tasks.engine import bodies
 from buildx_tasks.engine.bodies import DIGEST
-from buildx_tasks.errors import MissingError, RegistryError
+from buildx_tasks.errors import MissingError, RefusalError, RegistryError
 from buildx_tasks.machine import output
 from buildx_tasks.registry import faults, wire
 from buildx_tasks.registry.body import Body
@@ -164,6 +164,29 @@ class Repository:
             return Head(digest, kind in INDEX_TYPES)
         found = self.get(reference, what=what)
         return Head(found.digest, found.is_index)
+
+    def says(self, reference: str, what: str) -> str | None:
+        """Return the digest that the registry says is under a tag or digest, by one HEAD.
+
+        ``""`` where there is nothing, None where it does not say. Errors begin with ``what``.
+
+        Raises:
+            RegistryError: it does not come back.
+
+        """
+
+        def ask() -> str | None:
+            headers = {"Accept": _ACCEPTED}
+            try:
+                answer = self._ask("HEAD", f"manifests/{reference}", what, headers=headers)
+            except MissingError:
+                return ""
+            except RefusalError:
+                return None
+            return answer.headers.get("Docker-Content-Digest")
+
+        said: str | None = self.insist(what, ask)
+        return said
 
     def find(self, reference: str, known: str = "") -> Manifest | None:
         """Return the manifest under a tag or digest, as ``get`` does; None where there is none."""

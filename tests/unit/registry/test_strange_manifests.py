@@ -54,7 +54,7 @@ def test_what_is_no_image_is_refused(data: bytes, kind: str) -> None:
         repository = server.repository
         for look in (
             lambda: description.published(repository, "x/app:v1", "v1"),
-            lambda: graph.graph_of(RepositorySource(repository), sha256(data)),
+            lambda: graph.graph_of(RepositorySource(repository), sha256(data)).blobs,
         ):
             with pytest.raises(BuildxTasksError) as caught:
                 look()

@@ -108,7 +108,7 @@ def test_a_child_of_another_size_than_the_index_says() -> None:
     with hostile(answer) as source:
         found = sources.RepositorySource(source.repository)
         with pytest.raises(EngineError, match="it is no image to go on with"):
-            graph.graph_of(found, sha256(index))
+            _ = graph.graph_of(found, sha256(index)).blobs
 
 
 def leading(status: int, location: str) -> Any:
