@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
 
 from buildx_tasks.engine.faults import RefusedError
 from buildx_tasks.verification import containers
@@ -19,8 +21,28 @@ if TYPE_CHECKING:
     from buildx_tasks.verification.check import Subject
 
 
+class Ended(NamedTuple):
+    """How a container ended; ``exit_code`` is None where it was stopped, or never started."""
+
+    exit_code: int | None = None
+    stdout: str = ""
+    stderr: str = ""
+    overflown: str = ""  # as Output's
+
+
 def check(subject: Subject, spec: Run) -> Found:
     """Run the subject's image as ``spec`` declares.
+
+    Raises:
+        faults.api_errors: the engine fails.
+        faults.lost_connections: the engine cannot be reached.
+
+    """
+    return carried_out(subject, spec)[1]
+
+
+def carried_out(subject: Subject, spec: Run, *, any_exit: bool = False) -> tuple[Ended, Found]:
+    """Do as :func:`check`; return how the container ended, too. ``any_exit``: no code is expected.
 
     Raises:
         faults.api_errors: the engine fails.
@@ -31,10 +53,11 @@ def check(subject: Subject, spec: Run) -> Found:
         container.require_timeouts(subject)
         more = {"stdin_open": True} if spec.stdin is not None else {}
         with container.created(subject, spec, **more) as box:
-            found = container.with_hint(subject, box, _run(box, spec))
-            return container.kept(subject, box, found)
+            ended, found = _run(box, spec, any_exit=any_exit)
+            found = container.with_hint(subject, box, found)
+            return ended, container.kept(subject, box, found)
     except RefusedError as refused:
-        return Found((str(refused),))
+        return Ended(), Found((str(refused),))
 
 
 def command(image: str, platform: Platform, root: Path, spec: Run) -> list[str]:
@@ -45,7 +68,7 @@ def command(image: str, platform: Platform, root: Path, spec: Run) -> list[str]:
     return container.arguments(image, platform, root, spec, *more)
 
 
-def _run(box: Any, spec: Run) -> Found:
+def _run(box: Any, spec: Run, *, any_exit: bool) -> tuple[Ended, Found]:
     read = Output(box, flood=lambda: container.kill(box))
     fed = Input(box, spec.stdin) if spec.stdin is not None else None
     try:
@@ -56,20 +79,24 @@ def _run(box: Any, spec: Run) -> Found:
         exit_code = container.exit_code_of(box, began, spec.timeout)
         if exit_code is None:
             container.kill(box)
-        return _compared(box, spec, exit_code, read)
+        stdout, stderr = read.close()
+        ended = Ended(exit_code, stdout, stderr, read.overflown)
+        if any_exit and exit_code is not None:
+            spec = msgspec.structs.replace(spec, exit_code=exit_code)
+        return ended, _compared(box, spec, ended)
     except RefusedError as refused:
-        return Found((str(refused),))
+        return Ended(), Found((str(refused),))
     finally:
         if fed:
             fed.close()
         read.close(0)
 
 
-def _compared(box: Any, spec: Run, exit_code: int | None, read: Output) -> Found:
-    stdout, stderr = read.close()
+def _compared(box: Any, spec: Run, ended: Ended) -> Found:
+    stdout, stderr, exit_code = ended.stdout, ended.stderr, ended.exit_code
     found = Found(stdout=stdout, stderr=stderr)
-    if read.overflown:
-        problem = f"printed more than {MOST_OUTPUT:,} bytes on {read.overflown}"
+    if ended.overflown:
+        problem = f"printed more than {MOST_OUTPUT:,} bytes on {ended.overflown}"
         return found._replace(problems=(f"{problem}; it was stopped",))
     if exit_code is None:
         last = container.last_lines(stdout, stderr)

@@ -66,6 +66,65 @@ def check(subject: Subject, spec: Service) -> Found:
         return Found((str(refused),))
 
 
+class Answering:
+    """A service that answers at ``host`` and ``port``."""
+
+    def __init__(self, box: Any, spec: Service, read: Output, address: tuple[str, int]) -> None:
+        self._box = box
+        self._spec = spec
+        self._read = read
+        self.host, self.port = address
+        self.expected = spec.exit_code
+
+    def stop(self) -> Found:
+        """Tell it to stop, and return what is wrong with how it ends, and all that it printed.
+
+        Raises:
+            faults.api_errors: the engine fails.
+            faults.lost_connections: the engine cannot be reached.
+
+        """
+        return _stopped(self._box, self._spec, self._read)
+
+
+@contextlib.contextmanager
+def answering(subject: Subject, spec: Service) -> Iterator[Answering]:
+    """Start the subject's image as ``spec`` declares; give it once it answers. It is gone afterwards.
+
+    Raises:
+        RefusedError: it cannot be started, ends, or does not answer in time; says why.
+        faults.api_errors: the engine fails.
+        faults.lost_connections: the engine cannot be reached.
+
+    """
+    container.require_timeouts(subject)
+    with _way(subject, spec) as way:
+        more = {**way.settings, "stop_signal": spec.stop_signal}
+        with container.created(subject, spec, **more) as box:
+            read = Output(box)
+            try:
+                problems = _begun(box, spec, read, way)
+                address = _address(box, spec, way)
+                if problems or address is None:
+                    found = container.with_hint(subject, box, Found(problems))
+                    raise RefusedError("; ".join(found.problems))
+                yield Answering(box, spec, read, address)
+            finally:
+                read.close(0)
+
+
+def _begun(box: Any, spec: Service, read: Output, way: _Way) -> tuple[str, ...]:
+    """Start it; return what is wrong until it answers."""
+    try:
+        containers.start(box)
+    except RefusedError as refused:
+        return (str(refused),)
+    late = _asked(box, spec, way, read, time.monotonic())
+    if late is None:
+        return _ended(box, spec, read, f"before it answered on port {spec.port}").problems
+    return (*late[:-1], late[-1] + container.last_lines(*read.close(0))) if late else ()
+
+
 def command(image: str, platform: Platform, root: Path, spec: Service) -> list[str]:
     """Return the command that a person can type to run the service, its port on 127.0.0.1.
 
