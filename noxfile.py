@@ -13,7 +13,7 @@ import nox
 from buildx_tasks.nox import sessions
 
 nox.needs_version = ">=2024.4.15"
-nox.options.sessions = ["lint", "types", "unit", "engine"]
+nox.options.sessions = ["lint", "types", "package", "unit", "engine"]
 
 MINORS = range(9, 14)
 SCRIPTS = ("bootstrap", "bootstrap-shared.sh", "stand-ins/make", ".ci/run")
@@ -53,6 +53,16 @@ def types(session: nox.Session) -> None:
     """Check with mypy, strict, tests too."""
     session.install("-e", ".[dev]")
     session.run("mypy")
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build wheel and sdist, and look at them as PyPI does."""
+    session.install("build", "twine", "hypothesis", "pytest>=8")
+    folder = session.create_tmp()
+    session.run("python", "-m", "build", "--outdir", folder, silent=True)
+    session.run("twine", "check", "--strict", *map(str, Path(folder).glob("*-*")))
+    session.run("pytest", "tests/package", env={"DIST": folder})
 
 
 PYTHONS = found_pythons()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         promote,
         push,
         run,
+        schema,
         setup,
         verify,
     )
@@ -48,6 +49,7 @@ __all__ = [
     "promote",
     "push",
     "run",
+    "schema",
     "setup",
     "verify",
 ]

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
-from buildx_tasks.language import loading
+from buildx_tasks.language import loading, schema
 from buildx_tasks.planning.selection import make_plan
 
 ROOT = Path(__file__).parents[2]
@@ -38,3 +40,17 @@ def test_the_files_that_the_readme_shows_are_good(tmp_path: Path) -> None:
         config = loading.load(path, environment={})
     targets = [target.name for target in make_plan(config).targets]
     assert targets == ["app", "tools-1-24-alpine", "tools-1-25-alpine", "tools-1-25-debian"]
+
+
+def test_the_catalog_entry_names_the_schemas_address() -> None:
+    block = (ROOT / "CONTRIBUTING.md").read_text().split("```json\n")[1].split("```")[0]
+    assert json.loads(block)["url"] == schema.ADDRESS == schema.json_schema()["$id"]
+    assert schema.ADDRESS.endswith(schema.SCHEMA_FILE.relative_to(ROOT).as_posix())
+
+
+def test_the_changelog_is_kept_as_others_are() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    headings = re.findall(r"(?m)^(##+) (.*)$", text)
+    assert headings[0] == ("##", "[Unreleased]")
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert {title for level, title in headings if level == "###"} <= kinds

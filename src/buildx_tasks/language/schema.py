@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from buildx_tasks.errors import UsageError
 from buildx_tasks.language import buildkitd, config, expectations
 from buildx_tasks.language.merging import APPENDED, MERGED_BY_KEY, REPLACED
+from buildx_tasks.language.sources import FILE_NAME
 from buildx_tasks.machine.files import PUBLIC, write_file
 from buildx_tasks.text import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ADDRESS = "https://raw.githubusercontent.com/buildx-tasks/buildx-tasks/main/src/buildx_tasks/buildx.schema.json"
 SCHEMA_FILE = Path(__file__).parents[1] / "buildx.schema.json"
 REFERENCE_FILE = Path(__file__).parents[3] / "docs" / "reference.md"
 
@@ -78,6 +81,7 @@ def json_schema() -> dict[str, Any]:
     schema = _without_null(msgspec.json.schema(config.BuildxToml))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": ADDRESS,
         "title": "buildx.toml",
         **schema,
     }
@@ -162,6 +166,26 @@ _NAMES = {
     "IntType": "whole number",
     "StrType": "string",
 }
+
+
+def write_beside(file: Path, text: str) -> str:
+    """Write the schema beside a ``buildx.toml``; return what was done, and the line that names it.
+
+    Raises:
+        UsageError: another file of that name is there.
+
+    """
+    path = file.parent / SCHEMA_FILE.name
+    known = path.read_text("utf-8", "replace") if path.exists() else ""
+    if known and '"title": "buildx.toml"' not in known:
+        raise UsageError(f"{path} is there and is no schema of buildx.toml; move it away")
+    said = f"{path.name} is as it should be" if known == text else f"wrote {path.name}"
+    if known != text:
+        write_file(path, text, PUBLIC)
+    line = f"#:schema ./{path.name}"
+    if line in file.read_text("utf-8", "replace") or file.name != FILE_NAME:
+        return said
+    return f"{said}; put this into the first line of {file.name}: {line}"
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from buildx_tasks.tasks.building import build, run
 from buildx_tasks.tasks.readying import clean, doctor, setup
 from buildx_tasks.tasks.recalling import log
 from buildx_tasks.tasks.shipping import inspect, promote, push
+from buildx_tasks.tasks.starting import schema
 from buildx_tasks.tasks.verifying import verify
 from buildx_tasks.tasks.viewing import import_, lint, plan
 
@@ -27,10 +28,24 @@ __all__ = [
     "promote",
     "push",
     "run",
+    "schema",
     "setup",
     "verify",
 ]
 
 namespace = Collection(
-    setup, build, run, verify, push, promote, inspect, log, plan, lint, doctor, clean, import_
+    setup,
+    build,
+    run,
+    verify,
+    push,
+    promote,
+    inspect,
+    log,
+    plan,
+    lint,
+    doctor,
+    clean,
+    import_,
+    schema,
 )
