@@ -84,6 +84,10 @@ class LintError(BuildxTasksError):
     """``lint`` reports something."""
 
 
+class LockError(BuildxTasksError):
+    """``buildx.lock`` does not hold what is read, or no longer what is published."""
+
+
 class DoctorError(BuildxTasksError):
     """At least one finding of ``doctor`` is not ok."""
 

@@ -7,7 +7,6 @@ pytest, in nox. What stands here stays as it is from one minor version to the ne
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +16,11 @@ from buildx_tasks.publishing.audience import Nobody
 from buildx_tasks.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from invoke import Context
 
+    from buildx_tasks.building.locking import Outcome
     from buildx_tasks.building.results import Built
     from buildx_tasks.dockerfiles.findings import Finding
     from buildx_tasks.images.description import Shown
@@ -120,7 +120,9 @@ class Project(Workspace):
             EngineError: (looking one up) it is not built, or no engine answers.
 
         """
-        return _Images(self)
+        from buildx_tasks.building.built_images import BuiltImages
+
+        return BuiltImages(self)
 
     def __enter__(self) -> Project:  # noqa: PYI034 - Python 3.9 has no Self
         """Return the project itself."""
@@ -140,21 +142,66 @@ class Selection:
         self._named = named
 
     def build(
-        self, *, progress: str = "auto", no_cache: bool = False, pull: bool = False
+        self,
+        *,
+        progress: str = "auto",
+        no_cache: bool = False,
+        pull: bool = False,
+        lock: bool = True,
     ) -> list[Built]:
         """Build everything selected with one ``docker buildx bake``; return a result for each target.
 
-        ``progress`` is buildx's own: auto, plain, tty, quiet or rawjson. Nothing is returned under
+        ``progress`` is buildx's own: auto, plain, tty, quiet or rawjson. Without ``lock`` bases are
+        what their names stand for now, whatever ``buildx.lock`` pins. Nothing is returned under
         ``--dry``.
 
         Raises:
+            ConfigError: ``buildx.lock`` cannot be used.
             BuildError: bake failed, and has said why.
             EngineError: engine, buildx, builder or emulators are why it cannot be built.
 
         """
         from buildx_tasks.building import bake
 
-        return bake.build(self.project, self.plan, bake.Options(progress, no_cache, pull))
+        options = bake.Options(progress, no_cache, pull, lock)
+        return bake.build(self.project, self.plan, options)
+
+    @property
+    def bake_file(self) -> dict[str, Any]:
+        """The bake file of the selection, with bases as ``buildx.lock`` pins them.
+
+        Raises:
+            ConfigError: ``buildx.lock`` cannot be used.
+
+        """
+        if self.project.pins is None:
+            return self.plan.bake_file
+        from buildx_tasks.building.standing import Standing
+
+        standing = Standing(self.project, self.plan, self.project.builder, asks=False)
+        return standing.pinned(self.plan.bake_file, self.plan)
+
+    def lock(self, *names: str, update: bool = False, check: bool = False) -> Outcome:
+        """Write into ``buildx.lock`` what the selection reads and it lacks; return what came of it.
+
+        ``update`` moves pins, too, to what is published now, ``check`` only says what moved and what
+        is missing; with ``names`` (images, or globs) it is about these alone. Nothing is written
+        under ``--dry``. ``problems`` holds what cannot be pinned, or is not as it should be: no error
+        is raised for it.
+
+        Raises:
+            ConfigError: ``buildx.lock`` cannot be used.
+            UsageError: nothing that is selected reads such a name.
+
+        """
+        from buildx_tasks.building import locking
+
+        if check:
+            return locking.check(self.project, self.plan, names)
+        found = (locking.update if update else locking.add)(self.project, self.plan, names)
+        if not self.project.commands.is_dry:
+            locking.write(self.project, found)
+        return found
 
     def run(
         self, *arguments: str, options: RunOptions | None = None, audience: Audience | None = None
@@ -339,24 +386,3 @@ def _overlays_of_environment() -> list[str]:
     if not all(chosen):
         raise UsageError(f'{OVERLAY_VARIABLE}: "{given}" has an empty entry; take the comma out')
     return chosen
-
-
-class _Images(Mapping[str, "Image"]):
-    def __init__(self, project: Project) -> None:
-        self._project = project
-
-    def __getitem__(self, name: str) -> Image:
-        from buildx_tasks.building import location
-
-        if name not in self._project.config.target:
-            raise KeyError(name)
-        (target,) = make_plan(self._project.config, [name]).targets
-        return location.locate(self._project, target, ())
-
-    def __iter__(self) -> Iterator[str]:
-        config = self._project.config
-        # One by one: not all of them can be built together.
-        return (name for name in config.target if make_plan(config, [name]).images)
-
-    def __len__(self) -> int:
-        return len(list(iter(self)))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.engine.engine import Engine
 from buildx_tasks.errors import EngineError
+from buildx_tasks.language import lockfile
 from buildx_tasks.machine.commands import Commands
 from buildx_tasks.records.ledger import Ledger
 from buildx_tasks.registry.registries import Registries
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from invoke import Context
 
+    from buildx_tasks.language.lockfile import Pin
     from buildx_tasks.language.targets import Config
 
 
@@ -41,6 +44,16 @@ class Workspace:
         self.engine = Engine(self.commands, client)
         self.ledger = Ledger(self.root)
         self.registries = Registries(config.builder, self._engine_info, self.root)
+
+    @cached_property
+    def pins(self) -> Mapping[str, Pin] | None:
+        """The pins of ``buildx.lock`` beside the project's file, by name; None where there is none.
+
+        Raises:
+            ConfigError: it cannot be used.
+
+        """
+        return lockfile.read(self.root / lockfile.LOCK_FILE)
 
     def _engine_info(self) -> Mapping[str, Any]:
         """Return what the engine says of itself: how it reaches registries is in there."""

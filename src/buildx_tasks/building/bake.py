@@ -7,9 +7,18 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks.builders import capability, choice
-from buildx_tasks.building import bake_call, classic_store, leftovers, location, results, staging
+from buildx_tasks.building import (
+    bake_call,
+    bases,
+    classic_store,
+    leftovers,
+    location,
+    results,
+    staging,
+)
 from buildx_tasks.building.bake_call import BakeCall
 from buildx_tasks.building.requirements import require_files, require_new_enough, require_readable
+from buildx_tasks.building.standing import Standing
 from buildx_tasks.errors import BuildError, EngineError, listed
 from buildx_tasks.language.git import source_date_epoch
 from buildx_tasks.machine.locks import locked
@@ -33,10 +42,6 @@ if TYPE_CHECKING:
 _BAKE_FILE = f"{ledger.FOLDER}/bake.json"
 _METADATA_FILE = f"{ledger.FOLDER}/metadata.json"
 
-_NO_PLATFORM = (
-    "no match for platform in manifest"  # BuildKit's words: of which base, not what it has
-)
-
 # A name of its own: a person may export into the same folder.
 _ARCHIVE = ".image.tar"
 
@@ -44,12 +49,14 @@ _ARCHIVE = ".image.tar"
 class Options(NamedTuple):
     """How it is built: ``progress`` is how buildx shows its work.
 
-    ``no_cache`` builds every step anew, ``pull`` looks for newer base images.
+    ``no_cache`` builds every step anew, ``pull`` looks for newer base images, ``locked`` takes those
+    that ``buildx.lock`` pins.
     """
 
     progress: str = "auto"
     no_cache: bool = False
     pull: bool = False
+    locked: bool = True
 
 
 def build(workspace: Workspace, plan: Plan, options: Options) -> list[Built]:
@@ -77,10 +84,11 @@ def build(workspace: Workspace, plan: Plan, options: Options) -> list[Built]:
     parts = batches(plan)
     built: list[Built] = []
     with _alone(workspace), _builder(workspace, plan) as builder:
+        standing = _standing(workspace, plan, builder, options)
         for number, part in enumerate(parts, start=1):
             if len(parts) > 1:
                 _say(f"batch {number} of {len(parts)}: {len(part.targets)} targets")
-            built += _build_part(workspace, part, builder, options)
+            built += _build_part(workspace, part, standing, options)
     order = {target.name: number for number, target in enumerate(plan.targets)}
     return sorted(built, key=lambda item: order[item.target])
 
@@ -97,6 +105,21 @@ def _builder(workspace: Workspace, plan: Plan) -> AbstractContextManager[Builder
     return capability.required(workspace, plan)
 
 
+def _standing(
+    workspace: Workspace, plan: Plan, builder: Builder | None, options: Options
+) -> Standing:
+    """Return what all that is built reads, said once; refuse what cannot be built from it."""
+    is_dry = workspace.commands.is_dry
+    found = Standing(
+        workspace, plan, builder, pull=options.pull, locked=options.locked, asks=not is_dry
+    )
+    for line in found.said():
+        _say(line)
+    if not is_dry:
+        bases.require_platforms(workspace, found)
+    return found
+
+
 def _alone(workspace: Workspace) -> AbstractContextManager[None]:
     """Keep the bake and metadata files to this build until it is done."""
     if workspace.commands.is_dry:
@@ -106,40 +129,41 @@ def _alone(workspace: Workspace) -> AbstractContextManager[None]:
 
 
 def _build_part(
-    workspace: Workspace, plan: Plan, builder: Builder | None, options: Options
+    workspace: Workspace, plan: Plan, standing: Standing, options: Options
 ) -> list[Built]:
-    engine = workspace.engine
+    engine, builder = workspace.engine, standing.builder
     is_dry = workspace.commands.is_dry
     divisible = not is_dry and classic_store.divisible(builder, plan)
     # Where it was so the last time, it is asked before; other builds do not pay for the question.
     before = divisible and location.was_divided(workspace.ledger, plan.targets)
     if before and staging.has_containerd_store(engine) is False:
-        return _build_divided(workspace, plan, builder, options)
+        return _build_divided(workspace, plan, standing, options)
     staged = {t.name: staging.tag_of(t) for t in plan.targets if staging.needed(builder, t)}
-    result, facts = _bake(workspace, plan, builder, options, staged)
+    result, facts = _bake(workspace, plan, standing, options, staged)
     if is_dry:
         return []
     if not result.ok:
         capability.explain_loss(engine, builder, result.stdout + result.stderr)
         if divisible and not before and staging.has_containerd_store(engine) is False:
-            return _build_divided(workspace, plan, builder, options)
-        raise _failure(workspace, plan, builder, result)
+            return _build_divided(workspace, plan, standing, options)
+        raise _failure(workspace, plan, builder)
     built = results.read(workspace.commands, plan, builder, staged, facts)
     results.record(workspace.ledger, plan, built)
     return built
 
 
 def _build_divided(
-    workspace: Workspace, plan: Plan, builder: Builder | None, options: Options
+    workspace: Workspace, plan: Plan, standing: Standing, options: Options
 ) -> list[Built]:
+    builder = standing.builder
     _say("the engine's image store is the classic one: built platform by platform")
     divided = classic_store.divided(plan)
     facts: dict[str, Any] = {}
     for some in batches(divided.plan):
-        result, found = _bake(workspace, some, builder, options, {})
+        result, found = _bake(workspace, some, standing, options, {})
         if not result.ok:
             capability.explain_loss(workspace.engine, builder, result.stdout + result.stderr)
-            raise _failure(workspace, some, builder, result)
+            raise _failure(workspace, some, builder)
         facts.update(found)
     made = results.read(workspace.commands, divided.plan, builder, {}, facts)
     built = results.together(plan, divided.parts, made, facts)
@@ -150,7 +174,7 @@ def _build_divided(
 def _bake(
     workspace: Workspace,
     plan: Plan,
-    builder: Builder | None,
+    standing: Standing,
     options: Options,
     staged: dict[str, str],
 ) -> tuple[Result, dict[str, Any]]:
@@ -158,13 +182,13 @@ def _bake(
     archives = _archives(workspace, plan, staged)
     reproducible = any(target.is_reproducible for target in plan.targets)
     epoch = source_date_epoch(workspace.root) if reproducible else ""
-    definition = build_definition(plan, staged, archives, epoch)
+    definition = standing.pinned(build_definition(plan, staged, archives, epoch), plan)
     call = _call(options)
     is_dry = workspace.commands.is_dry
     folder = workspace.ledger.folder
     keeping = nullcontext() if is_dry else no_archive_left(folder, f"*{_ARCHIVE}")
     with keeping, leftovers.noted(workspace, plan) as failed:
-        result, facts = bake_call.run(workspace, builder, definition, call)
+        result, facts = bake_call.run(workspace, standing.builder, definition, call)
         if result.ok:
             _load(workspace, archives)
         else:
@@ -178,9 +202,7 @@ def _call(options: Options) -> BakeCall:
     return BakeCall(_BAKE_FILE, _METADATA_FILE, options.progress, words)
 
 
-def _failure(
-    workspace: Workspace, plan: Plan, builder: Builder | None, result: Result
-) -> BuildError:
+def _failure(workspace: Workspace, plan: Plan, builder: Builder | None) -> BuildError:
     """Return the error of a failed bake.
 
     Raises:
@@ -189,12 +211,7 @@ def _failure(
     """
     widest = max((target.platforms for target in plan.targets), key=len)
     capability.explain_failure(workspace.engine, builder, widest)
-    why = ""
-    if _NO_PLATFORM in result.stdout + result.stderr:
-        from buildx_tasks.building import bases
-
-        why = "".join(f"\n{line}" for line in bases.explained(workspace, builder, plan))
-    return BuildError(f"the build failed; buildx says why above{why}")
+    return BuildError("the build failed; buildx says why above")
 
 
 def _archives(workspace: Workspace, plan: Plan, staged: dict[str, str]) -> dict[str, str]:

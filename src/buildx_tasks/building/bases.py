@@ -1,60 +1,61 @@
-"""A Dockerfile's base images in; those that lack a platform they are needed for, as findings, out."""
+"""What builds read in; images that lack a platform they are needed for, out: told before a build."""
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks import platforms
-from buildx_tasks.builders.capability import local_text
-from buildx_tasks.building.resolving import Resolved
-from buildx_tasks.dockerfiles import rules
+from buildx_tasks.building.resolving import Facts
+from buildx_tasks.building.standing import name_of
 from buildx_tasks.dockerfiles.findings import Finding
-from buildx_tasks.errors import listed
-from buildx_tasks.planning.dockerfile_builds import dockerfile_builds
+from buildx_tasks.dockerfiles.reads import reads
+from buildx_tasks.errors import BuildError, ConfigError, listed
+from buildx_tasks.language.lockfile import LOCK_FILE
+from buildx_tasks.machine.files import write_file
+from buildx_tasks.text import json_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
+    from buildx_tasks.building.resolving import Found, Resolved
+    from buildx_tasks.building.standing import Reading, Standing
     from buildx_tasks.dockerfiles.build import DockerfileBuild
-    from buildx_tasks.language.config import Builder
-    from buildx_tasks.planning.selection import Plan
+    from buildx_tasks.dockerfiles.reads import Read
+    from buildx_tasks.language.lockfile import Pin
     from buildx_tasks.platforms import Native, Platform
     from buildx_tasks.workspace import Workspace
 
 # What a machine of this architecture is given, too, where there is nothing better.
 _ALSO = {"amd64": "386", "arm64": "arm"}
+_KNOWN = "bases.json"  # in .buildx/: what there is below digests that were looked at
 
 
 class Bases:
-    """The platforms of base images. What cannot be known is left alone, with a note."""
+    """The platforms of images for lint. What cannot be known is left alone, with a note."""
 
-    def __init__(self, resolved: Resolved) -> None:
+    def __init__(self, resolved: Resolved, pins: Mapping[str, Pin] | None = None) -> None:
         self._resolved = resolved
+        self._pins = pins or {}
         self._said: set[str] = set()
 
     def lacking(self, build: DockerfileBuild, text: str, native: Native) -> Iterator[Finding]:
-        """Yield the base images that lack a platform which the build needs them for.
+        """Yield the images that lack a platform which the build needs them for.
 
         Raises:
             ValueError: the Dockerfile cannot be read.
 
         """
-        for reference, wanted, stage in rules.bases(build, text, native):
-            there = self._platforms(reference)
-            if there is None or _has(there, wanted):
-                continue
-            yield Finding(
-                "BaseLacksPlatform",
-                build.target,
-                wanted,
-                build.file,
-                stage.line,
-                stage.label,
-                f"the base image {reference} has no {wanted}; it has {listed(map(str, there))}",
-                f"name an image that has it, or take {wanted} out of [target.{build.target}] platforms",
-            )
+        for read in _images(reads(build, text, native)):
+            there = self._platforms(read)
+            for wanted in read.platforms if there is not None else ():
+                if there is not None and not has(there, wanted):
+                    message, fix = _words(build, read, wanted, there)
+                    place = (build.file, read.line, read.stage)
+                    yield Finding("BaseLacksPlatform", build.target, wanted, *place, message, fix)
 
     def settled(self, build: DockerfileBuild, text: str, native: Native) -> set[int]:
         """Return the lines whose base images are known, so that their names say nothing more.
@@ -63,11 +64,12 @@ class Bases:
             ValueError: the Dockerfile cannot be read.
 
         """
-        asked = rules.bases(build, text, native)
-        return {one.stage.line for one in asked if self._platforms(one.reference) is not None}
+        asked = [one for one in _images(reads(build, text, native)) if one.how == "FROM"]
+        return {one.line for one in asked if self._platforms(one) is not None}
 
-    def _platforms(self, reference: str) -> frozenset[Platform] | None:
-        found = self._resolved.platforms(reference)
+    def _platforms(self, read: Read) -> frozenset[Platform] | None:
+        reference, pin = read.reference, self._pins.get(name_of(read))
+        found = self._resolved.platforms(f"{name_of(read)}@{pin.digest}" if pin else reference)
         if not isinstance(found, str):
             return found
         if reference not in self._said:
@@ -76,20 +78,127 @@ class Bases:
         return None
 
 
-def explained(workspace: Workspace, builder: Builder | None, plan: Plan) -> list[str]:
-    """Return which base images of a failed build lack which platforms, with place and fix."""
-    here = workspace.engine.platform
-    looked = Bases(Resolved(workspace, builder))
-    lines = []
-    for build in dockerfile_builds(plan):
-        text = local_text(build, workspace.root)
-        with suppress(ValueError):  # BuildKit has said it
-            lacking = looked.lacking(build, text or "", lambda p: platforms.runs_natively(p, here))
-            lines += [f"{one.file}:{one.line}: {one.message}; {one.fix}" for one in lacking]
-    return list(dict.fromkeys(lines))
+class _Lack(NamedTuple):
+    """An image without a platform that it is read for; ``is_index`` says that no build can be."""
+
+    reading: Reading
+    read: Read
+    platform: Platform
+    facts: Facts
 
 
-def _has(there: Iterable[Platform], wanted: Platform) -> bool:
+def require_platforms(workspace: Workspace, standing: Standing) -> None:
+    """Refuse to build where an image lacks a platform that it is read for, as far as that is known.
+
+    An image without index is given to every platform by BuildKit: of that it is only told.
+
+    Raises:
+        BuildError: names image, line, and the platforms that it has.
+        ConfigError: the lock pins one platform of an image of several.
+
+    """
+    wanted = {name_of(read) for one in standing.readings for read in _images(one.reads)}
+    found = [one for name, one in standing.found.items() if one.digest and name in wanted]
+    known = _facts(workspace, standing, found)
+    lacks = [
+        _Lack(reading, read, wanted, facts)
+        for reading in standing.readings
+        for read in _images(reading.reads)
+        if (its := standing.of(read)) and (facts := known.get(its.digest))
+        for wanted in read.platforms
+        if not has(facts.platforms, wanted)
+    ]
+    lines: dict[str, None] = {}
+    for lack in lacks:
+        message, fix = _words(lack.reading.build, lack.read, lack.platform, lack.facts.platforms)
+        line = f"{lack.reading.build.file}:{lack.read.line}: {message}"
+        if lack.facts.is_index:
+            lines[f"{line}; {fix}"] = None
+            continue
+        _refuse_single(standing, lack.read)
+        print(f"note: {line}; BuildKit takes it all the same", file=sys.stderr, flush=True)
+    if lines:
+        raise BuildError("\n".join(lines))
+
+
+def _refuse_single(standing: Standing, read: Read) -> None:
+    """Refuse a pin of one platform's manifest, where the image has an index.
+
+    Raises:
+        ConfigError: at its line.
+
+    """
+    name = name_of(read)
+    pin = (standing.pins or {}).get(name)
+    if pin is None or standing.found[name].place != "lock":
+        return
+    if problem := single(pin.digest, standing.pulled.found(name)):
+        raise ConfigError(f'{LOCK_FILE}:{pin.line}:1: "{name}" {problem}')
+
+
+def single(digest: str, upstream: Found) -> str:
+    """Return what is to be said of a pin that is one manifest, where its name has an index."""
+    if not upstream.is_index:
+        return ""
+    name = upstream.name
+    return (
+        f"is pinned to the manifest of one platform, {digest}, and is an image of several; run "
+        f"invoke lock --update {name}"
+    )
+
+
+def _facts(workspace: Workspace, standing: Standing, found: Iterable[Found]) -> dict[str, Facts]:
+    """Return what is below each digest: what is known of one from earlier holds for ever."""
+    path = workspace.ledger.folder / _KNOWN
+    known = _remembered(path)
+    digests = {
+        one.name if one.place == "store" else f"{one.name}@{one.digest}": one.digest
+        for one in found
+        if one.digest not in known
+    }
+    new = {}
+    for name, facts in standing.resolved.facts(digests).items():
+        if isinstance(facts, Facts):
+            new[digests[name]] = facts
+    if new and not workspace.commands.is_dry:
+        _remember(path, {**known, **new})
+    return {**known, **new}
+
+
+def _remembered(path: Path) -> dict[str, Facts]:
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            digest: Facts(bool(one["index"]), frozenset(map(platforms.parse, one["platforms"])))
+            for digest, one in data.items()
+        }
+    return {}
+
+
+def _remember(path: Path, known: Mapping[str, Facts]) -> None:
+    data: dict[str, Any] = {
+        digest: {"index": one.is_index, "platforms": sorted(map(str, one.platforms))}
+        for digest, one in sorted(known.items())
+    }
+    write_file(path, json_text(data))
+
+
+def _images(found: Iterable[Read]) -> Iterator[Read]:
+    return (one for one in found if one.kind == "image" and one.reference and one.platforms)
+
+
+def _words(
+    build: DockerfileBuild, read: Read, wanted: Platform, there: Iterable[Platform]
+) -> tuple[str, str]:
+    what = "base image" if read.how == "FROM" else "image"
+    return (
+        f"the {what} {read.reference} has no {wanted}; it has {listed(map(str, there))}",
+        f"name an image that has it, or take {wanted} out of [target.{build.target}] platforms",
+    )
+
+
+def has(there: Iterable[Platform], wanted: Platform) -> bool:
+    """Say whether an image of these platforms has what BuildKit takes for the wanted one."""
     return any(
         platforms.runs_natively(one, wanted)
         or (one.os == wanted.os and _ALSO.get(wanted.architecture) == one.architecture)

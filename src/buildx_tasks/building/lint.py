@@ -12,6 +12,7 @@ from buildx_tasks.building.bake_call import BakeCall
 from buildx_tasks.building.bases import Bases
 from buildx_tasks.building.requirements import lacking
 from buildx_tasks.building.resolving import Resolved
+from buildx_tasks.building.unlocked import Unlocked
 from buildx_tasks.dockerfiles import rules, stages
 from buildx_tasks.dockerfiles.findings import Finding
 from buildx_tasks.dockerfiles.instructions import syntax
@@ -63,7 +64,8 @@ def lint(
 
     """
     found: dict[Finding, None] = {}
-    bases = Bases(Resolved(workspace, builder))
+    bases = Bases(Resolved(workspace, builder), workspace.pins)
+    unlocked = Unlocked(workspace, builder)
     for part in batches(plan):
         lacking = {} if workspace.commands.is_dry else _lacking(part, workspace.root)
         checked = _ask(workspace, part, builder, lacking)
@@ -73,7 +75,8 @@ def lint(
             its = [lacking[build.name]] if build.name in lacking else []
             if build.name in checked:
                 is_linked = build.target in linked
-                its = _findings(build, checked[build.name], native, bases, linked=is_linked)
+                looks = (bases, unlocked)
+                its = _findings(build, checked[build.name], native, looks, linked=is_linked)
             for finding in its:
                 if finding.code in spec.lint_ignore or finding._replace(platform=None) in found:
                     continue
@@ -206,8 +209,14 @@ def _line(data: dict[str, Any]) -> int:
 
 
 def _findings(
-    build: DockerfileBuild, answer: dict[str, Any], native: Native, bases: Bases, *, linked: bool
+    build: DockerfileBuild,
+    answer: dict[str, Any],
+    native: Native,
+    looks: tuple[Bases, Unlocked],
+    *,
+    linked: bool,
 ) -> list[Finding]:
+    bases, unlocked = looks
     # BuildKit sends back each Dockerfile as it read it, from wherever it is; our own rules read that.
     sources = answer.get("sources") or [{}]
     text = base64.b64decode(sources[0].get("data", "")).decode("utf-8-sig", "replace")
@@ -219,6 +228,7 @@ def _findings(
             known = bases.settled(build, text, native)
             own = [o for o in own if o.code != "ArchitectureInFrom" or o.line not in known]
             own += bases.lacking(build, text, native)
+        own += unlocked.found(build, text, native)
     except ValueError as error:
         empty = stages.Dockerfile((), ())
         errors = list(_errors(build, answer, empty))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, Literal, NamedTuple, TypeVar
 
 from buildx_tasks import references
 from buildx_tasks.builders import choice
@@ -28,7 +28,8 @@ _SECONDS = 5  # for a registry to answer: whoever builds may be without a networ
 _AT_ONCE = 16
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
-Place = Literal["store", "registry", "git", "name"]
+Answer = TypeVar("Answer")
+Place = Literal["lock", "store", "registry", "git", "name"]
 
 
 class Found(NamedTuple):
@@ -45,6 +46,13 @@ class Found(NamedTuple):
     is_index: bool | None = None
     why: str = ""
     is_absent: bool = False
+
+
+class Facts(NamedTuple):
+    """What there is below a digest, which never changes."""
+
+    is_index: bool
+    platforms: frozenset[Platform]
 
 
 class Resolved:
@@ -71,33 +79,51 @@ class Resolved:
         self._has_store = own and not pull and not upstream
         self._is_patient = upstream  # a build, and its cache, may need none of them
         self._known: dict[str, Found] = {}
-        self._facts: dict[str, dict[str, Any]] = {}  # what the engine's store says
-        self._platforms: dict[str, frozenset[Platform] | str] = {}
+        self._inspected: dict[str, dict[str, Any]] = {}  # what the engine's store says
+        self._below: dict[str, Facts | str] = {}
         self._silent: dict[str, str] = {}  # registries that did not answer, and why
 
     def look(self, names: Iterable[str]) -> dict[str, Found]:
         """Return what images are now, by name as they were given; all are asked for at once."""
         wanted = list(dict.fromkeys(names))
         new = list(dict.fromkeys(n for one in wanted if (n := _name(one)) not in self._known))
-        if self._has_store and new:
-            self._reach()
-        if len(new) > 1:
-            with ThreadPoolExecutor(min(_AT_ONCE, len(new))) as pool:
-                self._known.update(zip(new, pool.map(self._looked, new)))
-        else:
-            self._known.update((name, self._looked(name)) for name in new)
+        self._known.update(self._each(new, self._looked))
         return {one: self._known[_name(one)] for one in wanted}
 
     def found(self, name: str) -> Found:
         """Return what one image is now."""
         return self.look([name])[name]
 
+    def facts(self, names: Iterable[str]) -> dict[str, Facts | str]:
+        """Return what there is of images; why it is not known, where it is not."""
+        wanted = list(dict.fromkeys(names))
+        new = list(dict.fromkeys(n for one in wanted if (n := _name(one)) not in self._below))
+        self._below.update(self._each(new, self._asked))
+        return {one: self._below[_name(one)] for one in wanted}
+
     def platforms(self, name: str) -> frozenset[Platform] | str:
         """Return the platforms of an image; why they are not known, where they are not."""
-        name = _name(name)
-        if name not in self._platforms:
-            self._platforms[name] = self._asked(name)
-        return self._platforms[name]
+        found = self.facts([name])[name]
+        return found if isinstance(found, str) else found.platforms
+
+    def created(self, name: str) -> str:
+        """Return when an image in a registry was made, as its config says; ``""``: not known.
+
+        It is that of its first platform.
+        """
+        bare, _, digest = name.partition("@")
+        try:
+            repository = self._repository(bare)
+            found = repository.get(digest)
+            while found.is_index:
+                its = [one for one in found.content.manifests if ATTESTATION not in one.marks]
+                if not its:
+                    return ""
+                found = repository.get(its[0].digest)
+            config = found.content.config
+            return RepositorySource(repository).config(config).created if config else ""
+        except (BuildxTasksError, ValueError):
+            return ""
 
     def commit(self, address: str) -> Found:
         """Return the commit that a repository's address means now."""
@@ -105,11 +131,17 @@ class Resolved:
             self._known[address] = self._commit(address)
         return self._known[address]
 
+    def _each(self, names: list[str], ask: Callable[[str], Answer]) -> dict[str, Answer]:
+        if self._has_store and names:
+            self._reach()
+        if len(names) < 2:
+            return {name: ask(name) for name in names}
+        with ThreadPoolExecutor(min(_AT_ONCE, len(names))) as pool:
+            return dict(zip(names, pool.map(ask, names)))
+
     def _reach(self) -> None:
         """Connect to the engine, before several threads would."""
-        try:
-            self._workspace.engine.require()
-        except BuildxTasksError:
+        if not self._workspace.engine.answers:
             self._has_store = False
 
     def _looked(self, name: str) -> Found:
@@ -133,14 +165,13 @@ class Resolved:
             self._note(bare, error, absent=absent)
             return Found(name, "registry", why=str(error), is_absent=absent)
 
-    def _asked(self, name: str) -> frozenset[Platform] | str:
+    def _asked(self, name: str) -> Facts | str:
         bare, _, digest = name.partition("@")
         try:
-            if self._has_store:
-                self._reach()
-            facts = self._stored(name)
-            if facts and facts.get("Manifests"):
-                return _described(facts["Manifests"])
+            stored = self._stored(name)
+            if stored and stored.get("Manifests"):
+                kind = (stored.get("Descriptor") or {}).get("mediaType", "")
+                return Facts(kind in INDEX_TYPES, _described(stored["Manifests"]))
             repository = self._repository(bare)
             found = repository.get(
                 digest or references.parse(bare).tag,
@@ -148,12 +179,9 @@ class Resolved:
             )
             if found.content.config:  # one platform, and no index
                 config = RepositorySource(repository).config(found.content.config)
-                return frozenset({platform_of(config.platform)})
-            return frozenset(
-                platform_of(one.platform)
-                for one in found.content.manifests
-                if ATTESTATION not in one.marks
-            )
+                return Facts(False, frozenset({platform_of(config.platform)}))
+            its = (one for one in found.content.manifests if ATTESTATION not in one.marks)
+            return Facts(True, frozenset(platform_of(one.platform) for one in its))
         except (BuildxTasksError, ValueError) as error:
             self._note(bare, error, absent=isinstance(error, (MissingError, RefusalError)))
             return str(error)
@@ -161,9 +189,9 @@ class Resolved:
     def _stored(self, name: str) -> dict[str, Any] | None:
         if not self._has_store:
             return None
-        if name not in self._facts:
-            self._facts[name] = store.inspected(self._workspace.engine, name) or {}
-        return self._facts[name] or None
+        if name not in self._inspected:
+            self._inspected[name] = store.inspected(self._workspace.engine, name) or {}
+        return self._inspected[name] or None
 
     def _repository(self, bare: str) -> Repository:
         """Return where an image is, to be asked within the time.

@@ -13,7 +13,9 @@ CODES = (
     "FinalStagePinned",
     "NoCacheMount",
     "SharedCacheMount",
+    "SinglePlatformPin",
     "TargetPlatformUnused",
+    "Unlocked",
 )
 
 # Source: https://github.com/moby/buildkit/tree/master/frontend/dockerfile/docs/rules

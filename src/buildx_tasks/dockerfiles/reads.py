@@ -38,8 +38,9 @@ class Read(NamedTuple):
     ``reference`` is an image's, with the arguments filled in, or the address of a ``git`` repository
     or a ``file``; ``""`` where it cannot be known, and ``unknown`` says why. ``how`` is ``FROM``,
     ``COPY``, ``RUN``, ``ADD``, ``# syntax``, ``context``, or ``contexts.NAME``, and ``key`` the named
-    context that stands in its place (``""``: none can). ``line`` and ``stage`` are those of the
-    Dockerfile, 0 and ``""`` outside of it. No platforms: it is read for the builder itself.
+    context that can stand in its place (``""``: none, as a stage has that name). ``line`` and
+    ``stage`` are those of the Dockerfile, 0 and ``""`` outside of it. No platforms: it is read for
+    the builder itself.
     """
 
     kind: Kind
@@ -110,6 +111,7 @@ def _of_syntax(build: DockerfileBuild, text: str) -> Iterator[Read]:
 
 def _of_stage(view: View, platform: Platform, one: Placed) -> Iterator[Read]:
     build, stage = view.build, one.stage
+    names = {other.stage.name for other in view.placed[platform]}
     its = (one.platform,) if one.platform else ()
     if stage.name and (replaced := _context(build, stage.name, its)):
         yield from _of_context(build, replaced, its, stage)
@@ -121,8 +123,7 @@ def _of_stage(view: View, platform: Platform, one: Placed) -> Iterator[Read]:
             why = f'"{stage.base}" comes to nothing: an ARG has no value'
             yield what._replace(unknown=why, platforms=its)
         elif reference.lower() != stages.SCRATCH:
-            yield from _of_name(build, reference, what, its)
-    names = {other.stage.name for other in view.placed[platform]}
+            yield from _free(names, _of_name(build, reference, what, its))
     numbers = {str(other.stage.number) for other in view.placed[platform]}
     # An image that is only copied from is the target's, wherever the step itself runs.
     wanted = (platform,)
@@ -131,9 +132,16 @@ def _of_stage(view: View, platform: Platform, one: Placed) -> Iterator[Read]:
         known = names | numbers if instruction.keyword == "COPY" else names
         for name in _named(instruction):
             if name.lower() not in known and name.lower() != stages.SCRATCH:
-                yield from _of_name(build, name, what, wanted)
+                yield from _free(names, _of_name(build, name, what, wanted))
         if instruction.keyword == "ADD":
             yield from _of_add(instruction, what, wanted)
+
+
+def _free(names: set[str], found: Iterator[Read]) -> Iterator[Read]:
+    """Take the keys away that a stage has for its name: a context of that name would replace it."""
+    for one in found:
+        taken = one.key in names and not one.how.startswith("contexts.")
+        yield one._replace(key="") if taken else one
 
 
 def _named(instruction: Instruction) -> Iterator[str]:

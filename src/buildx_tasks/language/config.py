@@ -14,6 +14,7 @@ from msgspec import Meta, Struct, field
 
 from buildx_tasks.language.buildkitd import Buildkitd
 from buildx_tasks.language.expectations import Verify
+from buildx_tasks.language.locking import Lock
 
 NAME = "^[a-zA-Z0-9_-]+$"  # bake's own rule for targets and groups
 NODE_NAME = r"^[a-zA-Z][a-zA-Z0-9_.-]*$"  # buildx's own rule
@@ -111,6 +112,13 @@ class Metadata(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     labels: Annotated[
         bool, Meta(description="Add org.opencontainers.image.revision, created, version, source")
     ] = True
+    base: Annotated[
+        bool,
+        Meta(
+            description="Add org.opencontainers.image.base.name and base.digest: the image that the "
+            "last stage starts from"
+        ),
+    ] = False
     fallback: Annotated[
         Optional[Text], Meta(description="Tag where git gives none, as in a source archive")
     ] = None
@@ -379,3 +387,4 @@ class BuildxToml(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"
     emulators: Annotated[Emulators, Meta(description="Emulators for foreign platforms")] = (
         Emulators()
     )
+    lock: Annotated[Lock, Meta(description="What invoke lock keeps to")] = Lock()

@@ -10,6 +10,7 @@ from buildx_tasks.language import consistency, drivers, matrix, secrets
 from buildx_tasks.language.config import Builder, Emulators
 from buildx_tasks.language.grouping import grouped
 from buildx_tasks.language.inheritance import Inheritance
+from buildx_tasks.language.locking import Lock
 from buildx_tasks.language.tables import Places
 from buildx_tasks.language.targets import Config
 
@@ -46,4 +47,5 @@ def expand(sources: Sources, variables: Variables, git: Git) -> Config:
     if builder:
         drivers.check(builder, fail)
     emulators = msgspec.convert(data.get("emulators", {}), Emulators)
-    return Config(targets, groups, builder, emulators, Places(tables, fail))
+    lock = msgspec.convert(data.get("lock", {}), Lock)
+    return Config(targets, groups, builder, emulators, Places(tables, fail), lock)

@@ -79,6 +79,7 @@ class Inheritance:
             _patterns(push.get("immutable", False)),
             push.get("sign", False),
             self._dropped(name, push.get("drop", ()), declared),
+            whole.tables.get("metadata", {}).get("base", False),
         )
 
     def _resolve(self, name: str, trail: tuple[str, ...] = ()) -> Own:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from buildx_tasks.errors import ConfigError
+from buildx_tasks.language.locking import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,7 +27,7 @@ class Target(NamedTuple):
     that has some, all attributes of that platform's build; ``files`` maps each platform to the files
     offered to it: name → path from the project's folder; ``lint_ignore`` holds codes not reported,
     ``immutable`` globs of tags that never move, ``sign`` cosign's key or True, ``drop`` the platforms
-    that a tag may lose.
+    that a tag may lose; ``is_based`` asks for labels that name its base.
     """
 
     attributes: Attributes
@@ -37,6 +38,7 @@ class Target(NamedTuple):
     immutable: tuple[str, ...] = ()
     sign: bool | str = False
     drop: tuple[Platform, ...] = ()
+    is_based: bool = False
 
     @property
     def tags(self) -> list[str]:
@@ -72,6 +74,7 @@ class Config(NamedTuple):
     builder: Builder | None
     emulators: Emulators
     places: Places | None = None
+    lock: Lock = Lock()
 
     def error(self, name: str, message: str, *steps: Any) -> ConfigError:
         """Return the error about a target's value, with its place where the files are known."""

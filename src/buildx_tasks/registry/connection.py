@@ -189,6 +189,8 @@ class Registry:
         """Read an answer's body within bounds, and leave it where ``content`` is."""
         is_fault = answer.status_code >= 300
         most = wire.MOST_FAULT if is_fault else request.most
+        if request.method == "HEAD":
+            answer.raw.drain_conn()  # nothing follows: the next question takes the connection
         try:
             found = b"" if request.method == "HEAD" else wire.body(answer, most, cut=is_fault)
         except OSError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from invoke import Collection
 
 from buildx_tasks.tasks.building import build, run
+from buildx_tasks.tasks.locking import lock
 from buildx_tasks.tasks.readying import clean, doctor, setup
 from buildx_tasks.tasks.recalling import log
 from buildx_tasks.tasks.shipping import inspect, promote, push
@@ -22,6 +23,7 @@ __all__ = [
     "import_",
     "inspect",
     "lint",
+    "lock",
     "log",
     "namespace",
     "plan",
@@ -42,6 +44,7 @@ namespace = Collection(
     promote,
     inspect,
     log,
+    lock,
     plan,
     lint,
     doctor,

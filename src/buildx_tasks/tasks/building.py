@@ -32,7 +32,8 @@ _PROGRESS = ("auto", "plain", "tty", "quiet", "rawjson")
         **SELECTION,
         "progress": "How buildx shows its work: auto, plain, tty, quiet or rawjson",
         "no-cache": "Build every step anew",
-        "pull": "Look for newer base images",
+        "pull": "Look for newer base images; what buildx.lock pins stays",
+        "no-lock": "Take bases as they are now, whatever buildx.lock pins",
         "full": FULL,
     },
 )
@@ -45,6 +46,7 @@ def build(
     progress: str = "auto",
     no_cache: bool = False,
     pull: bool = False,
+    no_lock: bool = False,
     full: bool = False,
 ) -> None:
     """Build the selected targets for all their platforms with one docker buildx bake."""
@@ -55,7 +57,7 @@ def build(
         require_known("--progress", progress, _PROGRESS)
         for step in build.steps:
             step(c, selection)
-        built = selection.build(progress=progress, no_cache=no_cache, pull=pull)
+        built = selection.build(progress=progress, no_cache=no_cache, pull=pull, lock=not no_lock)
     builds.print_built(built, full=full)
 
 

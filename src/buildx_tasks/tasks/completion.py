@@ -59,7 +59,7 @@ def offered(words: list[str], contexts: Mapping[str, Any]) -> list[str] | None:
         target = words_of(context)
         if words[-1].startswith("-") or target is None or target.kind is not list:
             return None
-        return [*(_values("target") or ()), *sorted(contexts)]
+        return [*(_values(target.names[0]) or ()), *sorted(contexts)]
     found = _values(flag.names[0]) if isinstance(flag, Flag) else None
     if found is None:
         return None
@@ -70,7 +70,7 @@ def _values(name: str) -> list[str] | None:
     """Return the values that a flag can have, none where the file cannot be read; None: files."""
     if name == "progress":
         return list(_PROGRESS)
-    if name not in ("target", "platform", "overlay"):
+    if name not in ("target", "platform", "overlay", "image"):
         return None
     from buildx_tasks.errors import BuildxTasksError
     from buildx_tasks.project import NATIVE, Project
@@ -79,6 +79,8 @@ def _values(name: str) -> list[str] | None:
         with Project.load() as project:
             if name == "overlay":
                 return sorted(_overlays(project.root))
+            if name == "image":
+                return sorted(project.pins or ())
             if name == "platform":
                 return [NATIVE, *sorted(_platforms(project))]
             return sorted({*project.config.target, *project.config.group})

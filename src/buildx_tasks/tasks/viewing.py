@@ -41,7 +41,7 @@ def plan(
         if format == "github":
             print(json_line(views.github_matrix(selection.plan)))
         elif format == "bake":
-            print(json_text(selection.plan.bake_file), end="")
+            print(json_text(selection.bake_file), end="")
         elif format == "json":
             summary = views.summary(selection.plan, selection.ways())
             print(json_text({**summary, "grants": selection.grants()}), end="")

@@ -150,3 +150,10 @@ def test_repositories_and_files_of_others_are_told_apart() -> None:
     ):
         (found, _) = read(None, context=address)
         assert (found.kind, found.how, found.is_fixed) == (kind, "context", fixed)
+
+
+def test_no_context_can_stand_for_an_image_that_a_stage_is_named_as() -> None:
+    (found,) = read("FROM node AS node\n")
+    assert (found.reference, found.key) == ("node", "")
+    (found,) = read("FROM node:22 AS node\n")
+    assert found.key == "node:22"

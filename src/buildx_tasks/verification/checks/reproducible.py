@@ -18,6 +18,7 @@ from buildx_tasks.building.bake import no_archive_left
 from buildx_tasks.building.dockerfile_links import followed
 from buildx_tasks.building.permissions import permissions
 from buildx_tasks.building.requirements import require_readable
+from buildx_tasks.building.standing import Standing
 from buildx_tasks.engine import explanation
 from buildx_tasks.errors import ConfigError, EngineError
 from buildx_tasks.images import archives, published, store
@@ -227,6 +228,7 @@ class _SecondBuild(NamedTuple):
         workspace, builder = self.workspace, self.builder
         engine, root = workspace.engine, workspace.root
         file = f"{FOLDER}/{self.target.name}.json"
+        definition = Standing(workspace, self.plan, builder).pinned(definition, self.plan)
         definition, more = contexts.without_state(definition, root)
         definition = followed(definition, root)
         with writing(root / file):
