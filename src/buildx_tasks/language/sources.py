@@ -57,7 +57,7 @@ def find(start: Path) -> Path:
             return found
     raise ConfigError(
         f"{FILE_NAME}: not found in {start} or any folder above it; "
-        "create it with at least a [target.NAME] that has platforms and tags"
+        "invoke init writes one for what is here"
     )
 
 

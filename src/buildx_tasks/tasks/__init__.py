@@ -12,7 +12,7 @@ from buildx_tasks.tasks.locking import lock
 from buildx_tasks.tasks.readying import clean, doctor, setup
 from buildx_tasks.tasks.recalling import log
 from buildx_tasks.tasks.shipping import inspect, promote, push
-from buildx_tasks.tasks.starting import schema
+from buildx_tasks.tasks.starting import init, schema
 from buildx_tasks.tasks.verifying import verify
 from buildx_tasks.tasks.viewing import import_, lint, plan
 
@@ -21,6 +21,7 @@ __all__ = [
     "clean",
     "doctor",
     "import_",
+    "init",
     "inspect",
     "lint",
     "lock",
@@ -50,5 +51,6 @@ namespace = Collection(
     doctor,
     clean,
     import_,
+    init,
     schema,
 )

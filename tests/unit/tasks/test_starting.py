@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
+import pytest
+import tomli
+
+from buildx_tasks import Project as LoadedProject
+from buildx_tasks.errors import UsageError
 from buildx_tasks.language import schema
+from buildx_tasks.starting.expecting import added
+from buildx_tasks.starting.writing import FIRST_CHECKS, toml
 
 if TYPE_CHECKING:
     from conftest import Project
@@ -32,3 +41,136 @@ def test_the_schema_is_written_beside_the_file_and_kept_up_to_date(project: Proj
     assert done.returncode == 2
     assert "is there and is no schema of buildx.toml; move it away" in done.stderr
     assert file.read_text() == "mine"
+
+
+MAIN = "package main\n\nfunc main() {}\n"
+
+
+def written(project: Project, files: dict[str, str], *flags: str) -> dict[str, str]:
+    """What ``invoke init`` has written, by path."""
+    for name, text in files.items():
+        path = project.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    before = {path for path in project.folder.rglob("*") if path.is_file()}
+    project.ok("init", "--yes", *flags)
+    return {
+        path.relative_to(project.folder).as_posix(): path.read_text()
+        for path in project.folder.rglob("*")
+        if path.is_file() and path not in before and ".git/" not in path.as_posix()
+    }
+
+
+def test_a_diff_is_shown_first_and_nothing_is_overwritten(project: Project) -> None:
+    (project.folder / "Dockerfile").write_text("FROM scratch\nCOPY .git/HEAD /\n")
+    for done in (project.invoke("init"), project.invoke("--dry", "init", "--yes")):
+        assert done.returncode == 0
+        assert "+++ b/buildx.toml" in done.stdout
+        assert "tasks.py" not in done.stdout
+        assert done.stderr.endswith("nothing is written yet: --yes writes it\n")
+        assert not (project.folder / "buildx.toml").exists()
+    made = written(project, {".dockerignore": "mine\n"})
+    assert set(made) == {"buildx.toml"}
+    assert (project.folder / ".dockerignore").read_text() == "mine\n"
+    assert project.ok("init") == "all files are there; nothing to do\n"
+
+
+def test_each_dockerfile_is_a_target_with_the_context_that_has_its_files(project: Project) -> None:
+    subprocess.run(["git", "init", "-q", str(project.folder)], check=True)
+    remote = ["remote", "add", "origin", "git@github.com:Some-One/My.App.git"]
+    subprocess.run(["git", "-C", str(project.folder), *remote], check=True)
+    files = {
+        "Dockerfile": "FROM scratch\nCOPY go.mod *.go ./\n",
+        "go.mod": "module app\n",
+        "main.go": MAIN,
+        "Dockerfile.debug": "FROM scratch\n",
+        "docker/worker.Dockerfile": "FROM scratch\nCOPY main.go /\n",
+        "services/web/Dockerfile": "FROM scratch\nCOPY ./index.html /\n",
+        "services/web/index.html": "",
+        "services/web/Dockerfile.dockerignore": "x\n",
+        'odd "${name}/Dockerfile': "FROM scratch\nCOPY . /\n",
+        "node_modules/x/Dockerfile": "FROM scratch\n",
+        "bad\udcff/Dockerfile": "FROM scratch\n",
+        "compose.yaml": "services: {}\n",
+    }
+    made = written(project, files)
+    assert set(made) == {"buildx.toml", ".dockerignore"}
+    assert made[".dockerignore"].startswith(".git\n.buildx\n")
+    with LoadedProject.load(project.folder) as loaded:
+        config = loaded.config
+        assert loaded.variables["REGISTRY"] == "ghcr.io/some-one"
+        found = {
+            name: (
+                one.attributes.get("context", "."),
+                one.attributes.get("dockerfile", "Dockerfile"),
+            )
+            for name, one in config.target.items()
+        }
+    assert found == {
+        "my-app": (".", "Dockerfile"),
+        "my-app-debug": (".", "Dockerfile.debug"),
+        "my-app-worker": (".", "docker/worker.Dockerfile"),
+        "services-web": ("services/web", "Dockerfile"),
+        "odd-name": ('odd "${name}', "Dockerfile"),
+    }
+    assert "ghcr.io/some-one/services-web" in project.ok("plan", "--format", "bake")
+    assert "invoke import --from compose.yaml" in project.invoke("init").stderr
+
+
+def test_a_dockerfile_for_go_is_written_where_there_is_a_program(project: Project) -> None:
+    for files, message in (
+        ({}, "no Dockerfile is here; write one, have one written with --dockerfile go"),
+        ({"docker-bake.hcl": ""}, "or run invoke import --from docker-bake.hcl"),
+    ):
+        for name, text in files.items():
+            (project.folder / name).write_text(text)
+        done = project.invoke("init")
+        assert done.returncode == 2
+        assert message in done.stderr
+    for flag, message in (("cobol", "--dockerfile: unknown kind"), ("go", "no go.mod is here")):
+        done = project.invoke("init", "--dockerfile", flag)
+        assert done.returncode == 2
+        assert message in done.stderr
+    files = {
+        "go.mod": "module app\n\ngo 1.24.1\n",
+        "cmd/tool/main.go": MAIN,
+        "lib.go": "package lib\n",
+    }
+    made = written(project, files, "--dockerfile", "go")
+    assert "golang:1.24-alpine AS builder" in made["Dockerfile"]
+    assert "go build -trimpath -o /tool ./cmd/tool" in made["Dockerfile"]
+    done = project.invoke("init", "--dockerfile", "go")
+    assert "Dockerfile is there already" in done.stderr
+
+
+def test_a_repo_without_tasks_begins_with_the_module(project: Project) -> None:
+    (project.folder / "tasks.py").unlink()
+    (project.folder / "Dockerfile").write_text("FROM scratch\n")
+    subprocess.run(
+        [sys.executable, "-m", "buildx_tasks.tasks", "init", "--yes"],
+        cwd=project.folder,
+        check=True,
+        capture_output=True,
+    )
+    assert "@linux/arm64" in project.ok("plan")
+
+
+@pytest.mark.parametrize(
+    "text", ["plain", 'a"b\\c', "${X}", "\x1b[31m\x7f\x9b", "\u202e\n", "é 🐳"]
+)
+def test_what_an_image_says_is_the_same_in_toml_and_acts_on_no_terminal(text: str) -> None:
+    shown = toml([text])
+    assert shown.isprintable()
+    assert tomli.loads(f"a = {shown}")["a"] == [text.replace("${", "$${")]
+
+
+def test_what_the_image_is_is_put_where_init_left_room() -> None:
+    room = f"[target.app.verify]\n{FIRST_CHECKS}"
+    assert added(f"a\n{room}\n[target.b]\n", "app", "new\n") == f"a\n{room}new\n\n[target.b]\n"
+    assert added(room, "app", "new\n") == f"{room}new\n"
+    assert added("[target.app]\n", "app", "new\n") == "[target.app]\n\n[target.app.verify]\nnew\n"
+    for own in (f"{room}run = {{}}\n", "[target.app.verify]\nsize = {}\n"):
+        with pytest.raises(
+            UsageError, match="says something already, which stays; it could say:\nnew"
+        ):
+            added(own, "app", "new\n")

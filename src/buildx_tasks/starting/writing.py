@@ -1,0 +1,163 @@
+"""What was seen in; the text of each new file, and the diff that a person reads first, out."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from buildx_tasks.errors import UsageError
+from buildx_tasks.language import loading
+from buildx_tasks.machine.files import PUBLIC, write_file
+from buildx_tasks.text import json_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from buildx_tasks.starting.looking import Found, Seen
+
+FIRST_CHECKS = "binaries = {}\nindex = {}\n"
+_TASKS = '"""Tasks of invoke: invoke --list names them."""\n\nfrom buildx_tasks import namespace\n'
+_HEAD = """# What the images of this repo are: https://github.com/buildx-tasks/buildx-tasks
+
+[variable.REGISTRY]
+default = "{registry}"
+description = "Where push sends the images"
+
+[defaults]
+platforms = ["linux/amd64", "linux/arm64"]
+"""
+_TARGET = """
+[target.{target}]
+{place}
+[target.{target}.metadata]
+images = ["${{REGISTRY}}/{image}"]
+fallback = "dev"
+
+# What each platform must be; invoke init --expect {target} adds what the built image is.
+[target.{target}.verify]
+{checks}"""
+_IGNORED = (".buildx", "**/.venv", "**/node_modules", "**/__pycache__")
+# CGO_ENABLED=0 makes one static program; each platform is compiled natively, by the cross compiler in Go.
+_GO = """# Compiles natively for each platform: nothing is emulated.
+FROM --platform=$BUILDPLATFORM golang:{version}-alpine AS builder
+WORKDIR /src
+COPY . .
+ARG TARGETOS TARGETARCH TARGETVARIANT
+RUN --mount=type=cache,target=/root/.cache/go-build \\
+    --mount=type=cache,target=/go/pkg/mod \\
+    CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH GOARM=${{TARGETVARIANT#v}} \\
+    go build -trimpath -o /{name} {package}
+
+FROM alpine:3.22
+COPY --from=builder /{name} /usr/local/bin/{name}
+USER 65534:65534
+ENTRYPOINT ["{name}"]
+"""
+
+
+def files(seen: Seen) -> dict[str, str]:
+    """Return the text of each file that is not there yet, by its path from the folder.
+
+    Raises:
+        UsageError: nothing here declares an image.
+
+    """
+    texts = {"tasks.py": _TASKS, ".dockerignore": _ignored(seen)}
+    if not loading.declared_in(seen.folder):
+        if not seen.dockerfiles:
+            raise UsageError(
+                "init: no Dockerfile is here; write one, have one written with --dockerfile go, or "
+                + (
+                    f"run invoke import --from {seen.declaring[0]}"
+                    if seen.declaring
+                    else "name its folder by running init there"
+                )
+            )
+        texts["buildx.toml"] = _declared(seen)
+        _require_loaded(texts["buildx.toml"])
+    return {name: text for name, text in texts.items() if not (seen.folder / name).exists()}
+
+
+def dockerfile(folder: Path, language: str, name: str) -> str:
+    """Return a Dockerfile that compiles natively for each platform.
+
+    Raises:
+        UsageError: the folder is no module of that language, or has no program.
+
+    """
+    module = folder / "go.mod"
+    if not module.is_file():
+        raise UsageError(f"init: --dockerfile {language}: no go.mod is here; run go mod init first")
+    version = re.search(r"(?m)^go (\d+\.\d+)", module.read_text("utf-8", "replace"))
+    programs = sorted({path.parent for path in folder.glob("*.go") if _is_main(path)}) or sorted(
+        {path.parent for path in folder.glob("cmd/*/*.go") if _is_main(path)}
+    )
+    if not programs:
+        raise UsageError("init: --dockerfile go: no package main is here or in cmd/*; write one")
+    inside = programs[0].relative_to(folder).as_posix()
+    return _GO.format(
+        version=version[1] if version else "1.24",
+        name=name if inside == "." else programs[0].name,
+        package="." if inside == "." else f"./{inside}",
+    )
+
+
+def _is_main(path: Path) -> bool:
+    text = path.read_text("utf-8", "replace")
+    return bool(re.search(r"(?m)^package main\b", text)) and not path.name.endswith("_test.go")
+
+
+def diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """Return a unified diff of whole files; one that is not in ``before`` is new."""
+    lines: list[str] = []
+    for name, text in after.items():
+        old = before.get(name)
+        origin = "/dev/null" if old is None else f"a/{name}"
+        pieces = ((old or "").splitlines(), text.splitlines())
+        lines += difflib.unified_diff(*pieces, origin, f"b/{name}", lineterm="")
+    return "\n".join(lines)
+
+
+def write(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write the files."""
+    for name, text in texts.items():
+        write_file(folder / name, text, PUBLIC)
+
+
+def _declared(seen: Seen) -> str:
+    parts = [_HEAD.format(registry=seen.registry)]
+    for one in seen.dockerfiles:
+        place = _place(one)
+        parts.append(
+            _TARGET.format(target=one.target, place=place, image=one.target, checks=FIRST_CHECKS)
+        )
+    return "".join(parts)
+
+
+def _place(one: Found) -> str:
+    lines = [f"context = {toml(one.context)}\n"]
+    if one.dockerfile != "Dockerfile":
+        lines.append(f"dockerfile = {toml(one.dockerfile)}\n")
+    return "".join(lines)
+
+
+def toml(value: Any) -> str:
+    """Return a text, or a list of texts, as our TOML says it, whatever is in it."""
+    # JSON's are TOML's too, once nothing in them acts on a terminal; ${ would be a variable.
+    shown = (c if c.isprintable() else f"\\U{ord(c):08x}" for c in json_line(value))
+    return "".join(shown).replace("${", "$${")
+
+
+def _ignored(seen: Seen) -> str:
+    return "\n".join([*([] if seen.mentions_git else [".git"]), *_IGNORED, ""])
+
+
+def _require_loaded(text: str) -> None:
+    """Do nothing where the tool reads what it writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, loading.FILE_NAME)
+        file.write_text(text, encoding="utf-8")
+        loading.load(file, environment={})
