@@ -148,12 +148,13 @@ class Selection:
         no_cache: bool = False,
         pull: bool = False,
         lock: bool = True,
+        always: bool = False,
     ) -> list[Built]:
-        """Build everything selected with one ``docker buildx bake``; return a result for each target.
+        """Build what has changed with one ``docker buildx bake``; return a result for each target.
 
         ``progress`` is buildx's own: auto, plain, tty, quiet or rawjson. Without ``lock`` bases are
-        what their names stand for now, whatever ``buildx.lock`` pins. Nothing is returned under
-        ``--dry``.
+        what their names stand for now, whatever ``buildx.lock`` pins. What is unchanged, and still
+        there, is built where it is to be ``always``. Nothing is returned under ``--dry``.
 
         Raises:
             ConfigError: ``buildx.lock`` cannot be used.
@@ -163,7 +164,7 @@ class Selection:
         """
         from buildx_tasks.building import bake
 
-        options = bake.Options(progress, no_cache, pull, lock)
+        options = bake.Options(progress, no_cache, pull, lock, always)
         return bake.build(self.project, self.plan, options)
 
     @property
@@ -356,6 +357,12 @@ class Selection:
         from buildx_tasks.building.permissions import granted
 
         return granted(self.plan.bake_file["target"], self.project.root)
+
+    def always_built(self) -> dict[str, str]:
+        """Return why targets are built where nothing changed, too; the others are left out."""
+        from buildx_tasks.building import unchanged
+
+        return unchanged.always_built(self.project, self.plan)
 
     def ways(self) -> dict[str, str]:
         """Return the way by which each target would be published; asks the engine where it matters."""

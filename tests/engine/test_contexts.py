@@ -17,7 +17,7 @@ DOCKERFILE = "FROM alpine:3.22\nCOPY . /srv\nRUN find /srv > /list; echo compile
 
 
 def built(project: Project) -> str:
-    result = project.invoke("build", "--progress", "plain")
+    result = project.invoke("build", "--always", "--progress", "plain")
     assert result.returncode == 0, result.stderr
     return result.stdout + result.stderr
 

@@ -126,8 +126,8 @@ def test_what_does_not_pass_is_not_pushed_unless_one_says_so(
     assert [entry["verified"] for entry in pushed(project.folder)] == ["no", "no"]
     # What was known to be well, and was built anew, is verified again.
     write(project, registry, name)
-    project.ok("push")
     built(project)
+    project.ok("push")
     project.ok("build", "--progress", "quiet", "--no-cache")
     assert (
         "verified first" not in project.invoke("push").stderr

@@ -19,12 +19,14 @@ from buildx_tasks.building import (
 from buildx_tasks.building.bake_call import BakeCall
 from buildx_tasks.building.requirements import require_files, require_new_enough, require_readable
 from buildx_tasks.building.standing import Standing
+from buildx_tasks.building.unchanged import Looked, facts_of
 from buildx_tasks.errors import BuildError, EngineError, listed
 from buildx_tasks.language.git import source_date_epoch
 from buildx_tasks.machine.locks import locked
 from buildx_tasks.planning import shared_places
 from buildx_tasks.planning.bakefile import build_definition
 from buildx_tasks.planning.batches import batches
+from buildx_tasks.planning.selection import without
 from buildx_tasks.records import ledger
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
     from buildx_tasks.building.results import Built
     from buildx_tasks.language.config import Builder
+    from buildx_tasks.planning.cells import TargetPlan
     from buildx_tasks.planning.selection import Plan
     from buildx_tasks.workspace import Workspace
 
@@ -50,17 +53,18 @@ class Options(NamedTuple):
     """How it is built: ``progress`` is how buildx shows its work.
 
     ``no_cache`` builds every step anew, ``pull`` looks for newer base images, ``locked`` takes those
-    that ``buildx.lock`` pins.
+    that ``buildx.lock`` pins, ``always`` builds what is unchanged, too.
     """
 
     progress: str = "auto"
     no_cache: bool = False
     pull: bool = False
     locked: bool = True
+    always: bool = False
 
 
 def build(workspace: Workspace, plan: Plan, options: Options) -> list[Built]:
-    """Build everything selected with one ``docker buildx bake``; nothing is returned under --dry.
+    """Build what has changed with one ``docker buildx bake``; nothing is returned under --dry.
 
     Very many targets go to bake in batches, for its time grows with their square.
 
@@ -81,14 +85,17 @@ def build(workspace: Workspace, plan: Plan, options: Options) -> list[Built]:
             f"note: {listed(names)} export to one folder, {dest}: of two files of one name the "
             "one that is written last stays"
         )
-    parts = batches(plan)
-    built: list[Built] = []
     with _alone(workspace), _builder(workspace, plan) as builder:
         standing = _standing(workspace, plan, builder, options)
+        looked = Looked(workspace, plan, standing, _definition(workspace, plan, standing)[0])
+        is_anew = options.always or options.no_cache
+        built = [] if is_anew else looked.unchanged(plan)
+        changed = without(plan, [one.target for one in built])
+        parts = batches(changed) if changed.targets else []
         for number, part in enumerate(parts, start=1):
             if len(parts) > 1:
                 _say(f"batch {number} of {len(parts)}: {len(part.targets)} targets")
-            built += _build_part(workspace, part, standing, options)
+            built += _build_part(workspace, part, standing, options, looked)
     order = {target.name: number for number, target in enumerate(plan.targets)}
     return sorted(built, key=lambda item: order[item.target])
 
@@ -129,7 +136,7 @@ def _alone(workspace: Workspace) -> AbstractContextManager[None]:
 
 
 def _build_part(
-    workspace: Workspace, plan: Plan, standing: Standing, options: Options
+    workspace: Workspace, plan: Plan, standing: Standing, options: Options, looked: Looked
 ) -> list[Built]:
     engine, builder = workspace.engine, standing.builder
     is_dry = workspace.commands.is_dry
@@ -137,38 +144,59 @@ def _build_part(
     # Where it was so the last time, it is asked before; other builds do not pay for the question.
     before = divisible and location.was_divided(workspace.ledger, plan.targets)
     if before and staging.has_containerd_store(engine) is False:
-        return _build_divided(workspace, plan, standing, options)
-    staged = {t.name: staging.tag_of(t) for t in plan.targets if staging.needed(builder, t)}
-    result, facts = _bake(workspace, plan, standing, options, staged)
+        return _build_divided(workspace, plan, standing, options, looked)
+    result, facts = _bake(workspace, plan, standing, options, looked)
     if is_dry:
         return []
     if not result.ok:
         capability.explain_loss(engine, builder, result.stdout + result.stderr)
         if divisible and not before and staging.has_containerd_store(engine) is False:
-            return _build_divided(workspace, plan, standing, options)
+            return _build_divided(workspace, plan, standing, options, looked)
         raise _failure(workspace, plan, builder)
-    built = results.read(workspace.commands, plan, builder, staged, facts)
-    results.record(workspace.ledger, plan, built)
+    more = facts_of(looked, plan.targets)
+    if any(target.name in looked.fingerprints for target in plan.targets) and not more:
+        _say("files changed while they were built: built again, from the cache what did not change")
+        result, facts = _bake(workspace, plan, standing, options, None)
+        if not result.ok:
+            raise _failure(workspace, plan, builder)
+    built = results.read(workspace.commands, plan, builder, _staged(plan, builder), facts)
+    results.record(workspace.ledger, plan, built, more)
     return built
 
 
 def _build_divided(
-    workspace: Workspace, plan: Plan, standing: Standing, options: Options
+    workspace: Workspace, plan: Plan, standing: Standing, options: Options, looked: Looked
 ) -> list[Built]:
     builder = standing.builder
     _say("the engine's image store is the classic one: built platform by platform")
     divided = classic_store.divided(plan)
     facts: dict[str, Any] = {}
     for some in batches(divided.plan):
-        result, found = _bake(workspace, some, standing, options, {})
+        result, found = _bake(workspace, some, standing, options, None)
         if not result.ok:
             capability.explain_loss(workspace.engine, builder, result.stdout + result.stderr)
             raise _failure(workspace, some, builder)
         facts.update(found)
     made = results.read(workspace.commands, divided.plan, builder, {}, facts)
     built = results.together(plan, divided.parts, made, facts)
-    results.record(workspace.ledger, plan, built)
+    results.record(workspace.ledger, plan, built, facts_of(looked, plan.targets))
     return built
+
+
+def _staged(plan: Plan, builder: Builder | None) -> dict[str, str]:
+    """Return the tags of a registry under which targets wait that no store can hold."""
+    return {t.name: staging.tag_of(t) for t in plan.targets if staging.needed(builder, t)}
+
+
+def _definition(
+    workspace: Workspace, plan: Plan, standing: Standing
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the bake file, and the archives through which images go into the store."""
+    staged = _staged(plan, standing.builder)
+    archives = _archives(workspace, plan, staged)
+    reproducible = any(target.is_reproducible for target in plan.targets)
+    epoch = source_date_epoch(workspace.root) if reproducible else ""
+    return standing.pinned(build_definition(plan, staged, archives, epoch), plan), archives
 
 
 def _bake(
@@ -176,13 +204,15 @@ def _bake(
     plan: Plan,
     standing: Standing,
     options: Options,
-    staged: dict[str, str],
+    looked: Looked | None,
 ) -> tuple[Result, dict[str, Any]]:
-    """Run bake; return what it said of each target, too. ``staged`` are tags of a registry."""
-    archives = _archives(workspace, plan, staged)
-    reproducible = any(target.is_reproducible for target in plan.targets)
-    epoch = source_date_epoch(workspace.root) if reproducible else ""
-    definition = standing.pinned(build_definition(plan, staged, archives, epoch), plan)
+    """Run bake; return what it said of each target, too. Images say what was ``looked`` at."""
+    definition, archives = _definition(workspace, plan, standing)
+    if looked:
+        for target in plan.targets:
+            if annotations := _annotations(workspace, target, standing, looked):
+                attributes = definition["target"][target.name]
+                attributes["annotations"] = [*attributes.get("annotations", []), *annotations]
     call = _call(options)
     is_dry = workspace.commands.is_dry
     folder = workspace.ledger.folder
@@ -194,6 +224,18 @@ def _bake(
         else:
             failed.append(True)
     return result, facts
+
+
+def _annotations(
+    workspace: Workspace, target: TargetPlan, standing: Standing, looked: Looked
+) -> list[str]:
+    """Return what a target's manifests say of its inputs, where what keeps them keeps that."""
+    if target.spec.output:
+        return []
+    is_kept = staging.needed(standing.builder, target) or staging.has_containerd_store(
+        workspace.engine
+    )
+    return looked.annotations(target) if is_kept else []
 
 
 def _call(options: Options) -> BakeCall:

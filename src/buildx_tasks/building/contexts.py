@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.language.targets import LINK, files_helper
 from buildx_tasks.machine.files import write_file
+from buildx_tasks.planning.bakefile import unescaped
 from buildx_tasks.records import ledger
 from buildx_tasks.references import REMOTE
 
@@ -32,24 +33,19 @@ def without_state(definition: dict[str, Any], root: Path) -> tuple[dict[str, Any
     for name, attributes in definition["target"].items():
         changed = dict(attributes)
         for number, (key, value) in enumerate(attributes.get("contexts", {}).items()):
-            if _is_one_file(name, key, attributes) or not _has_state(root, _plain(value)):
+            if _is_one_file(name, key, attributes) or not _has_state(root, unescaped(value)):
                 continue
-            if _covers(_ignore_file(root, _plain(value)) or ""):
+            if _covers(_ignore_file(root, unescaped(value)) or ""):
                 continue
             # Of a named context BuildKit reads no other ignore file: it becomes a target's context.
             helper = f"{name}--context{number}"
             changed["contexts"] = {**changed["contexts"], key: LINK + helper}
             targets[helper] = _helper(value, attributes)
             _copy(targets[helper], helper, root, files)
-        if _has_state(root, _plain(attributes["context"])):
+        if _has_state(root, unescaped(attributes["context"])):
             _copy(changed, name, root, files)
         targets[name] = changed
     return {**definition, "target": dict(sorted(targets.items()))}, files
-
-
-def _plain(text: str) -> str:
-    """Return what bake reads in a text, whose ``${`` and ``%{`` are escaped."""
-    return text.replace("$${", "${").replace("%%{", "%{")
 
 
 def _escaped(text: str) -> str:
@@ -94,12 +90,12 @@ def _covers(text: str) -> bool:
 
 def _copy(attributes: Attributes, name: str, root: Path, files: dict[str, str]) -> None:
     """Have a target read a copy of its Dockerfile that has our ignore file beside it."""
-    context = _plain(attributes["context"])
-    dockerfile = _plain(attributes.get("dockerfile", "Dockerfile"))
+    context = unescaped(attributes["context"])
+    dockerfile = unescaped(attributes.get("dockerfile", "Dockerfile"))
     own: str | None = None
     text: str | None
     if "dockerfile-inline" in attributes:
-        dockerfile, text = "Dockerfile", _plain(attributes["dockerfile-inline"])
+        dockerfile, text = "Dockerfile", unescaped(attributes["dockerfile-inline"])
     elif REMOTE.match(dockerfile) or dockerfile == "-":
         return
     else:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from buildx_tasks.records.ledger import Ledger
 
 
+PUBLISHED = "published"  # not built here: the registry of the target's own tag has it
+
+
 class Built(NamedTuple):
     """One target after a build.
 
@@ -29,7 +32,8 @@ class Built(NamedTuple):
     ``""`` for exported files; ``seconds`` is how long buildx worked on the target; ``staged`` is the
     reference that holds it in a registry, ``""`` where the engine has it. ``parts`` are the ids of
     its platforms, where a classic store has them one by one; there is no index, and no digest, then.
-    ``part`` is the tag of its own that an image of some of the declared platforms got.
+    ``part`` is the tag of its own that an image of some of the declared platforms got. ``since`` is
+    when it was built (UTC, ISO 8601) where it is unchanged and was not built now, or ``PUBLISHED``.
     """
 
     target: str
@@ -39,6 +43,7 @@ class Built(NamedTuple):
     staged: str = ""
     parts: Mapping[Platform, str] = MappingProxyType({})
     part: str = ""
+    since: str = ""
 
 
 def read(
@@ -126,9 +131,11 @@ def time_of(text: str) -> dt.datetime:
     return dt.datetime.fromisoformat(f"{match[1]}.{(match[2] or '')[:6]:0<6}{zone}")
 
 
-def record(ledger: Ledger, plan: Plan, built: Sequence[Built]) -> None:
-    """Note what was built of a plan."""
-    ledger.record("built", [_entry(plan, item) for item in built])
+def record(
+    ledger: Ledger, plan: Plan, built: Sequence[Built], more: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Note what was built of a plan, and what ``more`` has to say of a target."""
+    ledger.record("built", [{**_entry(plan, item), **more.get(item.target, {})} for item in built])
 
 
 def _entry(plan: Plan, item: Built) -> dict[str, Any]:

@@ -125,7 +125,7 @@ class Standing:
         self._native = _native(workspace, builder)
         self.readings = readings(workspace, plan, builder)
         self._own = own_tags(workspace)
-        self._pulled = pull
+        self.is_pulled = pull
         self.found: dict[str, Found] = {}
         self._resolve(asks=asks)
 
@@ -133,7 +133,7 @@ class Standing:
         pulled: dict[str, None] = {}
         others: dict[str, None] = {}
         for reading in self.readings:
-            pulls = self._pulled or reading.build.attributes.get("pull") is True
+            pulls = self.is_pulled or reading.build.attributes.get("pull") is True
             for read in reading.reads:
                 if not read.reference or read.kind == "file" or read.is_fixed:
                     continue
@@ -192,7 +192,7 @@ class Standing:
             yield f"{LOCK_FILE} is left aside (--no-lock): bases are what their names stand for now"
             return
         yield f"{LOCK_FILE} pins {len(self.locked)} of what is read"
-        if self._pulled and self.locked:
+        if self.is_pulled and self.locked:
             yield "--pull brings nothing newer of it: that is done by invoke lock --update"
         if self.unlocked:
             yield f"not in {LOCK_FILE}: {', '.join(self.unlocked)}; run invoke lock"

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct, field
 from buildx_tasks.language.buildkitd import Buildkitd
 from buildx_tasks.language.expectations import Verify
 from buildx_tasks.language.locking import Lock
+from buildx_tasks.language.skipping import Skip
 
 NAME = "^[a-zA-Z0-9_-]+$"  # bake's own rule for targets and groups
 NODE_NAME = r"^[a-zA-Z][a-zA-Z0-9_.-]*$"  # buildx's own rule
@@ -388,3 +389,4 @@ class BuildxToml(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"
         Emulators()
     )
     lock: Annotated[Lock, Meta(description="What invoke lock keeps to")] = Lock()
+    skip: Annotated[Skip, Meta(description="What is not built again")] = Skip()

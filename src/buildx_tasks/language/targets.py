@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from buildx_tasks.errors import ConfigError
 from buildx_tasks.language.locking import Lock
+from buildx_tasks.language.skipping import Skip
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -75,6 +76,7 @@ class Config(NamedTuple):
     emulators: Emulators
     places: Places | None = None
     lock: Lock = Lock()
+    skip: Skip = Skip()
 
     def error(self, name: str, message: str, *steps: Any) -> ConfigError:
         """Return the error about a target's value, with its place where the files are known."""

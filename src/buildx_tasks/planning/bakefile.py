@@ -201,6 +201,11 @@ def _bake_groups(plan: Selected, chosen: set[str]) -> dict[str, Any]:
     return dict(sorted(groups.items()))
 
 
+def unescaped(text: str) -> str:
+    """Return what bake reads in a text, whose ``${`` and ``%{`` are escaped."""
+    return text.replace("$${", "${").replace("%%{", "%{")
+
+
 def _escape(value: Any) -> Any:
     """Keep bake from reading ``${`` and ``%{`` in strings as its own templates."""
     if isinstance(value, str):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _WHOLE = frozenset(
     "annotations attest cache-to call description no-cache output platforms pull tags".split()
 )
-_PICK = "ARG TARGETOS TARGETARCH TARGETVARIANT\nFROM ${TARGETOS}-${TARGETARCH}${TARGETVARIANT}\n"
+PICKED = "ARG TARGETOS TARGETARCH TARGETVARIANT\nFROM ${TARGETOS}-${TARGETARCH}${TARGETVARIANT}\n"
 
 
 def with_helpers(
@@ -71,7 +71,7 @@ def with_helpers(
             image["annotations"] = [*image.get("annotations", []), annotation]
     if "cache-from" in whole:
         image["cache-from"] = whole["cache-from"]
-    image["dockerfile-inline"] = "".join(lines) + _PICK
+    image["dockerfile-inline"] = "".join(lines) + PICKED
     found[name] = image
     return found
 
@@ -121,7 +121,7 @@ def _of_files(target: Target, selected: Mapping[Platform, str]) -> Attributes:
             lines.append(f"COPY --from={key} {json.dumps([base, '/' + name])}\n")
     return {
         "contexts": contexts,
-        "dockerfile-inline": "".join(lines) + _PICK,
+        "dockerfile-inline": "".join(lines) + PICKED,
         "platforms": list(selected.values()),
         "output": [{"type": "cacheonly"}],
     }

@@ -74,6 +74,20 @@ def make_plan(config: Config, targets: Sequence[str] = (), wanted: Sequence[str]
     return Plan(config, tuple(selection), tuple(plans), tuple(linked))
 
 
+def without(plan: Plan, names: Iterable[str]) -> Plan:
+    """Return a plan that leaves out some of its targets; what others are built on stays linked."""
+    out = set(names)
+    if not out:
+        return plan
+    by_name = {one.name: one for one in (*plan.targets, *plan.linked)}
+    kept = [one for one in plan.targets if one.name not in out]
+    chosen = {one.name for one in kept}
+    groups = plan.config.group
+    selection = [n for n in plan.selection if chosen.intersection(members(groups, [n]))]
+    linked = [by_name[name] for name in _linked_names(plan.config, [one.name for one in kept])]
+    return Plan(plan.config, tuple(selection), tuple(kept), tuple(linked))
+
+
 def _join(items: Sequence[Platform]) -> str:
     return ", ".join(map(str, items))
 

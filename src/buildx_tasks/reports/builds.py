@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from typing import TYPE_CHECKING
 
+from buildx_tasks.building.results import PUBLISHED
 from buildx_tasks.reports.tables import print_table
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ def print_built(built: Sequence[Built], *, full: bool = False) -> None:
             item.target,
             ", ".join(map(str, item.platforms)),
             item.digest or ("(by platform)" if item.parts else "(files)"),
-            "" if item.seconds is None else f"{item.seconds:.1f}",
+            _when(item.since) if item.since else _seconds(item),
         )
         for item in built
     ]
@@ -31,10 +33,23 @@ def print_built(built: Sequence[Built], *, full: bool = False) -> None:
         if item.part:
             part = f"{item.target}: a part only, under {item.part}; its tags keep the whole image"
             print(part, file=sys.stderr, flush=True)
-    waiting = [item.staged for item in built if item.staged]
+    waiting = [item.staged for item in built if item.staged and not item.since]
     if waiting:
         line = (
             "no local store holds what several nodes built: it waits in the registry, where verify, "
             f"run and push take it from: {', '.join(waiting)}"
         )
         print(line, file=sys.stderr, flush=True)
+
+
+def _seconds(item: Built) -> str:
+    return "" if item.seconds is None else f"{item.seconds:.1f}"
+
+
+def _when(since: str) -> str:
+    """Return since when a target is unchanged: the time of today, or the day."""
+    if since == PUBLISHED:
+        return "unchanged, as published"
+    at = dt.datetime.fromisoformat(since).astimezone()
+    is_today = at.date() == dt.datetime.now().astimezone().date()
+    return f"unchanged since {at:%H:%M}" if is_today else f"unchanged since {at:%Y-%m-%d}"

@@ -34,6 +34,7 @@ _PROGRESS = ("auto", "plain", "tty", "quiet", "rawjson")
         "no-cache": "Build every step anew",
         "pull": "Look for newer base images; what buildx.lock pins stays",
         "no-lock": "Take bases as they are now, whatever buildx.lock pins",
+        "always": "Build what is unchanged, too",
         "full": FULL,
     },
 )
@@ -47,9 +48,10 @@ def build(
     no_cache: bool = False,
     pull: bool = False,
     no_lock: bool = False,
+    always: bool = False,
     full: bool = False,
 ) -> None:
-    """Build the selected targets for all their platforms with one docker buildx bake."""
+    """Build what has changed of the selected targets, for all platforms, with one docker buildx bake."""
     from buildx_tasks.reports import builds
 
     with loaded(c, overlay, set_) as project:
@@ -57,7 +59,8 @@ def build(
         require_known("--progress", progress, _PROGRESS)
         for step in build.steps:
             step(c, selection)
-        built = selection.build(progress=progress, no_cache=no_cache, pull=pull, lock=not no_lock)
+        how = {"no_cache": no_cache, "pull": pull, "lock": not no_lock, "always": always}
+        built = selection.build(progress=progress, **how)
     builds.print_built(built, full=full)
 
 

@@ -44,11 +44,14 @@ def plan(
             print(json_text(selection.bake_file), end="")
         elif format == "json":
             summary = views.summary(selection.plan, selection.ways())
-            print(json_text({**summary, "grants": selection.grants()}), end="")
+            more = {"grants": selection.grants(), "always": selection.always_built()}
+            print(json_text({**summary, **more}), end="")
         else:
             tables.print_table(views.HEADINGS, views.rows(selection.plan, selection.ways()))
             for name, granted in selection.grants().items():
                 print(printable(f"build grants {name}: {', '.join(granted)}"))
+            for name, why in selection.always_built().items():
+                print(printable(f"{name} is built each time: {why}"))
 
 
 @command(

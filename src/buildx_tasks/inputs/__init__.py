@@ -1,0 +1,1 @@
+"""What a build reads on this machine in; hashes that change with it, out. No content, no secret."""
