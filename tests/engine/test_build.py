@@ -40,7 +40,11 @@ def test_values_arrive_in_the_image_as_they_are_written(
     text = text.replace("ENV PLATFORM=$TARGETPLATFORM", 'ARG V\nRUN printf %s "$V" > /value')
     text += f"stdout = {json.dumps(value)}\n[target.{name}.args]\nV = {json.dumps(value)}\n"
     project.write(text)
-    project.ok("build", "--progress", "quiet")
+    printed = project.ok("build", "--progress", "quiet", "--format", "json")
+    told = json.loads(printed)[name]
+    tag = f"{registry}/{name}:v1"
+    digest = docker("image", "inspect", "--format", "{{.Id}}", tag)
+    assert (told["tags"], told["digest"], told["parts"]) == ([tag], digest, {})
     project.ok("verify")
 
 

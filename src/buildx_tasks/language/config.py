@@ -279,11 +279,28 @@ class Validation(Struct, frozen=True, forbid_unknown_fields=True):
     message: Annotated[Optional[Text], Meta(description="What is said of any other value")] = None
 
 
+class FromFile(Struct, frozen=True, forbid_unknown_fields=True):
+    """``{ file = "VERSION" }``: a default that a file holds, without the space around it."""
+
+    file: Annotated[Text, Meta(description="File below the project's folder")]
+    match: Annotated[
+        Optional[Text], Meta(description="Regular expression; its first group is the value")
+    ] = None
+
+
+class Env(Struct, frozen=True, forbid_unknown_fields=True):
+    """``[env]``: where values of variables come from besides the environment, which comes first."""
+
+    file: Annotated[
+        Union[Text, Texts], Meta(description="NAME=value lines, as .env; a later one wins")
+    ]
+
+
 class Variable(Struct, frozen=True, forbid_unknown_fields=True):
     """``[variable.NAME]``: set by ``--set NAME=value``, the environment, or its default."""
 
     default: Annotated[
-        Union[str, int, float, bool, list[str], None],
+        Union[str, int, float, bool, list[str], FromFile, None],
         Meta(description="Value where none is given; none: it has to be given where it is used"),
     ] = None
     type: Annotated[
@@ -381,6 +398,7 @@ class BuildxToml(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"
         dict[Annotated[str, Meta(pattern=VARIABLE_NAME)], Variable],
         Meta(description="Variables by name, for ${NAME} in any string"),
     ] = {}
+    env: Annotated[Optional[Env], Meta(description="Files with values of variables")] = None
     builder: Annotated[
         Optional[Builder],
         Meta(description="Default: the engine's own, or one made where that cannot do it"),

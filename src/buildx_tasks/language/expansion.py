@@ -17,15 +17,17 @@ from buildx_tasks.language.targets import Config
 
 if TYPE_CHECKING:
     from buildx_tasks.language.git import Git
+    from buildx_tasks.language.overriding import Overriding
     from buildx_tasks.language.sources import Sources
     from buildx_tasks.language.variables import Variables
 
 
-def expand(sources: Sources, variables: Variables, git: Git) -> Config:
+def expand(sources: Sources, variables: Variables, git: Git, overriding: Overriding) -> Config:
     """Work out what the merged and checked data of ``sources`` come to.
 
     Raises:
         ConfigError: a value is impossible, a name unknown, a chain circular.
+        UsageError: what is to be overridden does not exist.
 
     """
     fail = sources.fail
@@ -33,7 +35,8 @@ def expand(sources: Sources, variables: Variables, git: Git) -> Config:
     if sources.has_variables:
         data = variables.fill(data, ())
     tables = matrix.tables(data.get("defaults", {}), variables, sources)
-    inheritance = Inheritance(tables, git, fail, variables.emptied)
+    inheritance = Inheritance(tables, git, fail, variables.emptied, overriding)
+    overriding.check(tables.targets)
     targets = {name: inheritance.target(name) for name in tables.targets}
     consistency.check_links(targets, tables, fail)
     secrets.check(targets, tables, fail)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from buildx_tasks.language.git import Git
     from buildx_tasks.language.merging import Attributes
+    from buildx_tasks.language.overriding import Overriding
     from buildx_tasks.language.positions import KeyPath
     from buildx_tasks.language.sources import Fail
     from buildx_tasks.platforms import Platform
@@ -35,8 +36,14 @@ class Inheritance:
     """Works out targets, each ancestor once."""
 
     def __init__(
-        self, tables: Tables, git: Git, fail: Fail, emptied: Callable[[KeyPath], list[str]]
+        self,
+        tables: Tables,
+        git: Git,
+        fail: Fail,
+        emptied: Callable[[KeyPath], list[str]],
+        overriding: Overriding,
     ) -> None:
+        self._overriding = overriding
         self._tables = tables
         self._git = git
         self._fail = fail
@@ -57,6 +64,8 @@ class Inheritance:
         attributes = whole.attributes
         if "metadata" in whole.tables:
             attributes = self._with_metadata(name, attributes, whole.tables["metadata"])
+        attributes, own = self._overriding.applied(name, attributes, whole.platform)
+        whole = whole._replace(platform=own)
         if not (whole.platform or whole.tables):
             return Target(normalise(attributes))
         declared = {platforms.parse(text): text for text in attributes.get("platforms", ())}

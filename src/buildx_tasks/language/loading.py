@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.language.expansion import expand
 from buildx_tasks.language.git import Git
+from buildx_tasks.language.given import given
+from buildx_tasks.language.overriding import Overriding
 from buildx_tasks.language.sources import FILE_NAME, Sources, declared_in, find
 from buildx_tasks.language.structure import check
-from buildx_tasks.language.variables import Given, Missing, Variables, parse_sets
+from buildx_tasks.language.variables import Missing, Variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,16 +70,10 @@ def _load(
     declared = check(sources.data, sources.fail)
     _check_patterns(declared, sources)
     git = Git(path.parent)
-    variables = _variables(sources, sets, environment, git)
+    told = given(sources, sets, environment)
+    variables = Variables(sources.data.get("variable", {}), told, git, sources)
     variables.check_all()
-    return expand(sources, variables, git)
-
-
-def _variables(
-    sources: Sources, sets: Sequence[str], environment: Mapping[str, str], git: Git
-) -> Variables:
-    given = Given(parse_sets(sets), environment)
-    return Variables(sources.data.get("variable", {}), given, git, sources)
+    return expand(sources, variables, git, Overriding(told.overrides))
 
 
 class Values(Mapping[str, Any]):
@@ -89,8 +85,10 @@ class Values(Mapping[str, Any]):
 
     def __init__(self, path: Path, overlays: Sequence[str] = (), sets: Sequence[str] = ()) -> None:
         sources = Sources(path, overlays)
-        self._declared = list(sources.data.get("variable", {}))
-        self._variables = _variables(sources, sets, os.environ, Git(path.parent))
+        declared = sources.data.get("variable", {})
+        self._declared = list(declared)
+        told = given(sources, sets, os.environ)
+        self._variables = Variables(declared, told, Git(path.parent), sources)
 
     def __getitem__(self, name: str) -> Any:
         """Return a variable's value."""

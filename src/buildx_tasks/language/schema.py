@@ -47,6 +47,8 @@ _TABLES = (
     (config.Resources, "resources"),
     (config.Group, "[group.NAME]"),
     (config.Variable, "[variable.NAME]"),
+    (config.FromFile, "[variable.NAME] default, as a table"),
+    (config.Env, "[env]"),
     (config.Validation, "[variable.NAME.validation]"),
     (config.Lint, "[target.NAME.lint]"),
     (config.Push, "[target.NAME.push]"),

@@ -1,23 +1,28 @@
 """``[variable.NAME]`` and ``${NAME}``: values from ``--set``, the environment or the default.
 
-``${NAME}`` stands for a value in any string, ``${NAME:-text}`` for ``text`` where there is none or
-an empty one, ``$${`` for the characters ``${``. An element of a list that holds a variable of type
-list stands for one element for each of its values. Keys are filled in as values are.
+``${NAME}`` stands for a value in any string (:mod:`forms` has what else can stand there), ``$${`` for
+the characters ``${``. An element of a list that holds a variable of type list stands for one element
+for each of its values; one that ``${NAME:+…}`` leaves empty falls away. Keys are filled in as values are.
 """
 
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import itertools
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+import time
+from typing import TYPE_CHECKING, Any
 
 from buildx_tasks import platforms
 from buildx_tasks.errors import ConfigError, UsageError, nearest
+from buildx_tasks.language import forms
 from buildx_tasks.language.git import Git, GitError, GitRefusedError
+from buildx_tasks.language.given import Given, from_file
+from buildx_tasks.language.kinds import breaks, kind_of, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from buildx_tasks.language.positions import KeyPath
     from buildx_tasks.language.sources import Sources
@@ -27,35 +32,13 @@ _WHOLE = re.compile(r"\$\{([^{}]*)\}")
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 _LOCAL_PLATFORM = "BAKE_LOCAL_PLATFORM"  # bake's own
+_BUILD_DATE = "build.date"
 _FLAGS = frozenset({"no-cache", "pull"})
 _MAPS = frozenset({"args", "labels", "extra-hosts"})
 
 
 class Missing(Exception):  # noqa: N818 - a state, seldom an error
     """A declared variable has no value, and none was given."""
-
-
-class Given(NamedTuple):
-    """What a person gave for this call: ``--set NAME=value`` and the environment."""
-
-    sets: Mapping[str, str]
-    environment: Mapping[str, str]
-
-
-def parse_sets(texts: Sequence[str]) -> dict[str, str]:
-    """Return ``NAME=value`` texts as a mapping; a later one wins.
-
-    Raises:
-        UsageError: a text has no ``=``.
-
-    """
-    sets = {}
-    for text in texts:
-        name, mark, value = text.partition("=")
-        if not mark or not name:
-            raise UsageError(f'--set: "{text}" is no NAME=value; write --set VERSION=1.2')
-        sets[name] = value
-    return sets
 
 
 class Variables:
@@ -70,6 +53,9 @@ class Variables:
         self._sources = sources
         self._values: dict[str, Any] = {}
         self._open: list[str] = []
+        epoch = given.environment.get("SOURCE_DATE_EPOCH", "")
+        now = int(epoch) if epoch.isdigit() else time.time()
+        self._built_at = f"{dt.datetime.fromtimestamp(now, dt.timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
         for name in given.sets:
             if name not in declared:
                 known = nearest(name, declared) or f"; declared: {', '.join(declared) or 'none'}"
@@ -90,7 +76,7 @@ class Variables:
     def _hangs_on_git(self, name: str, seen: set[str]) -> bool:
         seen.add(name)
         text = str(self._declared[name].get("default", ""))
-        names = {body.partition(":-")[0].strip() for body in _WHOLE.findall(text)}
+        names = {forms.name_of(body) for body in _WHOLE.findall(text)}
         return any(
             other.startswith("git.")
             or (other in self._declared and other not in seen and self._hangs_on_git(other, seen))
@@ -117,21 +103,25 @@ class Variables:
             )
         table = self._declared[name]
         raw = self._raw(name)
-        kind = table.get("type") or _kind(table.get("default"))
+        kind = table.get("type") or kind_of(table.get("default"))
         if raw is not None:
             value = self._convert(name, kind, raw)
         elif "default" in table:
             self._open.append(name)
             try:
                 value = self.fill(table["default"], (*where, "default"))
+                if isinstance(value, dict):
+                    value = from_file(self._sources.folder, value)
+            except ValueError as error:
+                raise self._sources.fail((*where, "default"), str(error), value=True) from None
             finally:
                 self._open.pop()
-            if _kind(value) != kind:
+            if kind_of(value) != kind:
                 if not isinstance(value, str):
                     raise self._sources.fail(
                         (*where, "default"),
                         f"the default of [variable.{name}] is no {kind}; give it one or "
-                        f'change its type to "{_kind(value)}"',
+                        f'change its type to "{kind_of(value)}"',
                         value=True,
                     )
                 value = self._convert(name, kind, value)
@@ -142,9 +132,7 @@ class Variables:
         return value
 
     def _raw(self, name: str) -> str | None:
-        if name in self._given.sets:
-            return self._given.sets[name]
-        return self._given.environment.get(name)
+        return self._given.raw(name)
 
     def _convert(self, name: str, kind: str, raw: str) -> Any:
         low = raw.strip().lower()
@@ -159,26 +147,19 @@ class Variables:
         wanted = "true or false" if kind == "bool" else "a number"
         raise self._sources.fail(
             ("variable", name),
-            f'[variable.{name}] must be {wanted}, not "{raw}"{self._origin(name)}',
+            f'[variable.{name}] must be {wanted}, not "{raw}"{self._given.origin(name)}',
         )
-
-    def _origin(self, name: str) -> str:
-        if name in self._given.sets:
-            return f"; correct --set {name}"
-        if name in self._given.environment:
-            return f"; correct the environment's {name}"
-        return "; correct its default"
 
     def _validate(self, name: str, rules: Any, value: Any) -> None:
         items = value if isinstance(value, list) else [value]
         for rule in rules if isinstance(rules, list) else [rules]:
-            wrong = next((r for item in items if (r := _breaks(rule, item))), None)
+            wrong = next((r for item in items if (r := breaks(rule, item))), None)
             if wrong:
                 shown = ",".join(value) if isinstance(value, list) else text_of(value)
                 raise self._sources.fail(
                     ("variable", name),
                     f'[variable.{name}] cannot be "{shown}": {rule.get("message") or wrong}'
-                    + self._origin(name),
+                    + self._given.origin(name),
                 )
 
     def fill(self, data: Any, path: KeyPath, local: Mapping[str, Any] | None = None) -> Any:
@@ -229,19 +210,24 @@ class Variables:
         self, item: str, where: KeyPath, local: Mapping[str, Any] | None
     ) -> list[Any]:
         """Return what an element of a list comes to: one for each value of the lists in it."""
-        if _WHOLE.fullmatch(item):
+        parsed = [
+            self._form(body, where)
+            for body in dict.fromkeys(match[1] for match in _MARK.finditer(item) if match[1])
+        ]
+        if _WHOLE.fullmatch(item) and not (parsed and parsed[0].mark == ":+"):
             value = self._fill_text(item, where, local)
             return value if isinstance(value, list) else [value]
-        bodies = dict.fromkeys(match[1] for match in _MARK.finditer(item) if match[1])
         lists = {
-            body.partition(":-")[0].strip(): value
-            for body in bodies
-            if isinstance(value := self._look_up(body, where, local), list)
+            form.name: value
+            for form in parsed
+            if isinstance(value := self._had(form, where, local), list)
         }
-        return [
+        filled = [
             self._fill_text(item, where, {**(local or {}), **dict(zip(lists, values))})
             for values in itertools.product(*lists.values())
         ]
+        falls_away = any(form.mark == ":+" for form in parsed)
+        return [one for one in filled if one != ""] if falls_away else filled
 
     def emptied(self, path: KeyPath) -> list[str]:
         """Return the variables in the text at ``path`` that are empty, for an error about it."""
@@ -252,7 +238,7 @@ class Variables:
             except (KeyError, IndexError, TypeError):
                 break
         names: dict[str, None] = {}
-        waiting = [body.strip() for body in _WHOLE.findall(str(found))]
+        waiting = [forms.name_of(body) for body in _WHOLE.findall(str(found))]
         while waiting:
             name = waiting.pop()
             if name in self._declared and name not in names:
@@ -260,7 +246,7 @@ class Variables:
                 if self._values.get(name) == "":
                     names[name] = None
                 if self._raw(name) is None:
-                    waiting += [body.strip() for body in _WHOLE.findall(default)]
+                    waiting += [forms.name_of(body) for body in _WHOLE.findall(default)]
             elif name in [f"git.{one}" for one in self._git.empty]:
                 names[name] = None
         return list(names)
@@ -316,27 +302,48 @@ class Variables:
         return _MARK.sub(replace, text)
 
     def _look_up(self, body: str, path: KeyPath, local: Mapping[str, Any] | None) -> Any:
-        name, mark, fallback = body.partition(":-")
+        form = self._form(body, path)
+        value = self._had(form, path, local)
+        if not form.changes or isinstance(value, dict):
+            return value
         try:
-            value = self._find(name.strip(), path, local)
+            if isinstance(value, list):
+                return [form.changed(one) for one in value]
+            return form.changed(text_of(value))
+        except ValueError as error:
+            raise self._sources.fail(path, f"${{{body}}}: {error}", value=True) from None
+
+    def _form(self, body: str, path: KeyPath) -> forms.Form:
+        try:
+            return forms.parse(body)
+        except ValueError as error:
+            raise self._sources.fail(path, f"${{{body}}}: {error}", value=True) from None
+
+    def _had(self, form: forms.Form, path: KeyPath, local: Mapping[str, Any] | None) -> Any:
+        """Return what a form stands for, before it is changed."""
+        name = form.name
+        try:
+            value = self._find(name, path, local)
         except Missing:
-            if not mark:
+            if not form.mark:
                 raise
-            return fallback
+            value = ""
         except GitRefusedError as error:
             raise self._sources.fail(
                 path, f"${{{name}}} cannot be had: {error}", value=True
             ) from None
         except GitError as error:
-            if not mark:
+            if not form.mark:
                 raise self._sources.fail(
                     path,
                     f"${{{name}}} cannot be had: {error}; write ${{{name}:-text}} for a value to "
                     "use then",
                     value=True,
                 ) from None
-            return fallback
-        return fallback if mark and value == "" else value
+            value = ""
+        if form.mark == ":+":
+            return form.text if value not in ("", []) else ""
+        return form.text if form.mark and value == "" else value
 
     def _find(self, name: str, path: KeyPath, local: Mapping[str, Any] | None) -> Any:
         if local is not None:
@@ -349,6 +356,8 @@ class Variables:
             return self._git.get(name[len("git.") :])
         if name in self._declared:
             return self.value(name)
+        if name == _BUILD_DATE:
+            return self._built_at
         if name == _LOCAL_PLATFORM:
             return str(platforms.host_platform())
         if not name:
@@ -357,7 +366,12 @@ class Variables:
                 '"${}" names no variable; write ${NAME}, or $${ for the characters',
                 value=True,
             )
-        known = [*self._declared, *(local or ()), *(f"git.{key}" for key in self._git.names)]
+        known = [
+            *self._declared,
+            *(local or ()),
+            _BUILD_DATE,
+            *(f"git.{key}" for key in self._git.names),
+        ]
         hint = nearest(name, known)
         literal = f"; or write $${{{name}}} for the text itself"
         raise self._sources.fail(
@@ -365,32 +379,3 @@ class Variables:
             f"${{{name}}} is no variable{hint or f'; declare [variable.{name}]'}{literal}",
             value=True,
         )
-
-
-def text_of(value: Any) -> str:
-    """Return a value as the text that stands in a string."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, (int, float)):
-        return "number"
-    return "list" if isinstance(value, list) else "string"
-
-
-def _breaks(rule: dict[str, Any], value: Any) -> str | None:
-    text = text_of(value)
-    if "pattern" in rule and not re.fullmatch(rule["pattern"], text):
-        return f"it does not match {rule['pattern']}"
-    if "choices" in rule and text not in [text_of(choice) for choice in rule["choices"]]:
-        choices = [text_of(choice) for choice in rule["choices"]]
-        return f"it is none of {', '.join(choices)}{nearest(text, choices)}"
-    if "min" in rule and (not isinstance(value, (int, float)) or value < rule["min"]):
-        return f"it is below {rule['min']}"
-    if "max" in rule and (not isinstance(value, (int, float)) or value > rule["max"]):
-        return f"it is above {rule['max']}"
-    return None

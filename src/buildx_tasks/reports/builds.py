@@ -1,4 +1,4 @@
-"""What was built in; a table of it on standard output."""
+"""What was built in; a table or JSON of it on standard output."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from buildx_tasks.building.results import Built
+    from buildx_tasks.planning.selection import Plan
 
 
 def print_built(built: Sequence[Built], *, full: bool = False) -> None:
@@ -53,3 +54,20 @@ def _when(since: str) -> str:
     at = dt.datetime.fromisoformat(since).astimezone()
     is_today = at.date() == dt.datetime.now().astimezone().date()
     return f"unchanged since {at:%H:%M}" if is_today else f"unchanged since {at:%Y-%m-%d}"
+def print_json(built: Sequence[Built], plan: Plan) -> None:
+    """Print a JSON object by target; ``digest`` is null for files, and where there is one by platform."""
+    from buildx_tasks.text import json_text
+
+    tags = {target.name: target.tags for target in plan.targets}
+    shown = {
+        item.target: {
+            "platforms": [str(platform) for platform in item.platforms],
+            "tags": [item.part] if item.part else list(tags[item.target]),
+            "digest": item.digest or None,
+            "seconds": item.seconds,
+            "staged": item.staged or None,
+            "parts": {str(platform): one for platform, one in item.parts.items()},
+        }
+        for item in built
+    }
+    print(json_text(shown), end="")

@@ -30,6 +30,7 @@ _PROGRESS = ("auto", "plain", "tty", "quiet", "rawjson")
     iterable=ITERABLE,
     help={
         **SELECTION,
+        "format": "table, or json: digests and tags by target, as from --metadata-file",
         "progress": "How buildx shows its work: auto, plain, tty, quiet or rawjson",
         "no-cache": "Build every step anew",
         "pull": "Look for newer base images; what buildx.lock pins stays",
@@ -50,6 +51,7 @@ def build(
     no_lock: bool = False,
     always: bool = False,
     full: bool = False,
+    format: str = "table",  # noqa: A002
 ) -> None:
     """Build what has changed of the selected targets, for all platforms, with one docker buildx bake."""
     from buildx_tasks.reports import builds
@@ -57,11 +59,14 @@ def build(
     with loaded(c, overlay, set_) as project:
         selection = selected(project, target, platform)
         require_known("--progress", progress, _PROGRESS)
+        require_known("--format", format, ("table", "json"))
         for step in build.steps:
             step(c, selection)
-        how = {"no_cache": no_cache, "pull": pull, "lock": not no_lock, "always": always}
-        built = selection.build(progress=progress, **how)
-    builds.print_built(built, full=full)
+        built = selection.build(progress=progress, no_cache=no_cache, pull=pull, lock=not no_lock)
+    if format == "json" and built:
+        builds.print_json(built, selection.plan)
+    else:
+        builds.print_built(built, full=full)
 
 
 @command(

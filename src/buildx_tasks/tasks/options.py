@@ -22,7 +22,7 @@ SELECTION = {
 }
 INPUT = {
     "overlay": "Merge buildx.NAME.toml over buildx.toml (repeatable); also BUILDX_TASKS_OVERLAY=a,b",
-    "set": "Value of a variable, as in VERSION=1.2 (repeatable)",
+    "set": "Variable, as in VERSION=1.2, or attribute, as in app.args.X=1 (repeatable)",
 }
 SELECTION.update(INPUT)
 FULL = "Shorten nothing on a terminal: digests, columns"
@@ -94,7 +94,7 @@ def names(given: Texts, flag: str = "") -> list[str]:
 @contextmanager
 def loaded(c: Context, overlay: Texts, set_: Texts) -> Iterator[Project]:
     """Yield the nearest project; overlays and values as --overlay and --set give them."""
-    from buildx_tasks.language.variables import parse_sets
+    from buildx_tasks.language.given import parse_sets
     from buildx_tasks.project import Project
 
     values = parse_sets(texts(set_, "--set"))

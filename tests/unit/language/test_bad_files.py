@@ -194,7 +194,7 @@ BAD = [
     (BASE + "ulimits = { nofile = 1 }\n", '3:11: "ulimits" must be a list, not a table'),
     (
         BASE + "[variable.X]\ndefault = { a = 1 }\n",
-        '4:11: "default" must be true or false or a whole number or a number or a string or a list, not a table',
+        '4:13: unknown key "a" in [variable.X.default]; [variable.X.default] knows: file, match',
     ),
     (
         BASE + '[variable.X]\ntype = "str"\n',
