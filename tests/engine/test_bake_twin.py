@@ -51,10 +51,12 @@ def answer(command: str) -> Result:
 @functools.cache
 def _answer(command: str, _: tuple[str | None, ...]) -> Result:
     """Ask bake for real, but once: many tests ask the same of a file, and no file changes here."""
-    docker, plugin, *rest = shlex.split(command)
-    assert (docker, plugin) == ("docker", "buildx")
+    words = shlex.split(command)
+    start = words.index("docker")
+    assert words[start + 1] == "buildx"
+    asked = [*words[:start], buildx(), *words[start + 2 :]]
     done = subprocess.run(
-        [buildx(), *rest], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        asked, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     return Result(done.stdout, done.stderr, exited=done.returncode)
 
@@ -140,7 +142,7 @@ def without_environment(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.name)
 def test_import_expands_to_what_bake_prints(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without_environment(path, monkeypatch)
-    text = convert(ASKED, path).text
+    text = convert(ASKED, [path]).text
     listed = names(path)
     if "default" in listed:
         assert comparable(ours(text)) == comparable(bake_print(path))
@@ -163,7 +165,7 @@ def test_bake_takes_our_definition_and_returns_it_unchanged(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_environment(path, monkeypatch)
-    definition = ours(convert(ASKED, path).text)
+    definition = ours(convert(ASKED, [path]).text)
     written = Path(f"ours-{path.stem}.json")
     written.write_text(json.dumps(definition))
     assert comparable(bake_print(written)) == comparable(definition)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import codecs
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from .conftest import docker
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import Project
 
 HCL = "docker-bake.hcl"
@@ -130,3 +135,79 @@ def test_a_panic_is_shown_by_its_own_line(project: Project) -> None:
     )
     message = said(project, text)
     assert "main.go" not in message
+
+
+BAKE = """
+variable "REG" { default = "ghcr.io/me" }
+variable "TAG" { default = "dev" }
+variable "FULL" { default = "${REG}/app" }
+variable "DEBUG" { default = false }
+variable "PLATFORMS" { default = "linux/amd64,linux/arm64" }
+variable "EXTRA" { default = "" }
+variable "NUL" { default = null }
+variable "TOKEN" { default = "" }
+group "default" { targets = ["app", "tool"] }
+target "app" {
+  tags = concat(["${FULL}:${TAG}"], notequal(EXTRA, "") ? ["${FULL}:${EXTRA}"] : [])
+  platforms = split(",", PLATFORMS)
+  args = { D = "x${DEBUG}", N = NUL, T = TOKEN }
+  no-cache = DEBUG
+}
+target "tool" { tags = ["${REG}/tool:${TAG}"] }
+"""
+
+
+def test_variables_stay_where_both_then_print_the_same(project: Project) -> None:
+    notes = imported(project, BAKE, TOKEN="hunter2")  # noqa: S106
+    assert "EXTRA is worked out" in notes
+    written = (project.folder / "buildx.toml").read_text()
+    assert "hunter2" not in written
+    for values in (
+        {},
+        {"REG": "x.io", "TAG": "v1", "NUL": "n"},
+        {"FULL": "a/b", "DEBUG": "true", "PLATFORMS": "linux/s390x", "TOKEN": "t"},
+    ):
+        theirs = bake_prints(project.folder / HCL, **values)
+        assert json.loads(project.ok("plan", "--format", "bake", env=values)) == theirs
+
+
+def bake_prints(file: Path, **values: str) -> Any:
+    return json.loads(
+        docker("buildx", "bake", "--file", str(file), "--print", check=True, **values)
+    )
+
+
+def test_compose_keeps_its_variables_and_is_read_with_its_override(project: Project) -> None:
+    project.write("SEC=hunter2\n", ".env")
+    override = "services:\n  web:\n    build:\n      labels: {x: y}\n"
+    project.write(override, "compose.override.yaml")
+    text = (
+        "services:\n  web:\n    image: ${REG:-me}/web:${V:-1}\n    platform: linux/arm64\n"
+        "    build:\n      context: .\n      args:\n        - TOKEN\n        - S=$SEC\n"
+        '      dockerfile_inline: "FROM scratch\\r\\nLABEL a=b\\r\\n"\n'
+    )
+    notes = imported(project, text, file="compose.yaml", TOKEN="hunter3")  # noqa: S106
+    assert 'compose.yaml:4: bake leaves out "platform: linux/arm64" of "web"' in notes
+    assert "compose.override.yaml was read too" in notes
+    written = (project.folder / "buildx.toml").read_text()
+    assert "hunter" not in written + notes
+    assert 'file = ".env"' in written
+    env = {"V": "2", "TOKEN": "t"}
+    target = json.loads(project.ok("plan", "--format", "bake", env=env))["target"]["web"]
+    assert target["tags"] == ["me/web:2"]
+    assert target["args"] == {"S": "hunter2", "TOKEN": "t"}
+    assert target["dockerfile-inline"] == "FROM scratch\r\nLABEL a=b\r\n"
+    assert target["labels"] == {"x": "y"}
+
+
+def test_several_files_what_is_beside_them_and_what_changes_are_named(project: Project) -> None:
+    project.write('target "b" { tags = ["b"] }', "more.hcl")
+    project.write("services:\n  c:\n    build: .\n", "compose.yaml")
+    text = 'target "a" { labels = { t = timestamp(), u = uuidv4() } }  # timestamp()\n'
+    notes = imported(project, text, "--from", "more.hcl")
+    assert "[target.b]" in (project.folder / "buildx.toml").read_text()
+    assert "compose.yaml was not read, and docker buildx bake alone reads it" in notes
+    assert notes.count("timestamp() is written") == 1
+    assert "docker-bake.hcl:1: uuidv4() is written" in notes
+    result = project.invoke("import", "--from", "https://github.com/a/b.git")
+    assert (result.returncode, "is a remote address" in result.stderr) == (2, True)

@@ -27,6 +27,7 @@ def test_the_files_that_the_docs_show_are_good(tmp_path: Path, page: str) -> Non
     for block in blocks:
         path = tmp_path / "buildx.toml"
         text = block.split("```")[0]
+        (tmp_path / "VERSION").write_text("1.2")
         path.write_text(text if "[target.app]" in text else f"{text}[target.app]\n")
         loading.load(path, environment={})
 

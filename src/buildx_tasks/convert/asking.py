@@ -12,20 +12,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from buildx_tasks.convert.attributes import without_comments
+from buildx_tasks.convert.beside import KEPT_IN_ENVIRONMENT, fleeting, with_overrides
+from buildx_tasks.convert.keeping import several
 from buildx_tasks.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from buildx_tasks.machine.commands import Commands
 
-_OVERRIDES = ("docker-bake.override.json", "docker-bake.override.hcl")
-_BASES = ("docker-bake.json", "docker-bake.hcl")
 _COMPOSE = frozenset({".yaml", ".yml"})
-# Without these docker does not find itself.
-_KEPT = re.compile(
-    r"PATH|HOME|USER|TMPDIR|(?:DOCKER|BUILDX|XDG|SSH)_\w+|(?:https?|no)_proxy", re.IGNORECASE
-)
+_IN_COMPOSE = re.compile(r"(?<!\$)\$(?:\{([A-Za-z_]\w*)|([A-Za-z_]\w*))")
+_BARE_ARGUMENT = re.compile(r"(?m)^\s*(?:-\s*([A-Z_][A-Z0-9_]*)|([A-Z_][A-Z0-9_]*):)\s*$")
+# A default that may hang on another variable.
+_WORKED_OUT = re.compile(r'default\s*=\s*(?!"[^"$]*"|[\d.]+\b|true\b|false\b|null\b)')
 _DOT_ENV = re.compile(r"(?m)^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=")
 
 
@@ -34,28 +35,54 @@ class Refused(Exception):  # noqa: N818 - bake's answer
 
 
 class Asking:
-    """Asks bake about a file; the files that bake reads with it are read too (``files``).
+    """Asks bake about files, and those that are read over them (``files``).
 
     ``hidden`` are the variables that are set here, and were kept from bake: a value may be a secret.
+    ``of_dot_env`` are those of them that ``.env`` sets.
     """
 
-    def __init__(self, commands: Commands, path: Path) -> None:
+    def __init__(self, commands: Commands, paths: Sequence[Path]) -> None:
         self._commands = commands
-        self.path = path
-        beside = [path.parent / name for name in _OVERRIDES if path.name in _BASES]
-        self.files = [path, *(one for one in beside if one.is_file())]
+        self.named = list(paths)
+        self.files = with_overrides(paths)
+        self.name = ", ".join(path.name for path in paths)
         self.texts = [one.read_bytes().decode("utf-8-sig", "replace") for one in self.files]
         self.hidden: list[str] = []
+        self.of_dot_env: list[str] = []
         self._words: list[str] = []
+        self._known: dict[tuple[tuple[str, str], ...], dict[str, str | None]] = {}
         self._hide()
 
     @property
     def is_compose(self) -> bool:
-        """Whether it is a compose file."""
-        return self.path.suffix in _COMPOSE
+        """Whether one of them is a compose file."""
+        return any(path.suffix in _COMPOSE for path in self.files)
 
-    def ask(self, *options: str) -> Any:
-        """Return bake's answer.
+    def others(self, name: str, probe: str) -> list[str]:
+        """Return more values that a variable has to be tried with: what the files compare it with."""
+        found = []
+        for text in self.texts:
+            for pattern in (
+                rf'\b{name}\s*(?:[!=]=|,)\s*"([^"$]*)"',
+                rf'"([^"$]*)"\s*(?:[!=]=|,)\s*{name}\b',
+            ):
+                found += re.findall(pattern, text)
+            if re.search(r"\b(?:split|csvdecode|regexall)\b", text):
+                found.append(several(probe))
+        return [one for one in dict.fromkeys(found) if one != self.defaults({}).get(name)][:4]
+
+    def uses(self, name: str) -> bool:
+        """Say whether the files have a variable somewhere else than where they declare it."""
+        texts = [without_comments(text) for text in self.texts]
+        return sum(len(re.findall(rf"\b{name}\b", text)) for text in texts) > 1
+
+    @property
+    def is_fleeting(self) -> bool:
+        """Whether something in them is another value each time."""
+        return any(True for text in self.texts for _ in fleeting("", text))
+
+    def ask(self, *options: str, values: Mapping[str, str] | None = None) -> Any:
+        """Return bake's answer, with these values of variables.
 
         Raises:
             Refused: it has none.
@@ -63,39 +90,68 @@ class Asking:
         """
         with self._without_marks() as files:
             named = [word for file in files for word in ("--file", str(file))]
+            words = [*self._words, *(f"{name}={value}" for name, value in (values or {}).items())]
+            environment = ["env", *words] if words else []
             result = self._commands.query(
-                [*self._words, "docker", "buildx", "bake", *named, *options]
+                [*environment, "docker", "buildx", "bake", *named, *options]
             )
         if not result.ok:
             raise Refused(_why(result.stderr))
         return json.loads(result.stdout)
 
+    def defaults(self, values: Mapping[str, str]) -> dict[str, str | None]:
+        """Return the variables of the files and their defaults, as these values of others make them.
+
+        None is one that has no default, or, in compose files, a default in each place.
+        """
+        hcl = [t for f, t in zip(self.files, self.texts) if f.suffix not in _COMPOSE]
+        if values and not any(_WORKED_OUT.search(text) for text in hcl):
+            values = {}
+        key = tuple(values.items())
+        if key not in self._known:
+            entries: list[dict[str, Any]] = []
+            if hcl:
+                try:
+                    entries = self.ask("--list", "type=variables,format=json", values=values) or []
+                except Refused:  # what is wrong is said where targets are asked for
+                    entries = []
+            found: dict[str, str | None] = {one["name"]: one.get("value") for one in entries}
+            for name in self._of_compose():
+                found.setdefault(name, None)
+            self._known[key] = {
+                k: v for k, v in found.items() if not KEPT_IN_ENVIRONMENT.fullmatch(k)
+            }
+        return self._known[key]
+
+    def _of_compose(self) -> list[str]:
+        found: list[str] = []
+        for file, text in zip(self.files, self.texts):
+            if file.suffix in _COMPOSE:
+                for pattern in (_IN_COMPOSE, _BARE_ARGUMENT):
+                    found += [match[1] or match[2] for match in pattern.finditer(text)]
+        return list(dict.fromkeys(found))
+
     def error(self, said: str) -> UsageError:
         """Return the error about files that bake cannot read."""
         named = " ".join(f"--file {shlex.quote(str(file))}" for file in self.files)
         return UsageError(
-            f"--from: bake cannot read {self.path.name}: {said}; see docker buildx bake {named} --print"
+            f"--from: bake cannot read {self.name}: {said}; see docker buildx bake {named} --print"
         )
 
     def _hide(self) -> None:
-        if self.is_compose:
-            dot_env = Path(".env")
-            text = dot_env.read_text("utf-8-sig", "replace") if dot_env.is_file() else ""
-            said = set(re.findall(r"[A-Za-z_]\w*", "\n".join(self.texts)))
-            emptied = sorted(said.intersection(_DOT_ENV.findall(text)))
-            unset = sorted(name for name in said & os.environ.keys() if name not in emptied)
-        else:
-            try:
-                listed = self.ask("--list", "type=variables,format=json") or []
-            except Refused:  # what is wrong is said where targets are asked for
-                listed = []
-            emptied = []
-            unset = sorted({entry["name"] for entry in listed} & os.environ.keys())
-        unset = [name for name in unset if not _KEPT.fullmatch(name)]
-        words = [word for name in unset for word in ("-u", name)]
-        words += [f"{name}=" for name in emptied]
+        dot_env = Path(".env")
+        has_dot_env = self.is_compose and dot_env.is_file()
+        text = dot_env.read_text("utf-8-sig", "replace") if has_dot_env else ""
+        words = set(re.findall(r"[A-Za-z_]\w*", "\n".join(self.texts)))
+        emptied = sorted(words.intersection(_DOT_ENV.findall(text)))
+        said = words if self.is_compose else set(self.defaults({}))
+        unset = sorted(name for name in said & os.environ.keys() if name not in emptied)
+        unset = [name for name in unset if not KEPT_IN_ENVIRONMENT.fullmatch(name)]
+        self._words = [word for name in unset for word in ("-u", name)]
+        self._words += [f"{name}=" for name in emptied]
         self.hidden = [*unset, *emptied]
-        self._words = ["env", *words] if words else []
+        self.of_dot_env = emptied
+        self._known.clear()
 
     @contextmanager
     def _without_marks(self) -> Iterator[Sequence[Path]]:
@@ -104,8 +160,9 @@ class Asking:
             yield self.files
             return
         with tempfile.TemporaryDirectory() as folder:
-            copies = [Path(folder, file.name) for file in self.files]
+            copies = [Path(folder, str(n), file.name) for n, file in enumerate(self.files)]
             for file, copy in zip(self.files, copies):
+                copy.parent.mkdir()
                 copy.write_bytes(_bytes(file).removeprefix(codecs.BOM_UTF8))
             yield copies
 

@@ -37,6 +37,15 @@ def given(text: str) -> Iterator[Given]:
             yield from (Given(name, key, 0) for key in (table if isinstance(table, dict) else ()))
 
 
+def without_comments(text: str) -> str:
+    """Return HCL with spaces in place of comments: all else keeps its place."""
+
+    def blank(match: re.Match[str]) -> str:
+        return re.sub(r"[^\n]", " ", match[0]) if match["mark"] is None else match[0]
+
+    return _SKIPPED.sub(blank, text)
+
+
 def _of_hcl(text: str) -> Iterator[Given]:
     at, depth, target, at_start = 0, 0, "", True
     while at < len(text):

@@ -1,26 +1,30 @@
-"""A bake or compose file, as ``bake --print`` resolves it → the text of a ``buildx.toml``."""
+"""Bake and compose files, as ``bake --print`` resolves them → the text of a ``buildx.toml``."""
 
 from __future__ import annotations
 
-import tempfile
+import re
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable
 
 from buildx_tasks import platforms
+from buildx_tasks.convert import beside
 from buildx_tasks.convert.asking import Asking, Refused
 from buildx_tasks.convert.attributes import given
-from buildx_tasks.errors import ConfigError, UsageError, listed, nearest
-from buildx_tasks.language import loading
+from buildx_tasks.convert.imported import Imported
+from buildx_tasks.convert.keeping import Kept, kept, steady
+from buildx_tasks.convert.writing import require_taken, text_of
+from buildx_tasks.errors import UsageError, listed, nearest
 from buildx_tasks.language.merging import ATTRIBUTES, as_csv
 from buildx_tasks.language.targets import DEFAULT, LINK
 from buildx_tasks.machine.files import write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from buildx_tasks.machine.commands import Commands
 
-_HEADER = "# Imported from {name}; variables, matrices and inheritance are worked out.\n\n"
+_HEADER = "Imported from {name}; functions, matrices and inheritance are worked out."
 _COMPOSABLE = ("attest", "cache-from", "cache-to", "output", "secret", "ssh")
 _ESCAPED = {"$${": "${", "%%{": "%{"}
 # bake prints these escaped, and all other strings as they are.
@@ -29,38 +33,53 @@ _WORKED_OUT = frozenset({"inherits", "matrix", "name"})
 _LOCAL = "local"  # bake's word for this machine's own platform
 
 
-class Imported(NamedTuple):
-    """The text of a ``buildx.toml``, and what is to be said of how it came to be."""
+def convert(commands: Commands, paths: Sequence[Path], targets: Sequence[str] = ()) -> Imported:
+    """Return a ``buildx.toml`` that declares what the files' targets and groups come to.
 
-    text: str
-    notes: list[str]
-
-
-def convert(commands: Commands, path: Path, targets: Sequence[str] = ()) -> Imported:
-    """Return a ``buildx.toml`` that declares what the file's targets and groups come to.
-
-    Variables, functions, matrices and inheritance are gone: bake has worked them out. With
-    ``targets`` (or groups) only these are taken, and what they are built on.
+    Variables stay where the new file then says what bake says, for the defaults and for each of them
+    changed; functions, matrices and inheritance are worked out by bake. With ``targets`` (or groups)
+    only these are taken, and what they are built on.
 
     Raises:
-        UsageError: bake cannot read the file, or no ``buildx.toml`` can say it; the message says why.
+        UsageError: bake cannot read a file, or no ``buildx.toml`` can say it; the message says why.
 
     """
-    import tomli_w
-
-    data, notes, names = read(commands, path, targets)
-    text = _HEADER.format(name=names) + tomli_w.dumps(data, multiline_strings=True)
-    _require_taken(path, text)
+    for path in paths:
+        if "://" in str(path) or re.match(r"https?:/|git@", str(path)):
+            raise UsageError(
+                f"--from: {path} is a remote address, which is not read; clone it first"
+            )
+        if not path.is_file():
+            raise UsageError(f"--from: {path} is no file")
+    asking = Asking(commands, paths)
+    plain, answer, notes = _read(asking, targets)
+    if asking.is_fleeting:
+        time.sleep(1.1)  # the seconds in which a time is told
+        answer = steady(answer, plain, answer({}) or plain)
+    found = kept(answer, asking.defaults, plain, asking.others)
+    data: dict[str, Any] = {}
+    if set(found.variables).intersection(asking.of_dot_env):
+        data["env"] = {"file": ".env"}
+    if found.variables:
+        data["variable"] = found.variables
+    data.update(found.data)
+    comments = [_HEADER.format(name=", ".join(file.name for file in asking.files))]
+    secretly = [name for name in found.unused if asking.uses(name)]
+    found = found._replace(
+        frozen=[*found.frozen, *secretly],
+        unused=[name for name in found.unused if name not in secretly],
+    )
+    comments += _frozen(found)
+    text = text_of(data, comments)
+    require_taken(text, asking.name, Path())
+    notes = [*_about(asking, found), *notes, *comments[1:]]
     return Imported(text, notes)
 
 
-def read(
-    commands: Commands, path: Path, targets: Sequence[str] = ()
-) -> tuple[dict[str, Any], list[str], str]:
-    """Return the data of that ``buildx.toml``, notes, and the names of the files; raise as above."""
-    if not path.is_file():
-        raise UsageError(f"--from: {path} is no file")
-    asking = Asking(commands, path)
+def _read(
+    asking: Asking, targets: Sequence[str]
+) -> tuple[dict[str, Any], Callable[[Mapping[str, str]], dict[str, Any] | None], list[str]]:
+    """Return the data of that ``buildx.toml``, what gives it for other values, and notes."""
     try:
         entries = asking.ask("--list", "type=targets,format=json") or []
     except Refused as refused:
@@ -69,23 +88,46 @@ def read(
     for name in targets:
         if name not in names:
             hint = nearest(name, names) or f"; it declares: {listed(names)}"
-            raise UsageError(f'--target: {path.name} declares no target "{name}"{hint}')
+            raise UsageError(f'--target: {asking.name} declares no target "{name}"{hint}')
     if not any(not entry.get("group") for entry in entries):
-        raise UsageError(f"--from: {path.name} declares no target that is built")
-    everything = _everything(asking, list(targets) or names)
+        raise UsageError(f"--from: {asking.name} declares no target that is built")
+    wanted = list(targets) or names
+    everything = _everything(asking, wanted)
     if not everything["target"]:
-        raise UsageError(f"--from: {path.name} declares no target that is built")
-    groups = {k: v for k, v in everything["group"].items() if k != DEFAULT}
+        raise UsageError(f"--from: {asking.name} declares no target that is built")
     grouped = {entry["name"] for entry in entries if entry.get("group")}
-    if DEFAULT in (targets or names) and DEFAULT in grouped:
+    default: dict[str, Any] = {}
+    if DEFAULT in wanted and DEFAULT in grouped:
         # Asked for by name, all of them would be in the default group.
-        alone = _answer(asking, "--print", DEFAULT)
-        groups = {DEFAULT: alone["group"][DEFAULT], **groups}
-    notes = [*_about(asking), *_dropped(asking, everything["target"])]
+        default = {DEFAULT: _answer(asking, "--print", DEFAULT)["group"][DEFAULT]}
+
+    def answer(values: Mapping[str, str]) -> dict[str, Any] | None:
+        try:
+            return _data(asking.ask("--print", *wanted, values=values), default)[0]
+        except Refused:
+            return None
+
+    plain, notes = _data(everything, default)
+    return plain, answer, [*_dropped(asking, everything["target"]), *notes]
+
+
+def _data(
+    everything: dict[str, Any], default: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return what bake printed as data of a ``buildx.toml``, and notes about new names."""
+    groups = {k: v for k, v in everything["group"].items() if k != DEFAULT}
+    groups = {**{k: {**v} for k, v in default.items()}, **groups}
     data: dict[str, Any] = {"group": groups} if groups else {}
     data["target"] = {name: _target(t) for name, t in everything["target"].items()}
-    notes += _apart(data)
-    return data, notes, ", ".join(file.name for file in asking.files)
+    return data, _apart(data)
+
+
+def _frozen(found: Kept) -> list[str]:
+    """Return comments about the variables that are none any more."""
+    several = "are" if found.frozen[1:] else "is"
+    return [
+        f"{', '.join(found.frozen)} {several} worked out: no ${{NAME}} says what it does in all cases."
+    ][: len(found.frozen)]
 
 
 def write_new(path: Path, text: str) -> None:
@@ -124,20 +166,31 @@ def _everything(asking: Asking, names: list[str]) -> Any:
         said = "; ".join(f'target "{name}": {why}' for name, why in broken.items())
         left = " ".join(f"-t {name}" for name in good)
         raise UsageError(
-            f"--from: bake cannot work out all of {asking.path.name}: {said}; correct it (a secret's "
+            f"--from: bake cannot work out all of {asking.name}: {said}; correct it (a secret's "
             f"file may be empty for this), or take the others: {left}"
         ) from None
 
 
-def _about(asking: Asking) -> list[str]:
+def _about(asking: Asking, found: Kept) -> list[str]:
     """Return what is to be said of other files, and of the environment."""
-    notes = [f"{file.name} was read too, as bake does" for file in asking.files[1:]]
-    if asking.hidden:
-        several = "are" if asking.hidden[1:] else "is"
+    named = {path.resolve() for path in asking.named}
+    over = [file for file in asking.files if file.resolve() not in named]
+    notes = [f"{file.name} was read too, over what it stands beside" for file in over]
+    notes += beside.others(asking.files)
+    if found.unused:
+        notes.append(f"{', '.join(found.unused)}: used by no target, left out")
+    hidden = [name for name in asking.hidden if name not in found.variables]
+    if hidden:
+        several = "are" if hidden[1:] else "is"
         notes.append(
-            f"{', '.join(asking.hidden)} {several} set here; the value may be a secret and was not "
+            f"{', '.join(hidden)} {several} set here; the value may be a secret and was not "
             "taken: what the file says without it is written. For ${NAME}, declare [variable.NAME]"
         )
+    for file, text in zip(asking.files, asking.texts):
+        if file.suffix in {".yaml", ".yml"}:
+            notes += beside.platforms(file.name, text)
+        else:
+            notes += beside.fleeting(file.name, text)
     return notes
 
 
@@ -145,7 +198,7 @@ def _dropped(asking: Asking, resolved: dict[str, Any]) -> list[str]:
     """Return the attributes that bake drops without a word."""
     notes = []
     for file, text in zip(asking.files, asking.texts):
-        for target, key, line in given(text) if not asking.is_compose else ():
+        for target, key, line in given(text) if file.suffix not in {".yaml", ".yml"} else ():
             place = f"{file.name}:{line}" if line else file.name
             if key not in ATTRIBUTES | _WORKED_OUT:
                 hint = nearest(key, ATTRIBUTES | _WORKED_OUT)
@@ -181,20 +234,6 @@ def _apart(data: dict[str, Any]) -> list[str]:
         groups, targets = data["group"], data["target"]
         notes.append(f'"{name}" is a target and a group; the {kind} is called "{new}" now')
     return notes
-
-
-def _require_taken(path: Path, text: str) -> None:
-    """Refuse to write what the tool would refuse to read."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, loading.FILE_NAME)
-        file.write_text(text, encoding="utf-8")
-        try:
-            loading.load(file, environment={})
-        except ConfigError as error:
-            raise UsageError(
-                f"--from: a buildx.toml cannot say what {path.name} does: "
-                f"{str(error).partition(': ')[2]}; correct it there, or name the other targets with -t"
-            ) from None
 
 
 def _target(attributes: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from buildx_tasks.tasks.command import command
-from buildx_tasks.tasks.options import ITERABLE, SELECTION, loaded, require_known, selected
+from buildx_tasks.tasks.options import ITERABLE, SELECTION, loaded, require_known, selected, texts
 
 if TYPE_CHECKING:
     from invoke import Context
@@ -92,22 +92,27 @@ def lint(
     name="import",
     words="from_",
     alone=["from_"],
-    iterable=["target"],
+    iterable=["from_", "target"],
     help={
-        "target": "Only these targets and groups of the file, and what they are built on",
-        "from": "docker-bake.json, docker-bake.hcl or compose.yaml",
+        "target": "Only these targets, groups or goals, and what they are built on",
+        "from": "Bake and compose files (repeatable); or a Makefile and goals, build.sh, package.json",
         "to": "File to write; - for standard output; an existing one is not touched",
     },
 )
-def import_(c: Context, from_: str = "", to: str = "buildx.toml", target: Texts = None) -> None:
-    """Write a buildx.toml from what docker buildx bake --print makes of another file."""
-    from buildx_tasks.convert import bake
+def import_(c: Context, from_: Texts = None, to: str = "buildx.toml", target: Texts = None) -> None:
+    """Write a buildx.toml from what bake or make makes of another file."""
+    from buildx_tasks.convert import bake, scripts
     from buildx_tasks.errors import UsageError
     from buildx_tasks.machine.commands import Commands
 
-    if not from_:
+    files = [Path(one) for one in texts(from_, "--from")]
+    if not files:
         raise UsageError("--from is missing; write it as in --from docker-bake.hcl")
-    found = bake.convert(Commands(Path.cwd(), c), Path(from_), target or ())
+    commands = Commands(Path.cwd(), c)
+    if scripts.is_script(files[0]):
+        found = scripts.convert(commands, files[0], [*map(str, files[1:]), *texts(target, "-t")])
+    else:
+        found = bake.convert(commands, files, texts(target, "-t"))
     for note in found.notes:
         print(f"note: {note}", file=sys.stderr)
     if to == "-":

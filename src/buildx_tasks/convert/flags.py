@@ -1,0 +1,171 @@
+"""The words of ``docker buildx build`` and ``docker build`` → a target; of ``create`` → a builder."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import Any, NamedTuple
+
+_LETTERS = {"-t": "--tag", "-f": "--file", "-o": "--output", "-q": "--quiet", "-D": "--debug"}
+_LETTERS.update({"-m": "--memory", "-c": "--cpu-shares"})
+_LISTS = {
+    "--allow": "entitlements",
+    "--annotation": "annotations",
+    "--attest": "attest",
+    "--cache-from": "cache-from",
+    "--cache-to": "cache-to",
+    "--no-cache-filter": "no-cache-filter",
+    "--output": "output",
+    "--secret": "secret",
+    "--ssh": "ssh",
+    "--tag": "tags",
+    "--ulimit": "ulimits",
+}
+_TABLES = {"--build-context": "contexts", "--label": "labels"}
+_TEXTS = {"--network": "network", "--shm-size": "shm-size", "--target": "target", "--call": "call"}
+# Flags without a value of their own.
+_SWITCHES = frozenset(
+    "--check --debug --load --no-cache --pull --push --quiet --compress --force-rm --rm --squash "
+    "--disable-content-trust --append --bootstrap --leave --use".split()
+)
+# What is done in another way, and how.
+_ELSEWHERE = {
+    "--builder": "declare [builder] with this name",
+    "--debug": "invoke build --progress plain says more",
+    "--iidfile": "invoke build --format json has the digests",
+    "--load": "images are in the engine's store after invoke build",
+    "--metadata-file": "invoke build --format json prints it",
+    "--progress": "invoke build --progress",
+    "--push": "invoke push publishes what passed invoke verify",
+    "--quiet": "invoke build --progress quiet",
+    "--rm": "BuildKit leaves no containers",
+    "--force-rm": "BuildKit leaves no containers",
+    "--append": "declare each machine as [[builder.node]]",
+    "--leave": "invoke clean --builder removes it",
+    "--use": "invoke setup uses it",
+    "--bootstrap": "invoke setup starts it",
+    "--node": "declare each machine as [[builder.node]]",
+    "--buildkitd-config": "write what the file says below [builder.buildkitd]",
+    "--config": "write what the file says below [builder.buildkitd]",
+}
+
+
+class Read(NamedTuple):
+    """A table of a ``buildx.toml``, and what of the command is not in it."""
+
+    table: dict[str, Any]
+    comments: list[str]
+
+
+def target(words: list[str]) -> Read:
+    """Return what the words behind ``build`` say as a ``[target.NAME]``."""
+    table: dict[str, Any] = {}
+    comments: list[str] = []
+    places: list[str] = []
+    file = ""
+    for flag, value in _flags(words):
+        if not flag:
+            places.append(value)
+        elif flag == "--file":
+            file = value
+        elif not (_collected(table, flag, value) or _told(table, flag, value)):
+            comments.append(_comment(flag, value))
+    context = places[0] if places else "."
+    comments += [f"{one}: a second context, left out" for one in places[1:]]
+    if "-" in (context, file):
+        comments.append("write what comes from standard input as dockerfile-inline")
+    elif file:
+        table["dockerfile"] = _from_context(file, context)
+    return Read(table if context in {".", "-"} else {"context": context, **table}, comments)
+
+
+def _collected(table: dict[str, Any], flag: str, value: str) -> bool:
+    """Add to a list or a table what a flag that repeats says; False where it is none of these."""
+    key, mark, one = value.partition("=")
+    if flag in _LISTS:
+        table.setdefault(_LISTS[flag], []).append(value)
+    elif flag in _TABLES:
+        table.setdefault(_TABLES[flag], {})[key] = one
+    elif flag == "--build-arg":
+        table.setdefault("args", {})[key] = one if mark else f"${{{key}}}"
+    elif flag == "--add-host":
+        key, _, one = value.partition("=" if mark else ":")
+        table.setdefault("extra-hosts", {})[key] = one
+    elif flag == "--platform":
+        table.setdefault("platforms", []).extend(one for one in value.split(",") if one)
+    else:
+        return False
+    return True
+
+
+def _told(table: dict[str, Any], flag: str, value: str) -> bool:
+    """Set what a flag says once; False where a target has nothing like it."""
+    if flag in _TEXTS:
+        table[_TEXTS[flag]] = value
+    elif flag in {"--provenance", "--sbom"}:
+        table.setdefault("attest", []).append(_attest(flag[2:], value))
+    elif flag in {"--no-cache", "--pull"} and value in {"", "true", "false"}:
+        table[flag[2:]] = value != "false"
+    elif flag == "--check":
+        table["call"] = "check"
+    else:
+        return False
+    return True
+
+
+def builder(words: list[str]) -> Read:
+    """Return what the words behind ``create`` say as ``[builder]``."""
+    table: dict[str, Any] = {"name": "builder", "driver": "docker-container"}
+    comments: list[str] = []
+    for flag, value in _flags(words):
+        if flag in {"--name", "--driver"}:
+            table[flag[2:]] = value
+        elif flag == "--driver-opt":
+            pairs = [one.partition("=")[::2] for one in re.split(r",(?=[\w.-]+=)", value)]
+            table.setdefault("driver-opts", {}).update(dict(pairs))
+        elif flag == "--buildkitd-flags":
+            table["buildkitd-flags"] = value.split()
+        elif flag == "--platform":
+            table.setdefault("platforms", []).extend(value.split(","))
+        elif not flag:
+            table["endpoint"] = value
+        else:
+            comments.append(_comment(flag, value))
+    return Read(table, comments)
+
+
+def _flags(words: list[str]) -> list[tuple[str, str]]:
+    """Return flags and their values; what is no flag has an empty one."""
+    found, rest = [], list(words)
+    while rest:
+        word = rest.pop(0)
+        if word == "-" or not word.startswith("-"):
+            found.append(("", word))
+            continue
+        if word.startswith("--"):
+            flag, mark, value = word.partition("=")
+        else:
+            flag, value = _LETTERS.get(word[:2], word[:2]), word[2:]
+            value, mark = value.removeprefix("="), value[:1]
+        if not mark and flag not in _SWITCHES and rest:
+            value = rest.pop(0)
+        found.append((flag, value))
+    return found
+
+
+def _attest(kind: str, value: str) -> str:
+    if value in {"", "true"}:
+        return f"type={kind}"
+    return f"type={kind},disabled=true" if value == "false" else f"type={kind},{value}"
+
+
+def _from_context(file: str, context: str) -> str:
+    """Return a Dockerfile's path, which docker takes from here and bake from the context."""
+    if context == "." or file.startswith(("/", "${")) or "://" in context or context[:1] in "/$":
+        return file
+    return posixpath.relpath(file, context)
+
+
+def _comment(flag: str, value: str) -> str:
+    shown = f"{flag} {value}".strip()
+    return f"{shown}: {_ELSEWHERE.get(flag, 'bake has nothing like it, left out')}"

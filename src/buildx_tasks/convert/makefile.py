@@ -1,0 +1,132 @@
+"""A Makefile and goals → the data of a ``buildx.toml``: make itself says what it would run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+from buildx_tasks.convert import lines, shell
+from buildx_tasks.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from buildx_tasks.machine.commands import Commands
+
+_RULE = re.compile(r"([\w./-]+(?:\s+[\w./-]+)*)\s*::?(?!=)")
+_DOCKERLY = re.compile(r"docker|buildx|\$[({](?:DOCKER|BUILDX|CONTAINER|PODMAN)\w*", re.IGNORECASE)
+_USED = re.compile(r"\$[({]([A-Za-z_]\w*)[)}:]")
+_SET = re.compile(r"(?m)^\s*(?:export\s+)?([A-Za-z_]\w*)\s*(?:[:?+!]|::)?=")
+_TRACED = re.compile(r"(.+?):(\d+): (?:update )?target '([^']+)'.*")
+_ENTERED = re.compile(r"g?make(?:\[\d+\])?: (Entering|Leaving) directory '(.+)'")
+_SHOWN = "__buildx_tasks_value__"
+_MAKES_OWN = frozenset("MAKE CURDIR MAKEFLAGS MAKECMDGOALS SHELL MAKEFILE_LIST VALUE".split())
+
+
+class Makefile:
+    """Asks make, which runs what ``$(shell …)`` says, as it does for each goal; no recipe is run."""
+
+    def __init__(self, commands: Commands, path: Path, goals: Sequence[str]) -> None:
+        self._commands = commands
+        self.path = path
+        self.text = path.read_text("utf-8", "replace")
+        known = self._goals()
+        self.goals = list(goals) or [
+            name for name, recipe in known.items() if _DOCKERLY.search(recipe)
+        ]
+        if not self.goals:
+            raise UsageError(f"--from: no goal of {path.name} has a docker command; name the goals")
+        for goal in goals:
+            if goal not in known and self._run([goal], {}) is None:
+                hint = nearest(goal, known) or f"; there are: {', '.join(known)}"
+                raise UsageError(f'--from: {path.name} has no goal "{goal}"{hint}')
+
+    def steps(self, values: Mapping[str, str]) -> list[lines.Step] | None:
+        """Return the commands of the goals with these values; None where make refuses them."""
+        printed = self._run(["--trace", *self.goals], values)
+        if printed is None:
+            return None
+        found: list[lines.Step] = []
+        goal, place, block = "", self.path.name, ""
+        folders = [os.path.relpath(self.path.parent)]
+        for line in [*printed.splitlines(), "<end>:0: target 'end'"]:
+            entered = _ENTERED.fullmatch(line)
+            if entered:
+                found += self._steps(block, goal, place, folders[-1])
+                block = ""
+                if entered[1] == "Entering":
+                    folders.append(os.path.relpath(entered[2]))
+                else:
+                    folders.pop()
+                continue
+            traced = _TRACED.fullmatch(line)
+            if not traced:
+                block += line + "\n"
+                continue
+            found += self._steps(block, goal, place, folders[-1])
+            place, goal, block = f"{traced[1].rpartition('/')[2]}:{traced[2]}", traced[3], ""
+        return found
+
+    def _steps(self, block: str, goal: str, place: str, folder: str) -> Iterator[lines.Step]:
+        for one in shell.commands(block):
+            yield lines.Step(one, goal, place, folder, f"{goal}: {one.line}")
+
+    def defaults(self, values: Mapping[str, str]) -> dict[str, str | None]:
+        """Return the variables that a person can set, and what they come to with these values."""
+        names = dict.fromkeys(_SET.findall(self.text))
+        names.update(dict.fromkeys(_USED.findall(self.text)))
+        blank = re.findall(r"(?m)^(\w+)\s*:?=\s*$", self.text)  # as empty := of a space
+        wanted = [name for name in names if name not in {*_MAKES_OWN, *blank}]
+        shown = "".join(f"$(info {_SHOWN}{name}=$({name}))" for name in wanted)
+        printed = self._run([f"--eval={_SHOWN}:;@: {shown}", _SHOWN], values) or ""
+        found: dict[str, str | None] = {}
+        for line in printed.splitlines():
+            if line.startswith(_SHOWN):
+                name, _, value = line[len(_SHOWN) :].partition("=")
+                # A comma or a space has a name only so that a function can take it.
+                if value.strip() == value and (not value or re.search(r"\w", value)):
+                    found[name] = value
+        return found
+
+    def said_by(self, name: str) -> str:
+        """Return what a variable is for us that a ``$(shell …)`` of git or date gives; else ``""``."""
+        line = rf"(?m)^\s*(?:export\s+)?{name}\s*[:?]*=\s*\$\(shell\s+(.+)\)\s*$"
+        match = re.search(line, self.text)
+        ours = shell.known(match[1].replace("$$", "$")) if match else ""
+        return ours and f"${{{ours}}}"
+
+    def error(self) -> UsageError:
+        """Return the error about goals that make cannot work out."""
+        line = shlex.join(["make", "-f", str(self.path), "-n", *self.goals])
+        return UsageError(f"--from: make cannot work out {self.path.name}; see {line}")
+
+    def _run(self, words: Sequence[str], values: Mapping[str, str]) -> str | None:
+        set_ = [f"{name}={value}" for name, value in values.items()]
+        unset = [word for name in self._hidden() for word in ("-u", name)]
+        asked = ["make", "-f", self.path.name, "-C", str(self.path.parent), "--print-directory"]
+        result = self._commands.query(["env", *unset, "LC_ALL=C", *asked, "-n", *words, *set_])
+        return result.stdout if result.ok else None
+
+    def _hidden(self) -> Iterator[str]:
+        """Yield what the Makefile would take from this machine's environment: it may be a secret."""
+        for name in dict.fromkeys([*_SET.findall(self.text), *_USED.findall(self.text)]):
+            if name not in {"PATH", "HOME", "USER", "TMPDIR"}:
+                yield name
+
+    def _goals(self) -> dict[str, str]:
+        """Return the goals that stand in the file itself, and their recipes."""
+        found: dict[str, str] = {}
+        names: list[str] = []
+        for line in self.text.splitlines():
+            if line.startswith("\t"):
+                for name in names:
+                    found[name] += line + "\n"
+            elif (rule := _RULE.match(line)) and not line.startswith("."):
+                names = rule[1].split()
+                _, mark, recipe = line.partition(";")
+                for name in names:
+                    found[name] = found.get(name, "") + recipe * bool(mark)
+        return found

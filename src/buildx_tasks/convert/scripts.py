@@ -1,0 +1,126 @@
+"""A Makefile, a shell script or a package.json → the text of a ``buildx.toml``."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from buildx_tasks.convert import lines, shell
+from buildx_tasks.convert.imported import Imported
+from buildx_tasks.convert.keeping import Kept, kept
+from buildx_tasks.convert.makefile import Makefile
+from buildx_tasks.convert.writing import require_taken, text_of
+from buildx_tasks.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from buildx_tasks.machine.commands import Commands
+
+_MAKEFILE = re.compile(r"(?:GNU)?[Mm]akefile(?:\..*)?|.*\.(?:mk|make)")
+_SHELL = re.compile(r".*\.(?:sh|bash)")
+_HEADER = "Imported from {name}; what stands in no target is in the comments."
+# What others print without running it, which can be read as a script.
+_PRINTED = {
+    "justfile": "just --dry-run RECIPE 2> build.sh",
+    "taskfile.yml": "task --dry TASK 2> build.sh",
+    "taskfile.yaml": "task --dry TASK 2> build.sh",
+}
+
+
+def is_script(path: Path) -> bool:
+    """Say whether a file is read here, and not by bake."""
+    name = path.name.lower()
+    return bool(
+        _MAKEFILE.fullmatch(path.name)
+        or _SHELL.fullmatch(path.name)
+        or name == "package.json"
+        or name in _PRINTED
+    )
+
+
+def convert(commands: Commands, path: Path, goals: Sequence[str]) -> Imported:
+    """Return a ``buildx.toml`` with a target for each build of the goals, and what else they do.
+
+    Raises:
+        UsageError: the file cannot be read, has no such goal, or builds nothing.
+
+    """
+    if not path.is_file():
+        raise UsageError(f"--from: {path} is no file")
+    if path.name.lower() in _PRINTED:
+        how = _PRINTED[path.name.lower()]
+        raise UsageError(f"--from: {path.name} is not read; run {how}, and --from build.sh")
+    if _MAKEFILE.fullmatch(path.name):
+        found, made = _of_make(Makefile(commands, path, goals))
+    else:
+        found = lines.read(_package(path, goals) if path.name == "package.json" else _script(path))
+        made = Kept({**found.data, "variable": {}}, found.data.get("variable", {}), [], [])
+    if not found.data["target"]:
+        notes = "".join(f"; {note}" for note in found.notes)
+        raise UsageError(f"--from: {path.name} builds nothing with docker{notes}")
+    comments = [_HEADER.format(name=path.name), *_frozen(made)]
+    data = {**made.data, "variable": {**made.variables, **made.data.get("variable", {})}}
+    if not data["variable"]:
+        del data["variable"]
+    text = text_of(dict(sorted(data.items(), key=_order)), comments, found.comments)
+    require_taken(text, path.name, Path())
+    return Imported(text, [*found.notes, *comments[1:]])
+
+
+def _of_make(makefile: Makefile) -> tuple[lines.Found, Kept]:
+    def answers(values: Mapping[str, str]) -> dict[str, Any] | None:
+        steps = makefile.steps(values)
+        return None if steps is None else lines.read(steps).data
+
+    steps = makefile.steps({})
+    if steps is None:
+        raise makefile.error()
+    found = lines.read(steps)
+    if not found.data["target"]:
+        return found, Kept(found.data, {}, [], [])
+    made = kept(answers, makefile.defaults, found.data, lambda _, __: [])
+    for name, table in made.variables.items():
+        if told := makefile.said_by(name):
+            table["default"] = told
+    return found, made
+
+
+def _package(path: Path, goals: Sequence[str]) -> Iterator[lines.Step]:
+    text = path.read_text("utf-8-sig", "replace")
+    try:
+        scripts = json.loads(text).get("scripts", {})
+    except (ValueError, AttributeError) as error:
+        raise UsageError(f"--from: {path.name} is no package.json: {error}") from None
+    for goal in goals:
+        if goal not in scripts:
+            hint = nearest(goal, scripts) or f"; there are: {', '.join(scripts)}"
+            raise UsageError(f'--from: {path.name} has no script "{goal}"{hint}')
+    for name, script in scripts.items():
+        if not goals or name in goals:
+            at = text.find(f"{json.dumps(name)}:")
+            place = f"{path.name}:{text.count(chr(10), 0, max(at, 0)) + 1}"
+            for command in shell.commands(str(script)):
+                yield lines.Step(command, name, place, os.path.relpath(path.parent), name)
+
+
+def _script(path: Path) -> Iterator[lines.Step]:
+    text = path.read_text("utf-8-sig", "replace")
+    text = re.sub(r"(?m)^task: \[[^\]]*\] ", "", text)  # as task --dry prints it
+    for command in shell.commands(text):
+        place = f"{path.name}:{command.line}"
+        yield lines.Step(command, path.stem, place, ".", "the script")
+
+
+def _frozen(made: Kept) -> list[str]:
+    several = "are" if made.frozen[1:] else "is"
+    return [
+        f"{', '.join(made.frozen)} {several} worked out: no ${{NAME}} says what it does in all cases."
+    ][: len(made.frozen)]
+
+
+def _order(item: tuple[str, Any]) -> int:
+    return ["variable", "builder", "emulators", "target"].index(item[0])

@@ -1,0 +1,69 @@
+"""The data of a ``buildx.toml``, and comments → its text, which is held to what the loader takes."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from buildx_tasks.errors import ConfigError, UsageError
+from buildx_tasks.language import loading
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from buildx_tasks.language.targets import Config
+
+
+def text_of(
+    data: Mapping[str, Any],
+    comments: Sequence[str] = (),
+    beside: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """Return the text, comments at its top, and ``beside`` the tables of targets (or others) by name."""
+    import tomli_w
+
+    head = "".join(f"# {line}\n" for comment in comments for line in comment.splitlines())
+    # Over several lines tomli_w turns CRLF into LF.
+    body = tomli_w.dumps(data, multiline_strings=False)
+    if "\\r" not in body:
+        body = tomli_w.dumps(data, multiline_strings=True)
+    for name, said in (beside or {}).items():
+        table = re.escape(name if name in data else f"target.{name}")
+        noted = "".join(f"# {' '.join(comment.split())}\n" for comment in said)
+        # A function: a backslash of the comment is no reference.
+        body = re.sub(rf"(?m)^\[{table}[.\]]", lambda m, n=noted: n + m[0], body, count=1)  # type: ignore[misc]
+    return head + "\n" * bool(head) + body
+
+
+def loaded(text: str, folder: Path, values: Mapping[str, str] | None = None) -> Config:
+    """Return what a text comes to beside the files of a folder, with these values of variables.
+
+    Raises:
+        ConfigError: it cannot be used.
+
+    """
+    with tempfile.TemporaryDirectory() as made:
+        file = Path(made, loading.FILE_NAME)
+        file.write_text(text, encoding="utf-8", newline="")
+        for beside in (*folder.glob(".env*"), folder / "package.json"):
+            if beside.is_file():
+                Path(made, beside.name).write_bytes(beside.read_bytes())
+        return loading.load(file, environment=values or {})
+
+
+def require_taken(text: str, of: str, folder: Path) -> None:
+    """Refuse to write what the tool would refuse to read.
+
+    Raises:
+        UsageError: it would; says what ``of`` does that no ``buildx.toml`` can say.
+
+    """
+    try:
+        loaded(text, folder)
+    except ConfigError as error:
+        raise UsageError(
+            f"--from: a buildx.toml cannot say what {of} does: {str(error).partition(': ')[2]}; "
+            "correct it there, or name the other targets with -t"
+        ) from None

@@ -1,0 +1,5 @@
+if [ "$1" = push ]; then
+  docker buildx build --push -t a .
+else
+  docker buildx build --load -t a .
+fi

@@ -1,0 +1,1 @@
+cd app && docker build -t a . && docker push a && echo done

@@ -1,0 +1,2 @@
+# docker build -t no .
+docker build -t yes . # not this

@@ -1,0 +1,3 @@
+TAG="${TAG:-dev}"
+export TAG
+docker build -t "me/app:${TAG}" .

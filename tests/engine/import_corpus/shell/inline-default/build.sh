@@ -1,0 +1,1 @@
+docker build -t me/app:${TAG:-dev} --build-arg X=${X} .

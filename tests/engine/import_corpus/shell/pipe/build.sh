@@ -1,0 +1,1 @@
+docker buildx build --progress=plain -t a . 2>&1 | tee build.log

@@ -1,0 +1,1 @@
+docker build --secret id=aws,src=$HOME/.aws/credentials --build-arg TOKEN=$TOKEN -t a .

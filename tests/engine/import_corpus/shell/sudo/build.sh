@@ -1,0 +1,1 @@
+sudo docker build --network=host -t a .

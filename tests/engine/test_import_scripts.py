@@ -1,0 +1,92 @@
+"""Makefiles, shell scripts and package.json files become what is expected of them, word for word."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from buildx_tasks.convert import scripts
+from buildx_tasks.errors import UsageError
+from buildx_tasks.language import loading
+from buildx_tasks.machine.commands import Commands
+from buildx_tasks.planning.selection import make_plan
+
+if TYPE_CHECKING:
+    from conftest import Project
+
+CORPUS = Path(__file__).parent / "import_corpus"
+CASES = sorted(path.parent for path in CORPUS.glob("*/*/expected.toml"))
+
+
+def imported(folder: Path, *goals: str) -> str:
+    file = next(path for path in sorted(folder.iterdir()) if scripts.is_script(path))
+    found = scripts.convert(Commands(Path.cwd()), file, goals)
+    return "".join(f"# note: {note}\n" for note in found.notes) + found.text
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}-{case.name}")
+def test_a_file_becomes_what_is_expected(
+    case: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(case, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    for name in ("TOKEN", "VERSION", "TAG"):  # of this machine, and perhaps a secret
+        monkeypatch.setenv(name, "hunter2")
+    goals = (tmp_path / "goals").read_text().split() if (tmp_path / "goals").exists() else []
+    text = imported(tmp_path, *goals)
+    assert text == (case / "expected.toml").read_text()
+    assert "hunter2" not in text
+    Path("buildx.toml").write_text(text)
+    config = loading.load(Path("buildx.toml"), environment={})
+    for name in config.target:
+        assert make_plan(config, [name]).bake_file["target"]
+
+
+def test_there_are_many() -> None:
+    assert len(CASES) >= 50
+    assert len([case for case in CASES if case.parent.name == "make"]) >= 25
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "goals", "message"),
+    [
+        ("Makefile", "a:\n\tdocker build .\n", ["b"], 'has no goal "b"'),
+        ("Makefile", "image:\n\tdocker build .\n", ["imag"], 'did you mean "image"?'),
+        ("Makefile", "a:\n\techo\n", [], "no goal of Makefile has a docker command"),
+        ("Makefile", "a:\n\tdocker push x\n", [], "builds nothing with docker; Makefile:2: docker"),
+        (
+            "Makefile",
+            "a: none\n\tdocker build .\n",
+            [],
+            "make cannot work out Makefile; see make -f",
+        ),
+        ("package.json", "{", [], "package.json is no package.json"),
+        ("package.json", '{"scripts": {"ab": "x"}}', ["abc"], 'did you mean "ab"?'),
+        ("justfile", "", [], "justfile is not read; run just --dry-run RECIPE"),
+        ("Taskfile.yml", "", [], "Taskfile.yml is not read; run task --dry TASK"),
+        ("build.sh", "echo\n", [], "build.sh builds nothing with docker"),
+    ],
+)
+def test_what_cannot_be_imported_is_one_error(
+    tmp_path: Path, name: str, text: str, goals: list[str], message: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UsageError) as caught:
+        imported(tmp_path, *goals)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_task_reads_a_makefile_and_its_goals(project: Project) -> None:
+    project.write("T ?= 1\na:\n\tdocker build -t a:$(T) .\nb:\n\tdocker build -t b .\n", "Makefile")
+    result = project.invoke("import", "--from", "Makefile", "a", env={"T": "hunter2"})
+    assert (result.returncode, result.stdout) == (0, "wrote buildx.toml\n"), result.stderr
+    assert "note: Makefile:3: docker build … of a is [target.a]" in result.stderr
+    written = (project.folder / "buildx.toml").read_text()
+    assert 'tags = [\n    "a:${T}",\n]' in written
+    assert "target.b" not in written
+    assert "hunter2" not in written + result.stderr
+    assert "a:2" in project.ok("plan", "--set", "T=2")
