@@ -1,14 +1,15 @@
-"""Makefiles, shell scripts and package.json files become what is expected of them, word for word."""
+"""Makefiles, scripts, bake and compose files become what is expected of them, word for word."""
 
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from buildx_tasks.convert import scripts
+from buildx_tasks.convert import bake, scripts
 from buildx_tasks.errors import UsageError
 from buildx_tasks.language import loading
 from buildx_tasks.machine.commands import Commands
@@ -18,12 +19,18 @@ if TYPE_CHECKING:
     from conftest import Project
 
 CORPUS = Path(__file__).parent / "import_corpus"
+BAKES = ("docker-bake.hcl", "compose.yaml")
 CASES = sorted(path.parent for path in CORPUS.glob("*/*/expected.toml"))
 
 
 def imported(folder: Path, *goals: str) -> str:
-    file = next(path for path in sorted(folder.iterdir()) if scripts.is_script(path))
-    found = scripts.convert(Commands(Path.cwd()), file, goals)
+    commands = Commands(Path.cwd())
+    ours = [Path(path.name) for path in sorted(folder.iterdir()) if scripts.is_script(path)]
+    if ours:
+        found = scripts.convert(commands, ours[0], goals)
+    else:
+        name = next(name for name in BAKES if (folder / name).exists())
+        found = bake.convert(commands, [Path(name)])
     return "".join(f"# note: {note}\n" for note in found.notes) + found.text
 
 
@@ -46,8 +53,9 @@ def test_a_file_becomes_what_is_expected(
 
 
 def test_there_are_many() -> None:
-    assert len(CASES) >= 50
-    assert len([case for case in CASES if case.parent.name == "make"]) >= 25
+    kinds = Counter(case.parent.name for case in CASES)
+    assert min(kinds["make"], kinds["bake"], kinds["compose"]) >= 25
+    assert kinds["shell"] + kinds["package"] >= 25
 
 
 @pytest.mark.parametrize(
@@ -71,8 +79,14 @@ def test_there_are_many() -> None:
     ],
 )
 def test_what_cannot_be_imported_is_one_error(
-    tmp_path: Path, name: str, text: str, goals: list[str], message: str
+    tmp_path: Path,
+    name: str,
+    text: str,
+    goals: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / name).write_text(text)
     with pytest.raises(UsageError) as caught:
         imported(tmp_path, *goals)

@@ -27,6 +27,7 @@ _IN_COMPOSE = re.compile(r"(?<!\$)\$(?:\{([A-Za-z_]\w*)|([A-Za-z_]\w*))")
 _BARE_ARGUMENT = re.compile(r"(?m)^\s*(?:-\s*([A-Z_][A-Z0-9_]*)|([A-Z_][A-Z0-9_]*):)\s*$")
 # A default that may hang on another variable.
 _WORKED_OUT = re.compile(r'default\s*=\s*(?!"[^"$]*"|[\d.]+\b|true\b|false\b|null\b)')
+_DECLARED = re.compile(r'\bvariable"?\s+"(\w+)"')
 _DOT_ENV = re.compile(r"(?m)^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=")
 
 
@@ -63,8 +64,10 @@ class Asking:
         found = []
         for text in self.texts:
             for pattern in (
-                rf'\b{name}\s*(?:[!=]=|,)\s*"([^"$]*)"',
-                rf'"([^"$]*)"\s*(?:[!=]=|,)\s*{name}\b',
+                rf'\b{name}\s*[!=]=\s*"([^"$]*)"',
+                rf'"([^"$]*)"\s*[!=]=\s*{name}\b',
+                rf'equal\(\s*{name}\s*,\s*"([^"$]*)"',
+                rf'equal\(\s*"([^"$]*)"\s*,\s*{name}\b',
             ):
                 found += re.findall(pattern, text)
             if re.search(r"\b(?:split|csvdecode|regexall)\b", text):
@@ -144,7 +147,9 @@ class Asking:
         text = dot_env.read_text("utf-8-sig", "replace") if has_dot_env else ""
         words = set(re.findall(r"[A-Za-z_]\w*", "\n".join(self.texts)))
         emptied = sorted(words.intersection(_DOT_ENV.findall(text)))
-        said = words if self.is_compose else set(self.defaults({}))
+        # By their text too: bake lists none where the value that is set here is refused.
+        declared = {name for text in self.texts for name in _DECLARED.findall(text)}
+        said = words if self.is_compose else declared | set(self.defaults({}))
         unset = sorted(name for name in said & os.environ.keys() if name not in emptied)
         unset = [name for name in unset if not KEPT_IN_ENVIRONMENT.fullmatch(name)]
         self._words = [word for name in unset for word in ("-u", name)]

@@ -199,7 +199,11 @@ def _comes_to(text: str, values: Mapping[str, str]) -> Any:
         config = loaded(text, Path(), values)
     except BuildxTasksError:
         return None
-    return {name: target.attributes for name, target in config.target.items()}, config.group
+    attributes = {name: dict(target.attributes) for name, target in config.target.items()}
+    for table in attributes.values():
+        if table.get("context") == ".":  # the default, which a table without anything else says
+            del table["context"]
+    return attributes, config.group
 
 
 def _named(data: Any, marked: Mapping[str, str]) -> Any:

@@ -46,7 +46,7 @@ def loaded(text: str, folder: Path, values: Mapping[str, str] | None = None) -> 
     """
     with tempfile.TemporaryDirectory() as made:
         file = Path(made, loading.FILE_NAME)
-        file.write_text(text, encoding="utf-8", newline="")
+        file.write_bytes(text.encode())
         for beside in (*folder.glob(".env*"), folder / "package.json"):
             if beside.is_file():
                 Path(made, beside.name).write_bytes(beside.read_bytes())

@@ -1,0 +1,2 @@
+variable "RELEASE" { default = "" }
+target "default" { tags = [notequal(RELEASE, "") ? "me/app:${RELEASE}" : "me/app:dev"] }

@@ -1,0 +1,5 @@
+variable "NOCACHE" { default = false }
+target "default" {
+  no-cache = NOCACHE
+  args = { NC = NOCACHE }
+}

@@ -1,0 +1,2 @@
+variable "V" { default = "1.0" }
+target "default" { labels = { "org.opencontainers.image.version" = V, "x-${V}" = "y" } }

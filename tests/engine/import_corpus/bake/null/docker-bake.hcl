@@ -1,0 +1,2 @@
+variable "TOKEN" { default = null }
+target "default" { args = { TOKEN = TOKEN } }

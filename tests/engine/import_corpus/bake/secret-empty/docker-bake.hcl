@@ -1,0 +1,2 @@
+variable "TOKEN" { default = "" }
+target "default" { args = { TOKEN = TOKEN } }

@@ -1,0 +1,2 @@
+variable "ID" { default = "tok" }
+target "default" { secret = ["id=${ID},env=TOKEN"] }

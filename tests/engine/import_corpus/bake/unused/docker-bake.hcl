@@ -1,0 +1,2 @@
+variable "NOTHING" { default = "x" }
+target "default" { tags = ["a"] }

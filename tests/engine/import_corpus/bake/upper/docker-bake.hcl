@@ -1,0 +1,2 @@
+variable "NAME" { default = "app" }
+target "default" { args = { N = upper(NAME) } }
