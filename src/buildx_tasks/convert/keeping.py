@@ -90,6 +90,8 @@ class _Keeping:
             good = []  # one by one: a wrong one must not take the others with it
         for name in [name for name in names if name not in good]:
             for as_list in (False, True)[: 1 + self._is_text(name)]:
+                if self._defaults[name] == "" and self._shapes(name) and not as_list:
+                    continue  # what is there only with a value is no text of one
                 self._lists.difference_update([name])
                 self._lists.update([name] * as_list)
                 if not self._wrong([*good, name]):

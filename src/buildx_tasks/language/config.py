@@ -16,6 +16,7 @@ from buildx_tasks.language.buildkitd import Buildkitd
 from buildx_tasks.language.expectations import Verify
 from buildx_tasks.language.locking import Lock
 from buildx_tasks.language.skipping import Skip
+from buildx_tasks.language.values import Env, FromFile
 
 NAME = "^[a-zA-Z0-9_-]+$"  # bake's own rule for targets and groups
 NODE_NAME = r"^[a-zA-Z][a-zA-Z0-9_.-]*$"  # buildx's own rule
@@ -277,23 +278,6 @@ class Validation(Struct, frozen=True, forbid_unknown_fields=True):
     min: Annotated[Optional[Union[int, float]], Meta(description="Smallest number")] = None
     max: Annotated[Optional[Union[int, float]], Meta(description="Largest number")] = None
     message: Annotated[Optional[Text], Meta(description="What is said of any other value")] = None
-
-
-class FromFile(Struct, frozen=True, forbid_unknown_fields=True):
-    """``{ file = "VERSION" }``: a default that a file holds, without the space around it."""
-
-    file: Annotated[Text, Meta(description="File below the project's folder")]
-    match: Annotated[
-        Optional[Text], Meta(description="Regular expression; its first group is the value")
-    ] = None
-
-
-class Env(Struct, frozen=True, forbid_unknown_fields=True):
-    """``[env]``: where values of variables come from besides the environment, which comes first."""
-
-    file: Annotated[
-        Union[Text, Texts], Meta(description="NAME=value lines, as .env; a later one wins")
-    ]
 
 
 class Variable(Struct, frozen=True, forbid_unknown_fields=True):

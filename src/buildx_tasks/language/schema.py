@@ -12,6 +12,7 @@ import msgspec
 
 from buildx_tasks.errors import UsageError
 from buildx_tasks.language import buildkitd, config, expectations, locking, skipping
+from buildx_tasks.language import buildkitd, config, expectations, locking, values
 from buildx_tasks.language.merging import APPENDED, MERGED_BY_KEY, REPLACED
 from buildx_tasks.language.sources import FILE_NAME
 from buildx_tasks.machine.files import PUBLIC, write_file
@@ -47,8 +48,8 @@ _TABLES = (
     (config.Resources, "resources"),
     (config.Group, "[group.NAME]"),
     (config.Variable, "[variable.NAME]"),
-    (config.FromFile, "[variable.NAME] default, as a table"),
-    (config.Env, "[env]"),
+    (values.FromFile, "[variable.NAME] default, as a table"),
+    (values.Env, "[env]"),
     (config.Validation, "[variable.NAME.validation]"),
     (config.Lint, "[target.NAME.lint]"),
     (config.Push, "[target.NAME.push]"),
