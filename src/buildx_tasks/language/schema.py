@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from buildx_tasks.errors import UsageError
-from buildx_tasks.language import buildkitd, config, expectations, locking, skipping
-from buildx_tasks.language import buildkitd, config, expectations, locking, values
+from buildx_tasks.language import buildkitd, config, expectations, locking, skipping, values
 from buildx_tasks.language.merging import APPENDED, MERGED_BY_KEY, REPLACED
 from buildx_tasks.language.sources import FILE_NAME
 from buildx_tasks.machine.files import PUBLIC, write_file

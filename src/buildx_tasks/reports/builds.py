@@ -54,6 +54,8 @@ def _when(since: str) -> str:
     at = dt.datetime.fromisoformat(since).astimezone()
     is_today = at.date() == dt.datetime.now().astimezone().date()
     return f"unchanged since {at:%H:%M}" if is_today else f"unchanged since {at:%Y-%m-%d}"
+
+
 def print_json(built: Sequence[Built], plan: Plan) -> None:
     """Print a JSON object by target; ``digest`` is null for files, and where there is one by platform."""
     from buildx_tasks.text import json_text

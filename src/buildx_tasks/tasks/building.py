@@ -62,7 +62,8 @@ def build(
         require_known("--format", format, ("table", "json"))
         for step in build.steps:
             step(c, selection)
-        built = selection.build(progress=progress, no_cache=no_cache, pull=pull, lock=not no_lock)
+        how = {"no_cache": no_cache, "pull": pull, "lock": not no_lock, "always": always}
+        built = selection.build(progress=progress, **how)
     if format == "json" and built:
         builds.print_json(built, selection.plan)
     else:
