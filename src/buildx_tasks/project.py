@@ -6,10 +6,9 @@ pytest, in nox. What stands here stays as it is from one minor version to the ne
 
 from __future__ import annotations
 
-import os
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from buildx_tasks.planning.selection import make_plan
 from buildx_tasks.publishing.audience import Nobody
@@ -25,8 +24,11 @@ if TYPE_CHECKING:
     from buildx_tasks.dockerfiles.findings import Finding
     from buildx_tasks.images.description import Shown
     from buildx_tasks.images.image import Image
+    from buildx_tasks.joining.part import Handed
     from buildx_tasks.language.config import Builder
+    from buildx_tasks.language.loading import Values
     from buildx_tasks.planning.cells import TargetPlan
+    from buildx_tasks.planning.jobs import Jobs
     from buildx_tasks.planning.selection import Plan
     from buildx_tasks.publishing.audience import Audience
     from buildx_tasks.publishing.publish import Published
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from buildx_tasks.verification.foreground import Options as RunOptions
     from buildx_tasks.verification.results import Report
 
-OVERLAY_VARIABLE = "BUILDX_TASKS_OVERLAY"
 NATIVE = "native"
 
 
@@ -69,19 +70,27 @@ class Project(Workspace):
             UsageError: an overlay or a variable is not declared.
 
         """
-        from buildx_tasks.language import loading
+        from buildx_tasks.language import chosen, loading
 
-        path = loading.find(Path(folder).absolute()) if folder is not None else _meant(context)
-        chosen = overlays or _overlays_of_environment()
+        path = loading.find(Path(folder).absolute()) if folder is not None else chosen.file(context)
+        names = overlays or chosen.overlays()
         sets = [f"{name}={value}" for name, value in (values or {}).items()]
-        project = cls(path, loading.load(path, overlays=chosen, sets=sets), context)
-        project._asked = (chosen, sets)
+        project = cls(path, loading.load(path, overlays=names, sets=sets), context)
+        project._asked = (names, sets)
         return project
 
     _asked: tuple[Sequence[str], Sequence[str]] = ((), ())
 
+    @property
+    def fixing(self) -> list[str]:
+        """The flags that give another machine the same: overlays, values that were set, those of git."""
+        overlays, sets = self._asked
+        fixed = [f"{name}={value}" for name, value in self.variables.of_git().items()]
+        given = [("-o", name) for name in overlays] + [("-s", one) for one in (*sets, *fixed)]
+        return [word for pair in given for word in pair]
+
     @cached_property
-    def variables(self) -> Mapping[str, Any]:
+    def variables(self) -> Values:
         """The values of the variables, by name; each is worked out when it is asked for.
 
         Raises:
@@ -336,6 +345,75 @@ class Selection:
         asked = [(tag, "") for one in targets for tag in tags_of(one, ())]
         return inspection.published(self.project, asked)
 
+    def jobs(self, run: str, *, system: str = "github", changed_since: str = "") -> Jobs:
+        """Return the jobs of a run on several machines, for the selected images on all their platforms.
+
+        ``run`` is an id that all jobs share, ``system`` the CI whose runners are meant: github, gitlab
+        or woodpecker. With ``changed_since``, a commit, only targets count that changed after it.
+
+        Raises:
+            UsageError: it is no id, nothing selected leaves an image, or git does not know the commit.
+
+        """
+        from buildx_tasks.joining import runs
+        from buildx_tasks.planning import jobs
+
+        found = runs.run_of(self.project, self.plan, run)
+        if changed_since:
+            found = runs.changed(self.project, self.plan, found, changed_since)
+        return jobs.jobs(found, self.plan, system, self.project.fixing)
+
+    def part(
+        self,
+        run: str,
+        *,
+        to: Path | str | None = None,
+        replace: bool = False,
+        audience: Audience | None = None,
+    ) -> list[Handed]:
+        """Hand in each selected cell as a part of a run: to the registry, or into the folder ``to``.
+
+        ``replace`` takes the place of another part of the same cell.
+
+        Raises:
+            UsageError: ``run`` is no id, or nothing selected leaves an image.
+            VerifyError: a cell failed or was not verified; nothing was handed in.
+            EngineError: an image is not built.
+            PushError, RegistryError: another part is there, or the registry refuses.
+
+        """
+        from buildx_tasks.joining import part
+
+        self.images("an image to hand in")
+        options = part.Options(Path(to) if to is not None else None, replace)
+        return part.hand_in(self.project, self.plan, run, options, audience or Nobody())
+
+    def join(
+        self,
+        run: str,
+        *,
+        folders: Sequence[Path | str] = (),
+        missing: Sequence[str] = (),
+        audience: Audience | None = None,
+    ) -> list[Published]:
+        """Publish the selected images, composed of the parts of a run; return each tag.
+
+        The parts wait in the registry, or are in ``folders``. ``missing`` are platforms that may be
+        left out, where ``optional`` in the file says so.
+
+        Raises:
+            UsageError: ``run`` is no id, nothing selected leaves an image, or what is missing may not be.
+            VerifyError: an index is not as expected; no tag moved.
+            PushError: parts are missing or not what they should be; each is named, and no tag moved.
+            RegistryError: a registry refuses.
+
+        """
+        from buildx_tasks.joining import join
+
+        options = join.Options([Path(one) for one in folders], join.platforms_of(missing))
+        told = audience or Nobody()
+        return join.join(self.project, self.plan, run, self.tags(), options, told)
+
     def lint(self) -> list[Finding]:
         """Check the Dockerfiles; return what is found, nothing under ``--dry``.
 
@@ -369,27 +447,3 @@ class Selection:
         from buildx_tasks.building import staging
 
         return staging.ways(self.project.engine, self.project.builder, self.plan)
-
-
-def _meant(context: Context | None) -> Path:
-    """Return the file beside the tasks file that invoke loaded; else the nearest one."""
-    from buildx_tasks.language import loading
-
-    here = Path.cwd()
-    # invoke keeps the folder for its own configuration files, and has no public name for it.
-    prefix = vars(context.config).get("_project_prefix") if context is not None else None
-    if not prefix:
-        return loading.find(here)
-    beside = Path(prefix).resolve()  # -r .. too; the current folder is resolved as well
-    found = loading.declared_in(beside)
-    return found or loading.find(here if beside in (here, *here.parents) else beside)
-
-
-def _overlays_of_environment() -> list[str]:
-    from buildx_tasks.errors import UsageError
-
-    given = os.environ.get(OVERLAY_VARIABLE, "").strip()
-    chosen = [name.strip() for name in given.split(",")] if given else []
-    if not all(chosen):
-        raise UsageError(f'{OVERLAY_VARIABLE}: "{given}" has an empty entry; take the comma out')
-    return chosen

@@ -86,6 +86,15 @@ def familiar(text: str) -> str:
     return f"{repository}{tag}{at}{digest}"
 
 
+def is_repository(text: str) -> bool:
+    """Say whether a text names a repository: a reference with neither tag nor digest."""
+    try:
+        parse(text)
+    except ValueError:
+        return False
+    return ":" not in text.rpartition("/")[2]
+
+
 def _lacking(text: str) -> str:
     """Return which part of a reference is not there."""
     head, slash, rest = text.partition("/")

@@ -202,6 +202,7 @@ def in_registry(reference: str) -> tuple[str, dict[str, Any]] | None:
         with urllib.request.urlopen(request) as answer:
             data = answer.read()
     except urllib.error.HTTPError as error:
+        error.close()
         if error.code == 404:
             return None
         raise

@@ -180,7 +180,8 @@ def _plan(project: Project, target: str) -> TargetPlan:
 
 def _check(session: Session, target: TargetPlan, image: Image, expected: dict[str, Any]) -> Found:
     spec = msgspec.convert(expected, expectations.Index)
-    return index.check_whole(session, target, image, spec)
+    reached = session.engine, session.workspace.registries
+    return index.check_whole(*reached, target, image, spec)
 
 
 def _load(tag: str, predicates: dict[str, list[str]]) -> None:

@@ -21,8 +21,9 @@ from buildx_tasks.building import staging
 from buildx_tasks.errors import PushError, RegistryError
 from buildx_tasks.images import store
 from buildx_tasks.planning import cells
+from buildx_tasks.publishing import mirrors, release
 from buildx_tasks.publishing import publish as pushing
-from buildx_tasks.publishing import release
+from buildx_tasks.publishing.audience import Nobody
 from buildx_tasks.records.ledger import Ledger
 from buildx_tasks.registry import connection, endpoints, faults, manifests
 from buildx_tasks.registry import repository as client
@@ -336,6 +337,41 @@ def test_what_is_always_read_wrong_is_not_believed(place: Place, fault: str) -> 
     assert all(f"  {tag}: as before" in str(caught.value) for tag in place.tags)
     assert place.held() == dict.fromkeys(place.tags, place.before)
     place.finish()
+
+
+class Told(Nobody):
+    """Keeps the remarks."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def said(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def test_a_mirror_may_fail_and_the_command_that_finishes_it_is_told(place: Place) -> None:
+    place.begin(old=False)
+    home = references.parse(place.direct(place.tags[0]))
+    names = [text.rpartition(":")[0] for text in place.tags]
+    bad, good = f"{names[0]}-bad", f"{place.direct(names[1])}-good"
+    workspace = place.workspace()
+    known = workspace.config.target
+    target = known["new"]._replace(mirrors=(bad, good))
+    workspace.config = workspace.config._replace(target={**known, "new": target})
+    one = place.built.new._replace(tags=(home, home._replace(tag="latest")))
+    pushing.publish(workspace, [one], Quiet(), lambda _: None)
+    place.proxy.arm("403", "tags", None, method="PUT")
+    told = Told()
+    moved = mirrors.mirror(workspace, [one], Quiet(), told, lambda *_: None)
+    assert [item.tag for item in moved] == [f"{good}:v1", f"{good}:latest"]
+    found = in_registry(f"{good}:latest")
+    assert found
+    assert found[0] == place.digest
+    (line,) = told.lines
+    assert f"the mirror {bad} was not brought up to date" in line
+    finishing = f"invoke promote --from {home.registry}/{home.repository}@{place.digest} "
+    assert line.endswith(f"{finishing}--to {bad}:v1 --to {bad}:latest")
+    workspace.close()
 
 
 @pytest.mark.parametrize("uses", [4, None])

@@ -20,7 +20,9 @@ def test_ci_runs_the_two_commands_of_the_readme() -> None:
     assert len(ran) == 2
 
 
-@pytest.mark.parametrize("page", ["builders", "lint", "lock", "push", "variables", "verify"])
+@pytest.mark.parametrize(
+    "page", ["builders", "lint", "lock", "many-machines", "push", "variables", "verify"]
+)
 def test_the_files_that_the_docs_show_are_good(tmp_path: Path, page: str) -> None:
     blocks = (ROOT / "docs" / f"{page}.md").read_text().split("```toml\n")[1:]
     assert blocks

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from buildx_tasks.engine import content
 from buildx_tasks.registry.manifests import MOST_JSON, config_of, manifest_of, require_small
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from buildx_tasks.engine.engine import Engine
     from buildx_tasks.registry.manifests import Config, Descriptor, Manifest
@@ -89,12 +90,11 @@ class RepositorySource:
         return self._repository.name if repository.registry.endpoint.registry == mine else ""
 
 
-class Mounting:
-    """Another source, of what a repository of the same registry has by now."""
+class Through:
+    """Another source, as it is: for those that differ in one point."""
 
-    def __init__(self, source: Source, repository: Repository) -> None:
+    def __init__(self, source: Source) -> None:
         self._source = source
-        self._beside = RepositorySource(repository)
 
     def manifest(self, digest: str) -> Manifest:
         """As a Source."""
@@ -110,4 +110,36 @@ class Mounting:
 
     def origin(self, repository: Repository) -> str:
         """As a Source."""
+        return self._source.origin(repository)
+
+
+class Mounting(Through):
+    """Another source, of what a repository of the same registry has by now."""
+
+    def __init__(self, source: Source, repository: Repository) -> None:
+        super().__init__(source)
+        self._beside = RepositorySource(repository)
+
+    def origin(self, repository: Repository) -> str:
+        """As a Source."""
         return self._beside.origin(repository)
+
+
+class Beside(Through):
+    """Another source, and some blobs that are in memory or in sources of their own."""
+
+    def __init__(
+        self,
+        source: Source,
+        blobs: Mapping[str, bytes] = MappingProxyType({}),
+        elsewhere: Mapping[str, Source] = MappingProxyType({}),
+    ) -> None:
+        super().__init__(source)
+        self._blobs = blobs
+        self._elsewhere = elsewhere
+
+    def blob(self, digest: str, size: int) -> Iterable[bytes]:
+        """As a Source."""
+        if digest in self._blobs:
+            return iter([self._blobs[digest]])
+        return self._elsewhere.get(digest, self._source).blob(digest, size)

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct, field
 from buildx_tasks.language.buildkitd import Buildkitd
 from buildx_tasks.language.expectations import Verify
 from buildx_tasks.language.locking import Lock
+from buildx_tasks.language.shipping import Ci, Push
 from buildx_tasks.language.skipping import Skip
 from buildx_tasks.language.values import Env, FromFile
 
@@ -126,32 +127,6 @@ class Metadata(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     ] = None
 
 
-class Push(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """What ``invoke push`` and ``invoke promote`` keep to."""
-
-    immutable: Annotated[
-        Union[bool, Texts],
-        Meta(
-            description="Tags that never move to another digest, as globs of the part after the colon "
-            'as in ["v*"]; true: all'
-        ),
-    ] = False
-    drop: Annotated[
-        Texts,
-        Meta(
-            description="Platforms that a tag may lose, as in linux/arm/v6: any other that its image "
-            "has and the new one lacks is refused"
-        ),
-    ] = []
-    sign: Annotated[
-        Union[bool, Text],
-        Meta(
-            description="Sign with cosign, by digest, before the tags move: true is keyless; or the "
-            "key, a file or an address of a KMS"
-        ),
-    ] = False
-
-
 class Overrides(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """What describes a build: what one platform can have of its own."""
 
@@ -195,6 +170,15 @@ class Overrides(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab")
     ] = []
     target: Annotated[Optional[Text], Meta(description="Stage of the Dockerfile to build")] = None
     ulimits: Annotated[Texts, Meta(description="As in nofile=1024:1024")] = []
+
+
+class OfPlatform(Overrides, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """``[target.NAME.platform."linux/arm64"]``: what one platform has of its own."""
+
+    optional: Annotated[
+        Optional[Text],
+        Meta(description="Why join --allow-missing may publish the image without this platform"),
+    ] = None
 
 
 class Defaults(Overrides, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -253,7 +237,7 @@ class Target(Defaults, frozen=True, forbid_unknown_fields=True, rename="kebab"):
         Meta(description="Name of each target of the matrix, as in app-${version}"),
     ] = None
     platform: Annotated[
-        dict[str, Overrides],
+        dict[str, OfPlatform],
         Meta(description='Overrides for one platform: [target.NAME.platform."linux/arm64"]'),
     ] = {}
 
@@ -392,3 +376,4 @@ class BuildxToml(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"
     )
     lock: Annotated[Lock, Meta(description="What invoke lock keeps to")] = Lock()
     skip: Annotated[Skip, Meta(description="What is not built again")] = Skip()
+    ci: Annotated[Ci, Meta(description="Runners that build parts, and where these wait")] = Ci()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from buildx_tasks import platforms
+from buildx_tasks import platforms, references
 from buildx_tasks.errors import nearest
 from buildx_tasks.language.targets import cycle, helper_names, links
 from buildx_tasks.language.verify_table import named_platforms
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from buildx_tasks.language.positions import KeyPath
+    from buildx_tasks.language.shipping import Ci
     from buildx_tasks.language.sources import Fail
     from buildx_tasks.language.tables import Tables
     from buildx_tasks.language.targets import Target
@@ -80,3 +81,18 @@ def check_verify(targets: Mapping[str, Target], tables: Tables, fail: Fail) -> N
                     (*table.path, "verify", *steps),
                     f"[target.{name}] has no platform {text} to verify{hint}",
                 )
+
+
+def check_ci(ci: Ci, fail: Fail) -> None:
+    """Refuse runners of no platform, and a place for parts that is no repository."""
+    for text in ci.runners:
+        try:
+            platforms.parse(text)
+        except ValueError as error:
+            raise fail(("ci", "runners", text), str(error)) from None
+    if ci.staging is not None and not references.is_repository(ci.staging):
+        raise fail(
+            ("ci", "staging"),
+            f'"{ci.staging}" is no repository; write it without a tag, as in localhost:5000/staging',
+            value=True,
+        )

@@ -11,6 +11,7 @@ from buildx_tasks.language.config import Builder, Emulators
 from buildx_tasks.language.grouping import grouped
 from buildx_tasks.language.inheritance import Inheritance
 from buildx_tasks.language.locking import Lock
+from buildx_tasks.language.shipping import Ci
 from buildx_tasks.language.skipping import Skip
 from buildx_tasks.language.tables import Places
 from buildx_tasks.language.targets import Config
@@ -53,4 +54,6 @@ def expand(sources: Sources, variables: Variables, git: Git, overriding: Overrid
     emulators = msgspec.convert(data.get("emulators", {}), Emulators)
     skip = msgspec.convert(data.get("skip", {}), Skip)
     lock = msgspec.convert(data.get("lock", {}), Lock)
-    return Config(targets, groups, builder, emulators, Places(tables, fail), lock, skip)
+    ci = msgspec.convert(data.get("ci", {}), Ci)
+    consistency.check_ci(ci, fail)
+    return Config(targets, groups, builder, emulators, Places(tables, fail), lock, skip, ci)

@@ -91,6 +91,19 @@ class Git:
         self._require_history("tags")
         return self._tags_of("HEAD")
 
+    def changed_since(self, ref: str) -> tuple[Path, ...]:
+        """Return the files that commits since ``ref`` changed: since the last one that both share.
+
+        Raises:
+            GitError: there is no repository, or no commit in it.
+            GitRefusedError: it does not know ``ref``, or what both share.
+
+        """
+        top = Path(self._ask("rev-parse", "--show-toplevel"))
+        base = self._ask("merge-base", "--end-of-options", ref, "HEAD")
+        listed = self._ask("diff", "--name-only", "-z", "--no-renames", base, "HEAD")
+        return tuple(top / name for name in listed.split("\0") if name)
+
     def commit_time(self) -> str:
         """Return the seconds since 1970 of this commit, in a shallow clone too."""
         return self._ask("show", "--no-patch", "--format=%ct", "HEAD")

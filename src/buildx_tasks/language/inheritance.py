@@ -89,6 +89,8 @@ class Inheritance:
             push.get("sign", False),
             self._dropped(name, push.get("drop", ()), declared),
             whole.tables.get("metadata", {}).get("base", False),
+            tuple(push.get("mirrors", ())),
+            whole.tables.get("optional", {}),
         )
 
     def _resolve(self, name: str, trail: tuple[str, ...] = ()) -> Own:
@@ -124,7 +126,7 @@ class Inheritance:
         """Refuse overrides for platforms that are not the target's, and platforms that lack files."""
         where = self._tables.targets[name].path
         declared = {platforms.parse(text): text for text in attributes.get("platforms", ())}
-        for platform in whole.platform:
+        for platform in (*whole.platform, *whole.tables.get("optional", {})):
             if platform not in declared:
                 raise self._fail(
                     (*where, "platform", str(platform)),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from buildx_tasks.language.expansion import expand
 from buildx_tasks.language.git import Git
 from buildx_tasks.language.given import given
+from buildx_tasks.language.kinds import text_of
 from buildx_tasks.language.overriding import Overriding
 from buildx_tasks.language.sources import FILE_NAME, Sources, declared_in, find
 from buildx_tasks.language.structure import check
@@ -102,6 +103,15 @@ class Values(Mapping[str, Any]):
     def __iter__(self) -> Iterator[str]:
         """Yield the names of those that have a value."""
         return (name for name in self._declared if name in self)
+
+    def of_git(self) -> dict[str, str]:
+        """Return those whose value comes from git, as ``--set`` takes them."""
+        names = [name for name in self._declared if self._variables.given_by_git(name)]
+        values = {name: self[name] for name in names if name in self}
+        return {
+            name: ",".join(value) if isinstance(value, list) else text_of(value)
+            for name, value in values.items()
+        }
 
     def __len__(self) -> int:
         """Return how many have a value."""

@@ -66,15 +66,27 @@ class Reader:
             self._check_platforms(data["platforms"], (*path, "platforms"))
         for number, tag in enumerate(data.get("tags", ())):
             self.check_tag(tag, (*path, "tags", number))
-        platform = {}
+        platform, optional = {}, dict[Any, str]()
         for text, override in data.get("platform", {}).items():
             where = (*path, "platform", text)
-            platform[self._platform(text, where)] = self._attributes(override, where)
+            parsed = self._platform(text, where)
+            if "optional" in override:
+                optional[parsed] = override["optional"]
+            if override.keys() - {"optional"} or not override:
+                platform[parsed] = self._attributes(override, where)
         ours = {key: data[key] for key in _OURS if key in data}
+        if optional:
+            ours["optional"] = optional
         if "files" in ours:
             ours["files"] = self._files(ours["files"], (*path, "files"))
         for number, text in enumerate(data.get("push", {}).get("drop", ())):
             self._platform(text, (*path, "push", "drop", number))
+        for number, text in enumerate(data.get("push", {}).get("mirrors", ())):
+            if not references.is_repository(text):
+                raise self._fail(
+                    (*path, "push", "mirrors", number),
+                    f'"{text}" is no repository; write it without a tag, as in ghcr.io/org/app',
+                )
         for steps, message in faults(data.get("verify", {})):
             raise self._fail((*path, "verify", *steps), message)
         return Own(self._attributes(data, path), ours, platform)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from buildx_tasks.errors import ConfigError
 from buildx_tasks.language.locking import Lock
+from buildx_tasks.language.shipping import Ci
 from buildx_tasks.language.skipping import Skip
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class Target(NamedTuple):
     that has some, all attributes of that platform's build; ``files`` maps each platform to the files
     offered to it: name → path from the project's folder; ``lint_ignore`` holds codes not reported,
     ``immutable`` globs of tags that never move, ``sign`` cosign's key or True, ``drop`` the platforms
-    that a tag may lose; ``is_based`` asks for labels that name its base.
+    that a tag may lose; ``is_based`` asks for labels that name its base; ``mirrors`` are further
+    repositories, ``optional`` the platforms that an image may lack, each with the reason.
     """
 
     attributes: Attributes
@@ -40,6 +42,8 @@ class Target(NamedTuple):
     sign: bool | str = False
     drop: tuple[Platform, ...] = ()
     is_based: bool = False
+    mirrors: tuple[str, ...] = ()
+    optional: dict[Platform, str] = {}  # noqa: RUF012 - never written to
 
     @property
     def tags(self) -> list[str]:
@@ -77,6 +81,7 @@ class Config(NamedTuple):
     places: Places | None = None
     lock: Lock = Lock()
     skip: Skip = Skip()
+    ci: Ci = Ci()
 
     def error(self, name: str, message: str, *steps: Any) -> ConfigError:
         """Return the error about a target's value, with its place where the files are known."""

@@ -69,9 +69,13 @@ class Variables:
     def check_all(self) -> None:
         """Work out what does not hang on git, so that a wrong value is found before it is used."""
         for name in self._declared:
-            if self._raw(name) is not None or not self._hangs_on_git(name, set()):
+            if not self.given_by_git(name):
                 with contextlib.suppress(Missing):
                     self.value(name)
+
+    def given_by_git(self, name: str) -> bool:
+        """Say whether a declared variable has its value from git, and nobody gave another."""
+        return self._raw(name) is None and self._hangs_on_git(name, set())
 
     def _hangs_on_git(self, name: str, seen: set[str]) -> bool:
         seen.add(name)

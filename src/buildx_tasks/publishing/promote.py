@@ -55,7 +55,8 @@ def _publishing_to(tags: Sequence[Reference], config: Config) -> Iterator[Target
     """Yield the targets that publish to the tags' repositories."""
     places = {tag._replace(tag="") for tag in tags}
     for target in config.target.values():
-        if any(references.parse(tag)._replace(tag="") in places for tag in target.tags):
+        published = (*target.tags, *target.mirrors)
+        if any(references.parse(one)._replace(tag="") in places for one in published):
             yield target
 
 

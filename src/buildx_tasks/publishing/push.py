@@ -9,14 +9,14 @@ from buildx_tasks.building import location
 from buildx_tasks.engine.faults import faults
 from buildx_tasks.errors import EngineError, UsageError, VerifyError
 from buildx_tasks.planning.cells import reference_of
-from buildx_tasks.publishing import sign
+from buildx_tasks.publishing import mirrors, sign
 from buildx_tasks.publishing.publish import Published, publish
 from buildx_tasks.publishing.release import Located, Release, release, require_whole
 from buildx_tasks.verification import passed, units
 from buildx_tasks.verification.verify import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from buildx_tasks.planning.cells import TargetPlan
     from buildx_tasks.planning.selection import Plan
@@ -53,6 +53,26 @@ def push(
     """
     targets = [target for target in plan.targets if target.name in tags]
     _refuse_parts(workspace, targets)
+    signed = signing(workspace, targets)
+    workspace.engine.require()
+    located = (
+        _verified(workspace, plan, targets, audience) if verify else _as_is(workspace, targets)
+    )
+    with faults(), audience.uploading() as watcher:
+        releases = [release(workspace, one, located[one.name], tags[one.name]) for one in targets]
+        moved = publish(workspace, releases, watcher, audience.moved, uploaded=signed)
+        return [*moved, *mirrors.mirror(workspace, releases, watcher, audience, signed)]
+
+
+def signing(
+    workspace: Workspace, targets: Sequence[TargetPlan]
+) -> Callable[[Release, str], object]:
+    """Return what signs a release under a reference, where its target is to be signed.
+
+    Raises:
+        PushError: one is, and nothing here can sign.
+
+    """
     keys = {one.name: one.spec.sign for one in targets if one.spec.sign}
     if keys:
         sign.require_cosign()
@@ -61,13 +81,7 @@ def push(
         if one.target in keys:
             sign.sign(workspace.commands, keys[one.target], reference)
 
-    workspace.engine.require()
-    located = (
-        _verified(workspace, plan, targets, audience) if verify else _as_is(workspace, targets)
-    )
-    with faults(), audience.uploading() as watcher:
-        releases = [release(workspace, one, located[one.name], tags[one.name]) for one in targets]
-        return publish(workspace, releases, watcher, audience.moved, uploaded=signed)
+    return signed
 
 
 def _refuse_parts(workspace: Workspace, targets: Sequence[TargetPlan]) -> None:
@@ -133,6 +147,10 @@ def commands_of(workspace: Workspace, targets: Sequence[TargetPlan], tags: Tags)
             if tag != stored:
                 lines.append(shlex.join(["docker", "tag", stored, tag]))
             lines.append(shlex.join(["docker", "push", tag]))
+        home = str(tags[target.name][0])
+        for there in mirrors.mirrored(workspace.config.target, target.name, tags[target.name]):
+            lines.append(f"# a mirror, which may fail: {there[0].registry}/{there[0].repository}")
+            lines += [copy_command(str(tag), home) for tag in there]
     return lines
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HEADINGS = ("when (UTC)", "event", "what", "digest", "remark")
 EVENTS = frozenset(
-    "created chosen removed built left kept pulled verified failed pushed promoted".split()
+    "created chosen removed built left kept pulled verified failed part pushed promoted".split()
 )
 _SUBJECTS = ("target", "cell", "tag", "reference", "builder")
 _SHORT = len("sha256:") + 12
@@ -122,6 +122,8 @@ def _remarks(entry: Entry) -> Iterator[str]:
         verified = text_of(entry, "verified")
         yield _VERIFIED.get(verified, verified)
         yield text_of(entry, "way")
+    elif event == "part":
+        yield from (text_of(entry, "platform"), text_of(entry, "tag"))
     elif event == "promoted":
         source = text_of(entry, "from")
         # The digest has a column of its own.

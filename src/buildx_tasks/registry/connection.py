@@ -201,6 +201,8 @@ class Registry:
             if not is_fault:
                 raise
             found = b""
+        if request.method == "HEAD":  # nothing is read, which would let go of the connection
+            answer.close()
         answer._content, answer._content_consumed = found, True  # noqa: SLF001
 
     def _fault(self, error: Exception) -> PassingError:

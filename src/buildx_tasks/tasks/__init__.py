@@ -8,6 +8,7 @@ from __future__ import annotations
 from invoke import Collection
 
 from buildx_tasks.tasks.building import build, run
+from buildx_tasks.tasks.joining import join, part
 from buildx_tasks.tasks.locking import lock
 from buildx_tasks.tasks.readying import clean, doctor, setup
 from buildx_tasks.tasks.recalling import log
@@ -23,10 +24,12 @@ __all__ = [
     "import_",
     "init",
     "inspect",
+    "join",
     "lint",
     "lock",
     "log",
     "namespace",
+    "part",
     "plan",
     "promote",
     "push",
@@ -47,6 +50,8 @@ namespace = Collection(
     log,
     lock,
     plan,
+    part,
+    join,
     lint,
     doctor,
     clean,

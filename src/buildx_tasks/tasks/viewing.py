@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     iterable=ITERABLE,
     help={
         **SELECTION,
-        "format": "table, json, bake (as docker buildx bake --print), or github (a CI matrix)",
+        "format": "table, json, bake (as docker buildx bake --print), github (a CI matrix); with --id "
+        "also gitlab, woodpecker",
+        "id": "The jobs of a run on several machines, which share this id: parts, to be joined",
+        "changed-since": "Only jobs of targets that changed since a commit, as in origin/main",
     },
 )
 def plan(
@@ -29,12 +32,17 @@ def plan(
     overlay: Texts = None,
     set_: Texts = None,
     format: str = "table",  # noqa: A002
+    id: str = "",  # noqa: A002
+    changed_since: str = "",
 ) -> None:
     """Show what would be done; the engine is only asked how it keeps images of several platforms."""
     from buildx_tasks.planning import views
     from buildx_tasks.reports import tables
     from buildx_tasks.text import json_line, json_text, printable
 
+    if id or changed_since:
+        _print_jobs(c, (target, platform, overlay, set_), format, id, changed_since)
+        return
     require_known("--format", format, ("table", "bake", "github", "json"))
     with loaded(c, overlay, set_) as project:
         selection = selected(project, target, platform)
@@ -52,6 +60,38 @@ def plan(
                 print(printable(f"build grants {name}: {', '.join(granted)}"))
             for name, why in selection.always_built().items():
                 print(printable(f"{name} is built each time: {why}"))
+
+
+def _print_jobs(
+    c: Context, selection: tuple[Texts, ...], kind: str, run: str, changed_since: str
+) -> None:
+    """Print the jobs of a run.
+
+    Raises:
+        UsageError: the run has no id, or is of some platforms only.
+
+    """
+    from buildx_tasks.errors import UsageError
+    from buildx_tasks.planning import jobs
+    from buildx_tasks.reports import tables
+    from buildx_tasks.text import json_line, json_text
+
+    target, platform, overlay, set_ = selection
+    known = {"json": jobs.summary, **{name: getattr(jobs, name) for name in jobs.RUNNERS}}
+    require_known("--format", kind, ("table", *known))
+    if platform:
+        raise UsageError(
+            "-p: a run makes all platforms, of which join makes one image; leave it out"
+        )
+    with loaded(c, overlay, set_) as project:
+        system = kind if kind in jobs.RUNNERS else "github"
+        found = selected(project, target).jobs(run, system=system, changed_since=changed_since)
+    if kind == "table":
+        tables.print_table(jobs.HEADINGS, jobs.rows(found))
+    elif kind == "github":  # an output of a job is one line
+        print(json_line(jobs.github(found)))
+    else:
+        print(json_text(known[kind](found)), end="")
 
 
 @command(

@@ -84,7 +84,8 @@ class UnitChecks:
     def _of_whole(self, unit: Unit, check: Check) -> CheckResult:
         if check.skip:
             return CheckResult(check.name, check.kind, "skip", reason=check.skip)
-        look = partial(index.check_whole, self._session, unit.target, unit.image, check.spec)
+        reached = self._session.engine, self._session.workspace.registries
+        look = partial(index.check_whole, *reached, unit.target, unit.image, check.spec)
         return self._timed(check, look)
 
     def _of_cell(self, unit: Unit, platform: Platform) -> list[CheckResult]:

@@ -40,6 +40,22 @@ BAD = [
         BASE + 'push.drop = ["linux/amd46"]',
         '3:14: "linux/amd46" is no platform: unknown architecture "amd46"; did you mean "amd64"?',
     ),
+    (
+        BASE + '[ci]\nrunners = { "linux/arm46" = "x" }',
+        '4:13: "linux/arm46" is no platform: unknown architecture "arm46"; did you mean "arm64"?',
+    ),
+    (
+        BASE + '[ci]\nstaging = "localhost:5000/x:v1"',
+        '4:11: "localhost:5000/x:v1" is no repository; write it without a tag, as in localhost:5000/staging',
+    ),
+    (
+        BASE + '[target.a.platform."linux/amd64"]\noptional = "no runner"',
+        '3:20: [target.a] has overrides for linux/amd64, which is none of its platforms; did you mean "linux/arm64"?',
+    ),
+    (
+        BASE + 'push.mirrors = ["ghcr.io/org/app:v1"]',
+        '3:17: "ghcr.io/org/app:v1" is no repository; write it without a tag, as in ghcr.io/org/app',
+    ),
     (BASE + "tags = [3]", "3:9: item 1 must be a string, not a whole number"),
     (BASE + 'tags = [""]', "3:9: item 1 must be a string that is not empty"),
     (BASE + "verify.run.timeout = 0", '3:22: "timeout" must be a number above 0'),

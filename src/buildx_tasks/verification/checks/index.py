@@ -14,16 +14,21 @@ from buildx_tasks.verification.checks.config import differs
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from buildx_tasks.engine.engine import Engine
     from buildx_tasks.images.image import Image
     from buildx_tasks.images.index import Entry
     from buildx_tasks.language import expectations
     from buildx_tasks.planning.cells import TargetPlan
     from buildx_tasks.platforms import Platform
-    from buildx_tasks.verification.containers import Session
+    from buildx_tasks.registry.registries import Registries
 
 
 def check_whole(
-    session: Session, target: TargetPlan, image: Image, spec: expectations.Index
+    engine: Engine,
+    registries: Registries,
+    target: TargetPlan,
+    image: Image,
+    spec: expectations.Index,
 ) -> Found:
     """Compare the index of the target's image with what is declared.
 
@@ -34,11 +39,11 @@ def check_whole(
         EngineError: the image is gone, or cannot be read.
 
     """
-    entries = index.entries(session.engine, session.workspace.registries, image)
+    entries = index.entries(engine, registries, image)
     problems = [*_platforms(target, entries)]
     for kind, said in ((SBOM, spec.sbom), (PROVENANCE, spec.provenance)):
         problems += _attestations(target, entries, kind, said)
-    problems += _annotations(session, image, spec.annotations)
+    problems += _annotations((engine, registries, image), spec.annotations)
     return Found(tuple(problems), (summary(entries),))
 
 
@@ -95,9 +100,10 @@ def _attestations(
     )
 
 
-def _annotations(session: Session, image: Image, expected: Mapping[str, str]) -> Iterator[str]:
+def _annotations(
+    reached: tuple[Engine, Registries, Image], expected: Mapping[str, str]
+) -> Iterator[str]:
     """Yield the annotations that the index lacks, with where they are instead."""
-    reached = session.engine, session.workspace.registries, image
     there = index.own_annotations(*reached) if expected else {}
     lacking = {key: value for key, value in expected.items() if there.get(key) != value}
     elsewhere = index.manifest_annotations(*reached) if lacking else {}

@@ -1,0 +1,1 @@
+"""Parts of images, each built and verified on some machine, in; one index, published, out."""

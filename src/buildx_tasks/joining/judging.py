@@ -1,0 +1,187 @@
+"""Parts and the run that they should be of in; those that count, or all that is wrong, out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from buildx_tasks.errors import EngineError, RegistryError
+from buildx_tasks.images import machines
+from buildx_tasks.images.attestations import ATTESTATION
+from buildx_tasks.images.image import platform_of
+from buildx_tasks.joining import records
+from buildx_tasks.joining.letterbox import Part
+from buildx_tasks.planning.cells import Cell
+from buildx_tasks.planning.runs import part_tag
+from buildx_tasks.planning.selection import make_plan
+from buildx_tasks.verification import check
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from buildx_tasks.joining.letterbox import Strange
+    from buildx_tasks.joining.records import Record
+    from buildx_tasks.planning.runs import Fixed, Run, TargetRun
+    from buildx_tasks.planning.selection import Plan
+    from buildx_tasks.platforms import Platform
+    from buildx_tasks.registry.manifests import Manifest
+
+_SHORT = 12  # characters of a commit
+
+
+class Judged(NamedTuple):
+    """The parts of each target by platform, where nothing is wrong; ``problems`` name what is."""
+
+    parts: dict[str, dict[Platform, Part]]
+    problems: list[str]
+
+
+def judge(
+    run: Run, plan: Plan, found: Sequence[Part | Strange], left_out: Collection[Cell]
+) -> Judged:
+    """Say which parts make the images of a run, and everything that keeps them from it.
+
+    ``left_out`` are the cells that may be missing. What a part is made of is read to its end: its
+    config and the ELF files in its layers say for what it is.
+    """
+    parts: dict[str, dict[Platform, Part]] = {}
+    problems = [one.reason for one in found if not isinstance(one, Part)]
+    strange = {one.tag for one in found if not isinstance(one, Part)}
+    known = [one for one in found if isinstance(one, Part)]
+    seen = _Layers()
+    for one in run.targets:
+        name = one.target.name
+        for platform in one.target.declared:
+            tag = part_tag(run.fixed.id, name, platform)
+            mine = [part for part in known if part.tag == tag]
+            if not mine and tag not in strange and Cell(name, platform) not in left_out:
+                problems.append(_missing(run, one, platform))
+            if len({part.record.digest for part in mine}) > 1:
+                places = " and ".join(part.place for part in mine)
+                problems.append(f"{Cell(name, platform)} is there twice, and differs: {places}")
+            for part in mine[:1]:
+                wrong = list(_problems(part, run.fixed, one, platform, seen))
+                problems += [f"{part.place}: {text}" for text in wrong]
+                if not wrong:
+                    parts.setdefault(name, {})[platform] = part
+    problems += _foreign(run, plan, known)
+    return Judged(parts, problems)
+
+
+def _missing(run: Run, one: TargetRun, platform: Platform) -> str:
+    name, place = (
+        one.target.name,
+        one.staging._replace(tag=part_tag(run.fixed.id, one.target.name, platform)),
+    )
+    return (
+        f"{Cell(name, platform)} is missing: there is no {place}; run the job that ends with "
+        f"invoke part --id {run.fixed.id} -t {name} -p {platform}"
+    )
+
+
+def _foreign(run: Run, plan: Plan, known: Sequence[Part]) -> Iterator[str]:
+    """Yield parts that no target of the project has, or that are under another's tag."""
+    wanted = {
+        part_tag(run.fixed.id, one.target.name, p)
+        for one in run.targets
+        for p in one.target.declared
+    }
+    for part in known:
+        record = part.record
+        if part.tag in wanted:
+            continue
+        if record.run != run.fixed.id:
+            yield f"{part.place}: it is of the run {record.run}, not of {run.fixed.id}"
+            continue
+        declared: tuple[Platform, ...] = ()
+        if record.target in plan.config.target:
+            (other,) = make_plan(plan.config, [record.target]).targets
+            declared = other.declared
+        tags = {part_tag(run.fixed.id, record.target, platform) for platform in declared}
+        if part.tag not in tags:
+            yield f"{part.place}: it is foreign, for no target declares {record.target}@{record.platform}"
+
+
+def _problems(
+    part: Part, fixed: Fixed, one: TargetRun, platform: Platform, layers: _Layers
+) -> Iterator[str]:
+    record = part.record
+    cell = Cell(one.target.name, platform)
+    if record.run != fixed.id:
+        yield f"it is of the run {record.run}, not of {fixed.id}"
+    if record.commit != fixed.commit:
+        yield (
+            f"it is of the commit {record.commit[:_SHORT] or 'none'}, not of "
+            f"{fixed.commit[:_SHORT] or 'none'}"
+        )
+    elif record.plan != one.hash:
+        yield (
+            f"it is of another plan ({record.plan[:_SHORT]}, here {one.hash[:_SHORT]}): variables, "
+            "tags, the environment or buildx.toml differed there"
+        )
+    if (record.target, record.platform) != (cell.target, str(platform)):
+        yield f"its record is of {record.target}@{record.platform}, not of {cell}"
+    yield from _unverified(record, one, cell)
+    yield from _mislabelled(part, platform, layers)
+
+
+def _unverified(record: Record, one: TargetRun, cell: Cell) -> Iterator[str]:
+    verify = one.target.spec.verify
+    expected = check.of_cell(verify, cell, one.target.spec.tags[0]) if verify else ()
+    statuses = {found.name: found.status for found in record.checks}
+    failed = [name for name, status in statuses.items() if status == "FAIL"]
+    if failed:
+        yield f"it failed: {', '.join(failed)}"
+    allowed = {c.name: {"skip"} if c.skip else {"xfail"} if c.xfail else {"ok"} for c in expected}
+    lacking = [
+        name
+        for name, good in allowed.items()
+        if name not in failed and statuses.get(name) not in good
+    ]
+    if lacking or record.verified not in ("passed", "unchecked"):
+        yield f"it was not verified{': ' if lacking else ''}{', '.join(lacking)}"
+
+
+def _mislabelled(part: Part, platform: Platform, layers: _Layers) -> Iterator[str]:
+    """Yield where index, config and files of a part say another platform than its tag does."""
+    images = [entry for entry, _ in records.entries_of(part.root) if ATTESTATION not in entry.marks]
+    if [entry.digest for entry in images] != [part.record.digest]:
+        yield "it holds another image than its record says"
+        return
+    if images[0].platform and platform_of(images[0].platform) != platform:
+        yield f"its index says {platform_of(images[0].platform)}, not {platform}"
+    try:
+        manifest = part.source.manifest(images[0].digest)
+        if manifest.content.config is None:
+            yield "it is an index in an index"
+            return
+        said = platform_of(part.source.config(manifest.content.config).platform)
+        if said != platform:
+            yield f"its config says {said}, not {platform}"
+        files = layers.machines(part, manifest)
+    except (RegistryError, EngineError) as error:
+        yield f"it cannot be read: {error}"
+        return
+    if others := machines.foreign(files, platform):
+        number = sum(files.values())
+        which = "its only ELF file is" if number == 1 else f"all of its {number} ELF files are"
+        yield f"{which} for {others}, not for {platform}"
+
+
+class _Layers:
+    """What the ELF files in layers are for; each layer is read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Counter[str]] = {}
+
+    def machines(self, part: Part, manifest: Manifest) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for layer in manifest.content.layers:
+            if layer.urls:
+                continue
+            if layer.digest not in self._known:
+                look = partial(machines.of_layer, part.source, layer)
+                self._known[layer.digest] = part.insist(f"layer {layer.digest}", look) or Counter()
+            found += self._known[layer.digest]
+        return found

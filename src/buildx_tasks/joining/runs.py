@@ -1,0 +1,47 @@
+"""A selection and an id in; what all runners of that run hold to, with git's part in it, out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from buildx_tasks.errors import UsageError
+from buildx_tasks.language.git import Git, GitError, GitRefusedError, source_date_epoch
+from buildx_tasks.planning import changes, runs
+
+if TYPE_CHECKING:
+    from buildx_tasks.planning.runs import Run
+    from buildx_tasks.planning.selection import Plan
+    from buildx_tasks.workspace import Workspace
+
+
+def run_of(workspace: Workspace, plan: Plan, run: str) -> Run:
+    """Return the run of the selected images.
+
+    Raises:
+        UsageError: the id is none, nothing selected leaves an image, or git refuses to say the commit.
+
+    """
+    known = runs.require_id(run)
+    try:
+        commit = Git(workspace.root).get("commit")
+    except GitError:
+        commit = ""
+    except GitRefusedError as error:
+        raise UsageError(f"the commit cannot be had: {error}") from None
+    return runs.run_of(plan, runs.Fixed(known, commit, source_date_epoch(workspace.root)))
+
+
+def changed(workspace: Workspace, plan: Plan, run: Run, ref: str) -> Run:
+    """Return a run with those of its targets only that changed since a commit.
+
+    Raises:
+        UsageError: git does not know what changed.
+
+    """
+    try:
+        files = Git(workspace.root).changed_since(ref)
+    except (GitError, GitRefusedError) as error:
+        raise UsageError(f"--changed-since {ref}: {error}") from None
+    names = [one.target.name for one in run.targets]
+    found = changes.changed(plan.config, workspace.root.resolve(), files, names)
+    return run._replace(targets=tuple(one for one in run.targets if one.target.name in found))

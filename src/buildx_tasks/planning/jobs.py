@@ -1,0 +1,210 @@
+"""A run in; its jobs in levels, with runners and commands, as CI systems read them, out."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from buildx_tasks import platforms
+from buildx_tasks.errors import task_names
+from buildx_tasks.language.git import EPOCH
+from buildx_tasks.language.targets import dashed, links
+from buildx_tasks.planning.runs import part_tag
+from buildx_tasks.text import json_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from buildx_tasks.language.shipping import Ci
+    from buildx_tasks.planning.runs import Run
+    from buildx_tasks.planning.selection import Plan
+    from buildx_tasks.platforms import Platform
+
+HEADINGS = ("level", "cell", "runner", "run")
+
+# Each CI's own runners by the architecture that they run natively; Woodpecker's are known by labels.
+# Sources: https://docs.github.com/en/actions/reference/runners/github-hosted-runners
+# https://docs.gitlab.com/ci/runners/hosted_runners/linux/
+# https://woodpecker-ci.org/docs/usage/workflow-syntax#labels
+RUNNERS = {
+    "github": ("ubuntu-24.04", "ubuntu-24.04-arm"),
+    "gitlab": ("saas-linux-small-amd64", "saas-linux-small-arm64"),
+    "woodpecker": ("linux/amd64", "linux/arm64"),
+}
+_ARM = frozenset({"arm", "arm64"})
+
+
+class Job(NamedTuple):
+    """One cell of a run: on which runner, and the command that makes, verifies and hands in its part."""
+
+    target: str
+    platform: Platform
+    runner: str
+    command: str
+
+    @property
+    def name(self) -> str:
+        """What CI systems call it."""
+        return f"{self.target}-{dashed(self.platform)}"
+
+
+class Jobs(NamedTuple):
+    """All jobs of a run: those of one level build on none of it; ``join`` is the command of the end.
+
+    Where nothing changed there is no level, and nothing to join.
+    """
+
+    run: Run
+    levels: tuple[tuple[Job, ...], ...]
+    join: str
+    environment: Mapping[str, str]
+
+
+def jobs(run: Run, plan: Plan, ci: str, flags: Sequence[str]) -> Jobs:
+    """Return the jobs of a run for a CI system; ``flags`` are those that fix values for each command."""
+    by_level: dict[int, list[Job]] = {}
+    levels = _levels(plan, [one.target.name for one in run.targets])
+    for one in run.targets:
+        name = one.target.name
+        for platform in one.target.declared:
+            runner = runner_of(plan.config.ci, platform, ci)
+            command = _command(run.fixed.id, name, platform, flags)
+            by_level.setdefault(levels[name], []).append(Job(name, platform, runner, command))
+    selected = [word for one in run.targets for word in ("-t", one.target.name)]
+    join = _typed("join", "--id", run.fixed.id, *selected, *flags) if selected else ""
+    listed = tuple(tuple(by_level[level]) for level in sorted(by_level))
+    return Jobs(run, listed, join, {EPOCH: run.fixed.epoch})
+
+
+def runner_of(ci: Ci, platform: Platform, system: str) -> str:
+    """Return the runner of a platform: the declared one, else the CI's own that runs it natively."""
+    declared = {platforms.parse(text): runner for text, runner in ci.runners.items()}
+    usual, arm = RUNNERS[system]
+    return declared.get(platform, arm if platform.architecture in _ARM else usual)
+
+
+def _levels(plan: Plan, names: Sequence[str]) -> dict[str, int]:
+    """Return the level of each target: above those that it builds on, through others too."""
+    targets, found = plan.config.target, dict[str, int]()
+
+    def level(name: str) -> int:
+        if name not in found:
+            below = [level(other) for other in dict.fromkeys(links(targets[name]).values())]
+            # Of what has no job of its own only that counts which it builds on.
+            found[name] = max((one + 1 for one in below), default=0)
+            if name not in names:
+                found[name] = max(below, default=-1)
+        return found[name]
+
+    return {name: level(name) for name in names}
+
+
+def _command(run: str, target: str, platform: Platform, flags: Sequence[str]) -> str:
+    # What build is given holds for the tasks behind it.
+    chosen = ["-t", target, "-p", str(platform), *flags]
+    return _typed("setup", "build", *chosen, "verify", "part", "--id", run)
+
+
+def _typed(*words: str) -> str:
+    return shlex.join(["invoke", *(task_names.get(word, word) for word in words)])
+
+
+def summary(found: Jobs) -> dict[str, Any]:
+    """Return a run with all that it fixes, and its jobs, as JSON data."""
+    fixed = found.run.fixed
+    return {
+        "run": fixed.id,
+        "commit": fixed.commit,
+        "epoch": fixed.epoch,
+        "targets": [
+            {
+                "name": one.target.name,
+                "plan": one.hash,
+                "tags": one.target.spec.tags,
+                "platforms": list(map(str, one.target.declared)),
+                "parts": [
+                    str(one.staging._replace(tag=part_tag(fixed.id, one.target.name, platform)))
+                    for platform in one.target.declared
+                ],
+            }
+            for one in found.run.targets
+        ],
+        "environment": dict(found.environment),
+        "levels": [[_described(job) for job in level] for level in found.levels],
+        "join": found.join,
+    }
+
+
+def rows(found: Jobs) -> list[tuple[str, ...]]:
+    """Return the jobs as rows for people."""
+    listed = [
+        (str(number), f"{job.target}@{job.platform}", job.runner, job.command)
+        for number, level in enumerate(found.levels)
+        for job in level
+    ]
+    return [*listed, ("-", "(all)", "-", found.join)] if found.join else []
+
+
+def github(found: Jobs) -> dict[str, Any]:
+    """Return a matrix of GitHub Actions for each level, with the environment and the last command."""
+    return {
+        "environment": dict(found.environment),
+        "levels": [{"include": [_described(job) for job in level]} for level in found.levels],
+        "join": found.join,
+    }
+
+
+def gitlab(found: Jobs) -> dict[str, Any]:
+    """Return a child pipeline of GitLab: a stage for each level, and one that joins.
+
+    Source: https://docs.gitlab.com/ci/pipelines/downstream_pipelines/#dynamic-child-pipelines
+    """
+    if not found.levels:
+        return {"nothing-changed": {"script": ["echo nothing changed"]}}
+    stages = [f"level-{number}" for number in range(len(found.levels))]
+    variables = {"GIT_DEPTH": "0", **found.environment}
+    pipeline: dict[str, Any] = {"stages": [*stages, "join"], "variables": variables}
+    for stage, level in zip(stages, found.levels):
+        for job in level:
+            pipeline[job.name] = {"stage": stage, "tags": [job.runner], "script": [job.command]}
+    pipeline["join"] = {"stage": "join", "script": [found.join]}
+    return pipeline
+
+
+def woodpecker(found: Jobs) -> dict[str, Any]:
+    """Return the workflows of Woodpecker, as its configuration extension hands them on.
+
+    Source: https://woodpecker-ci.org/docs/usage/extensions/configuration-extension
+    """
+    if not found.levels:
+        return {"configs": []}
+    configs, before = [], list[str]()
+    for level in found.levels:
+        for job in level:
+            key, mark, value = job.runner.partition("=")
+            labels = {key: value} if mark else {"platform": job.runner}
+            workflow = {"labels": labels, "steps": _steps(found, "part", job.command)}
+            configs.append(_config(job.name, workflow, before))
+        before = [job.name for job in level]
+    configs.append(_config("join", {"steps": _steps(found, "join", found.join)}, before))
+    return {"configs": configs}
+
+
+def _steps(found: Jobs, name: str, command: str) -> list[dict[str, Any]]:
+    # The local backend, where docker is at hand, takes the name of a shell for the image.
+    environment = dict(found.environment)
+    return [{"name": name, "image": "bash", "environment": environment, "commands": [command]}]
+
+
+def _config(name: str, workflow: dict[str, Any], before: Sequence[str]) -> dict[str, str]:
+    needs = {"depends_on": list(before)} if before else {}
+    return {"name": name, "data": json_line({**needs, **workflow})}
+
+
+def _described(job: Job) -> dict[str, str]:
+    return {
+        "target": job.target,
+        "platform": str(job.platform),
+        "runner": job.runner,
+        "run": job.command,
+    }

@@ -1,0 +1,158 @@
+"""The jobs of a run: levels, runners, commands; and which targets changed files change."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from buildx_tasks.errors import UsageError
+from buildx_tasks.language import loading
+from buildx_tasks.planning import changes, jobs, runs
+from buildx_tasks.planning.selection import make_plan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from buildx_tasks.planning.selection import Plan
+
+TOML = """
+[ci]
+runners = { "linux/riscv64" = "own-riscv" }
+staging = "localhost:5000/staging"
+[defaults]
+platforms = ["linux/amd64", "linux/arm/v7", "linux/riscv64"]
+[target._base]
+context = "base"
+[target.app]
+context = "app"
+contexts.base = "target:_base"
+tags = ["localhost:5000/app:v1"]
+verify.run = { mounts = [{ source = "data", target = "/data" }] }
+[target.api]
+context = "api"
+contexts.app = "target:app"
+tags = ["localhost:5000/api:v1"]
+[target.other]
+context = "other"
+dockerfile = "../docker/other"
+tags = ["localhost:5000/other:v1"]
+files = { "linux/amd64" = "dist/amd64/x", "linux/arm/v7" = "dist/arm/x", "linux/riscv64" = "dist/r/x" }
+"""
+FIXED = runs.Fixed("4711", "c" * 40, "1700000000")
+
+
+def plan_of(folder: Path, text: str = TOML, *targets: str) -> Plan:
+    path = folder / "buildx.toml"
+    path.write_text(text)
+    return make_plan(loading.load(path, environment={}), targets)
+
+
+def test_targets_are_above_those_that_they_build_on(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    found = jobs.jobs(runs.run_of(plan, FIXED), plan, "github", ["-s", "V=a b"])
+    levels = [list(dict.fromkeys(job.target for job in level)) for level in found.levels]
+    assert levels == [["app", "other"], ["api"]]
+    assert [job.runner for job in found.levels[1]] == [
+        "ubuntu-24.04",
+        "ubuntu-24.04-arm",
+        "own-riscv",
+    ]
+    assert found.levels[1][1].command == (
+        "invoke setup build -t api -p linux/arm/v7 -s 'V=a b' verify part --id 4711"
+    )
+    assert found.join == "invoke join --id 4711 -t app -t api -t other -s 'V=a b'"
+    assert jobs.summary(found)["targets"][1]["parts"][1] == (
+        "localhost:5000/staging:part-4711-api-linux-arm-v7"
+    )
+    assert [row[0] for row in jobs.rows(found)] == ["0"] * 6 + ["1"] * 3 + ["-"]
+
+
+def test_each_ci_gets_its_own_form(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    run = runs.run_of(plan, FIXED)
+    github = jobs.github(jobs.jobs(run, plan, "github", []))
+    assert [len(level["include"]) for level in github["levels"]] == [6, 3]
+    assert github["environment"] == {"SOURCE_DATE_EPOCH": "1700000000"}
+    gitlab = jobs.gitlab(jobs.jobs(run, plan, "gitlab", []))
+    assert gitlab["stages"] == ["level-0", "level-1", "join"]
+    assert gitlab["api-linux-arm-v7"]["tags"] == ["saas-linux-small-arm64"]
+    assert gitlab["variables"]["SOURCE_DATE_EPOCH"] == "1700000000"
+    woodpecker = jobs.woodpecker(jobs.jobs(run, plan, "woodpecker", []))
+    by_name = {one["name"]: json.loads(one["data"]) for one in woodpecker["configs"]}
+    assert by_name["api-linux-riscv64"]["labels"] == {"platform": "own-riscv"}
+    assert len(by_name["api-linux-riscv64"]["depends_on"]) == 6
+    assert len(by_name["join"]["depends_on"]) == 3
+    nothing = jobs.jobs(run._replace(targets=()), plan, "github", [])
+    assert (nothing.levels, nothing.join, jobs.rows(nothing)) == ((), "", [])
+    assert jobs.woodpecker(nothing) == {"configs": []}
+    assert list(jobs.gitlab(nothing)) == ["nothing-changed"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("", ""),
+        ('context = "app"', 'context = "app"\nargs.A = "1"'),
+        ('context = "base"', 'context = "base"\nargs.A = "1"'),
+        ("localhost:5000/app:v1", "localhost:5000/app:v2"),
+        ("verify.run = {", "verify.run = { timeout = 3,"),
+        ('"linux/riscv64"]', '"linux/riscv64", "linux/arm64"]'),
+        ('context = "api"', 'context = "api"\nargs.A = "1"'),
+    ],
+)
+def test_the_hash_stands_for_all_that_a_part_is_made_and_judged_by(
+    tmp_path: Path, old: str, new: str
+) -> None:
+    toml = TOML.partition("[target.other]")[0]
+    before = runs.run_of(plan_of(tmp_path, toml, "app"), FIXED).targets[0].hash
+    after = runs.run_of(plan_of(tmp_path, toml.replace(old, new), "app"), FIXED).targets[0].hash
+    assert (before == after) == (old == "" or "api" in old)
+    for other in (FIXED._replace(id="1"), FIXED._replace(commit=""), FIXED._replace(epoch="1")):
+        assert runs.run_of(plan_of(tmp_path, toml, "app"), other).targets[0].hash != before
+
+
+def test_a_runner_without_an_optional_secret_has_the_same_plan(tmp_path: Path) -> None:
+    given = 'secret = [{ id = "token", env = "TOKEN", optional = true }]\n'
+    text = TOML.replace('context = "app"\n', f'context = "app"\n{given}')
+    path = tmp_path / "buildx.toml"
+    path.write_text(text)
+    hashes = {
+        runs.run_of(make_plan(loading.load(path, environment=known), ["app"]), FIXED)
+        .targets[0]
+        .hash
+        for known in ({}, {"TOKEN": "x"})
+    }
+    assert len(hashes) == 1
+
+
+@pytest.mark.parametrize("text", ["", "-x", "a b", "a/b", "x" * 41, "ä"])
+def test_an_id_is_a_part_of_a_tag(text: str) -> None:
+    with pytest.raises(UsageError, match="--id"):
+        runs.require_id(text)
+
+
+@pytest.mark.parametrize(
+    ("file", "found"),
+    [
+        ("base/x", ["app", "api"]),
+        ("app/Dockerfile", ["app", "api"]),
+        ("api/deep/x", ["api"]),
+        ("data", ["app", "api"]),
+        ("dist/arm/x", ["other"]),
+        ("docker/other", ["other"]),
+        ("docker/else", []),
+        ("README.md", []),
+        ("application", []),
+        ("buildx.release.toml", ["app", "api", "other"]),
+        ("buildx.lock", ["app", "api", "other"]),
+        ("../elsewhere", []),
+    ],
+)
+def test_changed_files_change_what_is_made_of_them(
+    tmp_path: Path, file: str, found: list[str]
+) -> None:
+    plan = plan_of(tmp_path)
+    names = [target.name for target in plan.targets]
+    assert changes.changed(plan.config, tmp_path, [tmp_path / file], names) == found
