@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from buildx_tasks.joining.joinable import Joinable
 from buildx_tasks.planning.selection import make_plan
 from buildx_tasks.publishing.audience import Nobody
 from buildx_tasks.workspace import Workspace
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from buildx_tasks.dockerfiles.findings import Finding
     from buildx_tasks.images.description import Shown
     from buildx_tasks.images.image import Image
-    from buildx_tasks.joining.part import Handed
     from buildx_tasks.language.config import Builder
     from buildx_tasks.language.loading import Values
     from buildx_tasks.planning.cells import TargetPlan
@@ -142,12 +142,13 @@ class Project(Workspace):
         self.close()
 
 
-class Selection:
+class Selection(Joinable):
     """Some targets on some platforms of a project; ``plan`` says which, and what bake gets."""
 
+    project: Project
+
     def __init__(self, project: Project, plan: Plan, *, named: bool) -> None:
-        self.project = project
-        self.plan = plan
+        super().__init__(project, plan)
         self._named = named
 
     def build(
@@ -362,57 +363,6 @@ class Selection:
         if changed_since:
             found = runs.changed(self.project, self.plan, found, changed_since)
         return jobs.jobs(found, self.plan, system, self.project.fixing)
-
-    def part(
-        self,
-        run: str,
-        *,
-        to: Path | str | None = None,
-        replace: bool = False,
-        audience: Audience | None = None,
-    ) -> list[Handed]:
-        """Hand in each selected cell as a part of a run: to the registry, or into the folder ``to``.
-
-        ``replace`` takes the place of another part of the same cell.
-
-        Raises:
-            UsageError: ``run`` is no id, or nothing selected leaves an image.
-            VerifyError: a cell failed or was not verified; nothing was handed in.
-            EngineError: an image is not built.
-            PushError, RegistryError: another part is there, or the registry refuses.
-
-        """
-        from buildx_tasks.joining import part
-
-        self.images("an image to hand in")
-        options = part.Options(Path(to) if to is not None else None, replace)
-        return part.hand_in(self.project, self.plan, run, options, audience or Nobody())
-
-    def join(
-        self,
-        run: str,
-        *,
-        folders: Sequence[Path | str] = (),
-        missing: Sequence[str] = (),
-        audience: Audience | None = None,
-    ) -> list[Published]:
-        """Publish the selected images, composed of the parts of a run; return each tag.
-
-        The parts wait in the registry, or are in ``folders``. ``missing`` are platforms that may be
-        left out, where ``optional`` in the file says so.
-
-        Raises:
-            UsageError: ``run`` is no id, nothing selected leaves an image, or what is missing may not be.
-            VerifyError: an index is not as expected; no tag moved.
-            PushError: parts are missing or not what they should be; each is named, and no tag moved.
-            RegistryError: a registry refuses.
-
-        """
-        from buildx_tasks.joining import join
-
-        options = join.Options([Path(one) for one in folders], join.platforms_of(missing))
-        told = audience or Nobody()
-        return join.join(self.project, self.plan, run, self.tags(), options, told)
 
     def lint(self) -> list[Finding]:
         """Check the Dockerfiles; return what is found, nothing under ``--dry``.

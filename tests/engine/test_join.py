@@ -19,19 +19,19 @@ from conftest import Project
 
 from buildx_tasks import Project as Loaded
 from buildx_tasks import platforms
-from buildx_tasks.errors import BuildxTasksError, PushError
+from buildx_tasks.errors import BuildxTasksError, PushError, RefusalError
 from buildx_tasks.images import graph
 from buildx_tasks.images.attestations import ATTESTATION
 from buildx_tasks.images.layout import Layout
 from buildx_tasks.images.sources import Beside
-from buildx_tasks.joining import join, judging, records, runs
+from buildx_tasks.joining import join, judging, prune, records, runs
 from buildx_tasks.joining.letterbox import InFolders, Part
 from buildx_tasks.machine import executables
 from buildx_tasks.planning.runs import part_tag
 from buildx_tasks.publishing import upload
 from buildx_tasks.publishing.audience import Nobody
 
-from .conftest import in_registry, second_engine
+from .conftest import in_registry, second_engine, serving_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -501,3 +501,59 @@ def killed(command: str, folder: Path, registry: str, name: str) -> None:
             for entry in served[1]["manifests"] if served else ():
                 repository = f"{registry}/{name}/{tag.partition(':')[0]}"
                 assert in_registry(f"{repository}@{entry['digest']}")
+
+
+def test_prune_removes_what_nobody_needs(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGISTRY_STORAGE_DELETE_ENABLED", "true")
+    with serving_registry(tmp_path) as address, Loaded.load(made.project.root) as project:
+        staging = f"{address}/staging"
+        ci = msgspec.structs.replace(project.config.ci, staging=staging)
+        target = project.config.target["app"]
+        attributes = {**target.attributes, "tags": [f"{staging}:v1"]}
+        config = project.config._replace(ci=ci)
+        project.config = config._replace(
+            target={**config.target, "app": target._replace(attributes=attributes)}
+        )
+        plan = project.select("app").plan
+        digests = {}
+        for run in ("a", "b"):
+            for tag, part in made.found(run).items():
+                if f"-{run}-app-linux" in tag:
+                    digests[tag] = put(project, staging, tag, part)
+        # Of run "a" one platform is published, another one is signed.
+        known = made.found("a")
+        kept = known[part_tag("a", "app", platforms.parse("linux/arm64"))]
+        images = [(one, raw) for one, raw in records.entries_of(kept.root)]
+        index = records.whole([raw for _, raw in images], {})
+        repository = project.registries.of(f"{staging}:x")
+        repository.put("v0", index)
+        none = prune.wanted("", "7d")
+        assert list(prune.piles(project, plan, none)) == []
+        (pile,) = prune.piles(project, plan, prune.wanted("a", "7d"))
+        assert {one.tag for one in pile.stale} == {tag for tag in digests if "-a-" in tag}
+        assert not {one.digest for one, _ in images} & set(pile.manifests)
+        assert all(in_registry(f"{staging}:{tag}") for tag in digests)
+        prune.remove(pile)
+        for tag in digests:
+            assert bool(in_registry(f"{staging}:{tag}")) == ("-b-" in tag)
+        for one in (index.digest, *(one.digest for one, _ in images)):
+            assert in_registry(f"{staging}@{one}")
+        gone = known[part_tag("a", "app", platforms.parse("linux/amd64"))]
+        assert in_registry(f"{staging}@{gone.record.digest}") is None
+    monkeypatch.setenv("REGISTRY_STORAGE_DELETE_ENABLED", "false")
+    with serving_registry(tmp_path) as address, Loaded.load(made.project.root) as project:
+        repository = project.registries.of(f"{address}/staging:x")
+        left = prune.Pile(repository, (), (digests[next(t for t in digests if "-b-" in t)],), ())
+        with pytest.raises(RefusalError, match="REGISTRY_STORAGE_DELETE_ENABLED=true"):
+            prune.remove(left)
+
+
+def put(project: Loaded, staging: str, tag: str, part: Part) -> str:
+    """Upload a part, under its tag."""
+    repository = project.registries.of(f"{staging}:x")
+    whole = graph.graph_of(part.source, part.root.digest)
+    upload.upload(part.source, whole, repository, Quiet())
+    repository.put(tag, whole.root)
+    return whole.root.digest

@@ -19,6 +19,7 @@ from buildx_tasks.publishing import mirrors
 from buildx_tasks.publishing.publish import Published, publish
 from buildx_tasks.publishing.push import signing
 from buildx_tasks.publishing.release import Release, platforms_in, versions_of
+from buildx_tasks.publishing.tags import refuse_shared, tags_of
 from buildx_tasks.verification import check
 from buildx_tasks.verification.checks import index
 
@@ -50,11 +51,10 @@ def join(
     workspace: Workspace,
     plan: Plan,
     run_id: str,
-    tags: Mapping[str, tuple[Reference, ...]],
     options: Options,
     audience: Audience,
 ) -> list[Published]:
-    """Compose the selected images of a run of their parts, and publish each under its ``tags``.
+    """Compose the selected images of a run of their parts, and publish each under its tags.
 
     Raises:
         UsageError: the id is none, a folder holds no parts, or what is missing may not be.
@@ -68,6 +68,8 @@ def join(
     left_out = _left_out(run, options.missing)
     require_folders(options.folders)
     targets = [one.target for one in run.targets]
+    tags = {one.name: tags_of(one, ()) for one in targets}
+    refuse_shared(list(tags.items()))
     signed = signing(workspace, targets)
     found = list(_found(workspace, run, options.folders))
     judged = judging.judge(run, plan, found, left_out)

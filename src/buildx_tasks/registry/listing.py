@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 _MOST_PAGES = 10
 
 
-def tags(repository: Repository) -> list[str]:
-    """Return the tags that a repository has, the first ten thousand or so.
+def tags(repository: Repository, *, whole: bool = False) -> list[str]:
+    """Return the tags that a repository has, the first ten thousand or so; ``whole`` wants all.
 
     Source: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-tags
 
     Raises:
         MissingError: there is no such repository.
-        RegistryError: the registry refuses, or answers with something else.
+        RegistryError: the registry refuses, answers with something else, or has more than it was
+            to have as a ``whole``.
 
     """
     what = f"the tags of {repository} cannot be listed"
@@ -43,4 +44,9 @@ def tags(repository: Repository) -> list[str]:
             break
         # Of the link only the question counts: it leads to no other place.
         query = f"?{urlsplit(following[1]).query}"
+    else:
+        if whole:
+            raise RegistryError(
+                f"{what}: it has more than {len(found)}, too many to be sure of all"
+            )
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 from invoke import Collection
 
 from buildx_tasks.tasks.building import build, run
-from buildx_tasks.tasks.joining import join, part
+from buildx_tasks.tasks.joining import join, part, prune
 from buildx_tasks.tasks.locking import lock
 from buildx_tasks.tasks.readying import clean, doctor, setup
 from buildx_tasks.tasks.recalling import log
@@ -32,6 +32,7 @@ __all__ = [
     "part",
     "plan",
     "promote",
+    "prune",
     "push",
     "run",
     "schema",
@@ -52,6 +53,7 @@ namespace = Collection(
     plan,
     part,
     join,
+    prune,
     lint,
     doctor,
     clean,

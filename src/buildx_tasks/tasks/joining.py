@@ -86,3 +86,40 @@ def join(
         missing = texts(allow_missing, "--allow-missing")
         folders = texts(from_, "--from")
         told.published(selection.join(id, folders=folders, missing=missing, audience=told))
+
+
+@command(
+    iterable=["target", "overlay", "set_"],
+    help={
+        "target": SELECTION["target"],
+        "id": "Only parts of this run, however old they are",
+        "older": "How old what goes has to be, as in 12h, 7d or 2w",
+        "yes": "Delete; without it, what would go is printed",
+        **INPUT,
+    },
+)
+def prune(
+    c: Context,
+    target: Texts = None,
+    overlay: Texts = None,
+    set_: Texts = None,
+    id: str = "",  # noqa: A002
+    older: str = "7d",
+    yes: bool = False,
+) -> None:
+    """Remove parts and staging tags that nothing kept refers to; without --yes only print them."""
+    from buildx_tasks.joining import prune as pruning
+
+    asked = pruning.wanted(id, older)
+    with loaded(c, overlay, set_) as project:
+        going = yes and not project.commands.is_dry
+        number = 0
+        for pile in pruning.piles(project, selected(project, target).plan, asked):
+            number += len(pile.manifests)
+            print("\n".join(pruning.lines(pile)), flush=True)
+            if going:
+                pruning.remove(pile)
+    if not number:
+        print("nothing to remove")
+    else:
+        print(f"{number} manifests " + ("removed" if going else "would go; --yes deletes them"))
