@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from buildx_tasks.errors import UsageError
 from buildx_tasks.language.git import Git, GitError, GitRefusedError, source_date_epoch
+from buildx_tasks.language.lockfile import LOCK_FILE
 from buildx_tasks.planning import changes, runs
 
 if TYPE_CHECKING:
@@ -28,7 +30,9 @@ def run_of(workspace: Workspace, plan: Plan, run: str) -> Run:
         commit = ""
     except GitRefusedError as error:
         raise UsageError(f"the commit cannot be had: {error}") from None
-    return runs.run_of(plan, runs.Fixed(known, commit, source_date_epoch(workspace.root)))
+    path = workspace.root / LOCK_FILE
+    lock = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
+    return runs.run_of(plan, runs.Fixed(known, commit, source_date_epoch(workspace.root), lock))
 
 
 def changed(workspace: Workspace, plan: Plan, run: Run, ref: str) -> Run:

@@ -116,6 +116,7 @@ def summary(found: Jobs) -> dict[str, Any]:
         "run": fixed.id,
         "commit": fixed.commit,
         "epoch": fixed.epoch,
+        "lock": fixed.lock,
         "targets": [
             {
                 "name": one.target.name,

@@ -26,11 +26,15 @@ _OWN_HOSTS = ".invalid"  # by which steps with and without a secret are told apa
 
 
 class Fixed(NamedTuple):
-    """What is fixed once for a run: its id, the commit (``""`` without git), seconds since 1970."""
+    """What is fixed once for a run: its id, the commit (``""`` without git), seconds since 1970.
+
+    ``lock`` is the SHA-256 (hex) of ``buildx.lock``, ``""`` where there is none.
+    """
 
     id: str
     commit: str
     epoch: str
+    lock: str = ""
 
 
 class TargetRun(NamedTuple):
