@@ -16,6 +16,7 @@ from buildx_tasks.joining.reach import Node, removable
 from buildx_tasks.planning.cells import reference_of
 from buildx_tasks.planning.runs import require_id
 from buildx_tasks.registry import listing, removal
+from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -147,7 +148,9 @@ def _stale(
                 continue
             run, age = found.record.run, _age(found.record.at, now)
             if run == asked.id or (not asked.id and age is not None and age > asked.seconds):
-                yield Stale(tag, found.root.digest, f"part of the run {run}, {_days(age)}")
+                yield Stale(
+                    tag, found.root.digest, f"part of the run {printable(run)}, {_days(age)}"
+                )
         elif not asked.id and any(tag == one or tag.startswith(f"{one}-") for one in waiting):
             index = repository.find(tag)
             age = _age_of(repository, index) if index and index.digest not in known else None

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from buildx_tasks.registry.repository import Repository
 
 _MOST_PAGES = 10
+_TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 
 
 def tags(repository: Repository, *, whole: bool = False) -> list[str]:
@@ -36,7 +37,8 @@ def tags(repository: Repository, *, whole: bool = False) -> list[str]:
         answer: Any = repository.insist(what, partial(repository.registry.ask, request))
         try:
             listed = answer.json()["tags"] or []
-            found += [tag for tag in listed if isinstance(tag, str)]
+            # No other can be asked for.
+            found += [tag for tag in listed if isinstance(tag, str) and _TAG.fullmatch(tag)]
         except (ValueError, KeyError, TypeError, RecursionError):
             raise RegistryError(f"{what}: the answer is no list of tags; see its log") from None
         following = re.match(r"<([^>]+)>", answer.headers.get("Link", ""))

@@ -21,6 +21,18 @@ def test_a_list_that_leads_to_itself_ends() -> None:
         assert len(registry.paths("GET")) == 10
 
 
+def test_who_needs_all_tags_gets_all_or_an_error() -> None:
+    def answer(asked: Asked) -> bytes:
+        body = json.dumps({"tags": ["v1", "../x", "a b", "", "-x", "x" * 129]}).encode()
+        return said(200, body, Link=f'<{asked.path}>; rel="next"')
+
+    said_so = "it has more than 10, too many to be sure of all"
+    with hostile(answer) as registry, pytest.raises(RegistryError, match=said_so):
+        listing.tags(registry.repository, whole=True)
+    with hostile(lambda _: said(200, b'{"tags": ["v1"]}')) as registry:
+        assert listing.tags(registry.repository, whole=True) == ["v1"]
+
+
 def test_a_list_leads_to_no_other_place() -> None:
     def answer(_: Asked) -> bytes:
         return said(200, b'{"tags": ["v1"]}', Link='<http://127.0.0.1:1/v2/other?n=1>; rel="next"')
