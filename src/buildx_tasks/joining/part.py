@@ -14,6 +14,7 @@ from buildx_tasks.images import graph, sources
 from buildx_tasks.images.attestations import ATTESTATION, ATTESTED
 from buildx_tasks.images.image import platform_of
 from buildx_tasks.images.layout import Layout
+from buildx_tasks.inputs.fingerprints import ANNOTATION
 from buildx_tasks.joining import records, runs
 from buildx_tasks.joining.letterbox import InRegistry, Part, Strange
 from buildx_tasks.planning.runs import part_tag
@@ -210,6 +211,7 @@ def _made(
 ) -> tuple[Record, Graph, Source]:
     """Return a part: its record, all that is uploaded, and what gives the blobs of that."""
     taken = _taken(workspace, unit, platform)
+    children = [taken.source.manifest(entry["digest"]) for entry in taken.entries]
     record = records.Record(
         run.fixed.id,
         run.fixed.commit,
@@ -225,9 +227,9 @@ def _made(
             for c in unit.checks
         ],
         versions_of(workspace.engine),
+        children[0].content.marks.get(ANNOTATION, ""),
     )
     written = records.written(record)
     root = records.index_of(taken.entries, taken.annotations, written)
-    children = [taken.source.manifest(entry["digest"]) for entry in taken.entries]
     whole = graph.assembled(root, [*children, written.manifest])
     return record, whole, sources.Beside(taken.source, written.blobs)

@@ -39,7 +39,8 @@ class Record(msgspec.Struct, frozen=True):
 
     ``digest`` is the manifest's of the platform, ``at`` when it was handed in (UTC, ISO 8601);
     ``native`` says that its platform ran without an emulator; ``verified`` is passed, or unchecked
-    where nothing is expected; ``tools`` maps names to versions.
+    where nothing is expected; ``tools`` maps names to versions; ``fingerprint`` stands for all that it
+    was built from, ``""`` where that is not known.
     """
 
     run: str
