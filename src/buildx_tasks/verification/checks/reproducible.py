@@ -23,6 +23,7 @@ from buildx_tasks.engine import explanation
 from buildx_tasks.errors import ConfigError, EngineError
 from buildx_tasks.images import archives, published, store
 from buildx_tasks.images.sources import EngineStore
+from buildx_tasks.inputs.fingerprints import ANNOTATION
 from buildx_tasks.machine.files import write_file, writing
 from buildx_tasks.machine.locks import locked
 from buildx_tasks.planning.bakefile import REWRITTEN, build_definition
@@ -93,7 +94,8 @@ def check_target(
         stack.enter_context(locked(lock, going_on=session.require_open))
         stack.enter_context(no_archive_left(workspace.root / FOLDER, "*.tar"))
         builder = stack.enter_context(capability.required(workspace, again))
-        built = stack.enter_context(_SecondBuild(session, again, builder, epoch).made())
+        marks = _marks(workspace.engine, image, there)
+        built = stack.enter_context(_SecondBuild(session, again, builder, epoch, marks).made())
         if isinstance(built, Found):
             return {**found, **dict.fromkeys(there, built)}
         for platform in there:
@@ -123,6 +125,13 @@ def _epoch(
                 f"run invoke build -t {target.name}"
             )
     return seconds, ""
+
+
+def _marks(engine: Engine, image: Image, there: Sequence[Platform]) -> tuple[str, ...]:
+    """Return the annotations that say the first build's fingerprints: part of its manifests."""
+    source = EngineStore(engine)
+    found = {p: source.manifest(image.manifests[p]).content.marks.get(ANNOTATION) for p in there}
+    return tuple(f"manifest[{p}]:{ANNOTATION}={one}" for p, one in found.items() if one)
 
 
 def epoch_of(created: str) -> str:
@@ -164,6 +173,7 @@ class _SecondBuild(NamedTuple):
     plan: Plan
     builder: Builder | None
     epoch: str
+    marks: tuple[str, ...]
 
     @property
     def workspace(self) -> Workspace:
@@ -225,6 +235,9 @@ class _SecondBuild(NamedTuple):
 
         Return what is found where that fails.
         """
+        attributes = definition["target"][self.target.name]
+        if self.marks:
+            attributes["annotations"] = [*attributes.get("annotations", []), *self.marks]
         workspace, builder = self.workspace, self.builder
         engine, root = workspace.engine, workspace.root
         file = f"{FOLDER}/{self.target.name}.json"
