@@ -88,7 +88,7 @@ def test_exactly_the_declared_platforms(project: Project, name: str) -> None:
             'set attest = ["type=provenance"] and build again',
         )
         with pytest.raises(EngineError, match="lacks sha256:0000"):
-            content.read(session.engine.client, f"sha256:{0:064}")
+            content.read(session.engine.api, f"sha256:{0:064}")
 
 
 def test_what_a_registry_holds_for_us_is_looked_at_there(

@@ -48,10 +48,10 @@ def test_each_limit_passes_and_fails_for_its_own_reason(
         # Far larger than what HTTP/2 sends before it is told to go on.
         stored = store.stored(workspace.engine, f"{registry}/{name}:v1")
         assert stored
-        client = workspace.engine.client
-        layers = json.loads(content.read(client, stored.manifest("linux/arm64")))["layers"]
+        api = workspace.engine.api
+        layers = json.loads(content.read(api, stored.manifest("linux/arm64")))["layers"]
         largest = max(layers, key=lambda layer: int(layer["size"]))
-        assert len(content.read(client, largest["digest"])) == largest["size"] > 200_000
+        assert len(content.read(api, largest["digest"])) == largest["size"] > 200_000
 
         # Built and never run: arm64 is not unpacked yet, and need not be for the rest.
         assert "unpacked" not in found("linux/arm64", compressed="350kB").facts[0]

@@ -44,7 +44,7 @@ def noted(workspace: Workspace, plan: Plan) -> Iterator[list[bool]]:
 
 def _note(workspace: Workspace, plan: Plan, began: float) -> None:
     engine = workspace.engine
-    now = time_of(engine.client.info()["SystemTime"])  # the engine's clock may be another
+    now = time_of(engine.get("/info").good()["SystemTime"])  # the engine's clock may be another
     start = now - dt.timedelta(seconds=time.monotonic() - began)
     entries: list[dict[str, Any]] = []
     for target in plan.images:

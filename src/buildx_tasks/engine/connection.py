@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from buildx_tasks.engine import settings
-from buildx_tasks.engine.faults import reason_of
+from buildx_tasks.engine import addresses, settings
+from buildx_tasks.engine.faults import all_errors, reason_of
 from buildx_tasks.engine.settings import config_folder
 from buildx_tasks.errors import EngineError, deepest
 
 if TYPE_CHECKING:
     import docker
+
+    from buildx_tasks.engine.api import Api
 
 # Engine 28 (API 1.48) lists an image's platforms, which every check here stands on.
 # Source: https://docs.docker.com/reference/api/engine/version-history/#v148-api-changes
@@ -24,32 +26,86 @@ _START = (
 
 
 class Reached(NamedTuple):
-    """An engine that answers; ``version`` is what its ``GET /version`` says."""
+    """An engine that answers; ``version`` is what its ``GET /version`` says.
 
-    client: docker.DockerClient
+    ``client`` is there already where it is needed to ask at all.
+    """
+
+    api: Api
+    client: docker.DockerClient | None
     version: dict[str, Any]
 
 
 def connect() -> docker.DockerClient:
     """Return a client for the engine, as :func:`reach` does."""
-    return reach().client
+    found = reach()
+    found.api.close()
+    return found.client or library(found.version["ApiVersion"])
+
+
+def given(client: docker.DockerClient) -> Api:
+    """Return how the engine of a client is asked."""
+    from buildx_tasks.engine.api import Library
+
+    return Library(client)
 
 
 def reach() -> Reached:
-    """Return a client for the engine that the docker command uses (context, DOCKER_HOST).
+    """Reach the engine that the docker command uses (context, DOCKER_HOST).
 
     Raises:
         EngineError: no engine answers, or it is too old.
+
+    """
+    from buildx_tasks.engine.api import Sockets
+
+    client = None
+    if address := addresses.plain():
+        api: Api = Sockets(address)
+    else:
+        client = library(".".join(map(str, MINIMUM_API)))
+        api = given(client)
+    try:
+        version = _version(api)
+    except EngineError:
+        api.close()
+        if client is not None:
+            client.close()
+        raise
+    if client is not None:
+        client.api._version = version["ApiVersion"]  # noqa: SLF001 - as docker's own detection sets it
+    return Reached(api, client, version)
+
+
+def _version(api: Api) -> dict[str, Any]:
+    try:
+        version: dict[str, Any] = api.get("/version").good()
+        api_version = tuple(map(int, version["ApiVersion"].split(".")))
+    except all_errors() as error:
+        raise EngineError(no_answer(error)) from None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        reason = "what answers is no engine"
+        raise EngineError(f"no Docker Engine answers ({reason}); {_START}") from None
+    if api_version < MINIMUM_API:
+        raise EngineError(
+            f"the engine's API is {version['ApiVersion']}, "
+            f"needed is {'.'.join(map(str, MINIMUM_API))} (Engine {MINIMUM_ENGINE}); upgrade it"
+        )
+    return version
+
+
+def library(api_version: str) -> docker.DockerClient:
+    """Return docker's library for the engine, which is not asked yet.
+
+    Raises:
+        EngineError: what says where the engine is cannot be used.
 
     """
     import docker
     from docker.errors import DockerException
 
     try:
-        client = docker.DockerClient(**_endpoint())
-        # As docker's library finds out the version by itself, but what else is said is kept.
-        version: dict[str, Any] = client.version(api_version=False)
-        client.api._version = api_version = version["ApiVersion"]  # noqa: SLF001
+        return docker.DockerClient(**{**_endpoint(), "version": api_version})
     except (DockerException, OSError) as error:
         raise EngineError(no_answer(error)) from None
     except (AttributeError, KeyError, TypeError, ValueError):
@@ -58,12 +114,6 @@ def reach() -> Reached:
         raise EngineError(
             f"{place} cannot be understood; correct it, or docker login anew"
         ) from None
-    if tuple(map(int, api_version.split("."))) < MINIMUM_API:
-        raise EngineError(
-            f"the engine's API is {api_version}, "
-            f"needed is {'.'.join(map(str, MINIMUM_API))} (Engine {MINIMUM_ENGINE}); upgrade it"
-        )
-    return Reached(client, version)
 
 
 def no_answer(error: Exception) -> str:
@@ -80,7 +130,7 @@ def _endpoint() -> dict[str, Any]:
     from docker.context import ContextAPI
     from docker.utils import kwargs_from_env
 
-    arguments: dict[str, Any] = {"version": ".".join(map(str, MINIMUM_API))}
+    arguments: dict[str, Any] = {}
     if os.environ.get("DOCKER_HOST"):
         arguments.update(kwargs_from_env())
     else:

@@ -17,7 +17,7 @@ from buildx_tasks.errors import EngineError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    import docker
+    from buildx_tasks.engine.api import Api
 
 # Source: https://github.com/containerd/containerd/blob/main/api/services/content/v1/content.proto
 _HEADERS = {
@@ -28,7 +28,6 @@ _HEADERS = {
     "content-type": "application/grpc",
     "te": "trailers",
 }
-_SECONDS = 30  # each wait for the engine
 # Frame types and flags. Source: https://www.rfc-editor.org/rfc/rfc9113#section-6
 _DATA, _HEAD, _RESET, _SETTINGS, _PING, _AWAY, _WINDOW = 0, 1, 3, 4, 6, 7, 8
 _END_STREAM, _ACK, _END_HEADERS = 1, 1, 4
@@ -39,7 +38,7 @@ _AHEAD = 16 << 20
 _MESSAGE = 16 << 20  # BuildKit's own limit
 
 
-def read(client: docker.DockerClient, digest: str, most: int | None = None) -> bytes:
+def read(api: Api, digest: str, most: int | None = None) -> bytes:
     """Return a blob of the containerd image store, checked against its digest; meant for small ones.
 
     Raises:
@@ -48,7 +47,7 @@ def read(client: docker.DockerClient, digest: str, most: int | None = None) -> b
 
     """
     pieces, total = [], 0
-    for piece in stream(client, digest):
+    for piece in stream(api, digest):
         total += len(piece)
         if most is not None and total > most:
             raise EngineError(
@@ -58,7 +57,7 @@ def read(client: docker.DockerClient, digest: str, most: int | None = None) -> b
     return b"".join(pieces)
 
 
-def stream(client: docker.DockerClient, digest: str, size: int | None = None) -> Iterator[bytes]:
+def stream(api: Api, digest: str, size: int | None = None) -> Iterator[bytes]:
     """Yield a blob of the containerd image store as it arrives, in pieces of some 1 MiB.
 
     It is cut at its size, and its last piece comes only once size and digest are right. Some
@@ -69,25 +68,16 @@ def stream(client: docker.DockerClient, digest: str, size: int | None = None) ->
         faults.lost_connections: the connection failed.
 
     """
-    api = client.api
-    # Not of this API's version: every engine with BuildKit has it.
-    response = api.post(
-        f"{api.base_url}/grpc",
-        headers={"Connection": "Upgrade", "Upgrade": "h2c"},
-        stream=True,
-        timeout=_SECONDS,
-    )
     try:
-        if response.status_code != 101:
-            raise EngineError(
-                f"the engine gives no access to its content store (POST /grpc: HTTP "
-                f"{response.status_code}); allow it in the proxy before its socket"
-            )
-        sink = api._get_raw_response_socket(response)  # noqa: SLF001 - as docker's own attach
-        sink = getattr(sink, "_sock", sink)
-        # The engine speaks at once: what it said may be in this reader's buffer already.
-        source = response.raw._fp.fp  # noqa: SLF001
-        yield from bodies.checked(_messages(_answered(source, sink, digest)), digest, size)
+        # Not of this API's version: every engine with BuildKit has it.
+        with api.upgraded("/grpc") as connection:
+            if connection.status != 101:
+                raise EngineError(
+                    f"the engine gives no access to its content store (POST /grpc: HTTP "
+                    f"{connection.status}); allow it in the proxy before its socket"
+                )
+            answer = _answered(connection.source, connection.sink, digest)
+            yield from bodies.checked(_messages(answer), digest, size)
     except bodies.OtherBytesError as error:
         if error.is_lie:
             raise EngineError(f"{digest}: {error}; it is no image to go on with") from None
@@ -96,8 +86,6 @@ def stream(client: docker.DockerClient, digest: str, size: int | None = None) ->
         ) from None
     except OSError as error:
         raise faults.lost(f"the engine broke off reading {digest}: {error}") from error
-    finally:
-        response.close()
 
 
 def _answered(source: Any, sink: Any, digest: str) -> Iterator[bytes]:

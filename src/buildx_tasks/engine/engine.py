@@ -6,18 +6,22 @@ import datetime as dt
 import os
 import re
 import sys
+import threading
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from buildx_tasks import platforms
-from buildx_tasks.engine.connection import reach
+from buildx_tasks.engine import connection
 from buildx_tasks.engine.faults import faults
 from buildx_tasks.errors import EngineError
 from buildx_tasks.machine.made import Origin
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import docker
 
+    from buildx_tasks.engine.api import Answer, Api
     from buildx_tasks.machine.commands import Commands
     from buildx_tasks.platforms import Platform
 
@@ -35,30 +39,58 @@ class Engine:
         self.commands = commands
         self._client = client
         self._is_ours = client is None
+        self._api: Api | None = None
         self._version: dict[str, Any] = {}
+        self._guard = threading.RLock()  # guards what is opened when it is first needed
         self.blobs: dict[str, bytes] = {}  # manifests and configs of its store, by digest
 
     @property
+    def api(self) -> Api:
+        """The connection for plain questions, made when it is first needed."""
+        with self._guard:
+            if self._api is None and self._client is not None:
+                self._api = connection.given(self._client)
+            if self._api is None:
+                reached = connection.reach()
+                self._api, self._version = reached.api, reached.version
+                self._client = reached.client
+            return self._api
+
+    @property
     def client(self) -> docker.DockerClient:
-        """The connection, made when it is first needed."""
-        if self._client is None:
-            self._client, self._version = reach()
-        return self._client
+        """The same engine in docker's library, for what is more than a question."""
+        with self._guard:
+            if self._client is None:
+                _ = self.api
+            if self._client is None:
+                self._client = connection.library(self._version["ApiVersion"])
+            return self._client
+
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
+        """Ask for a path of the API, in the version that the engine has.
+
+        Raises:
+            faults.lost_connections: nobody answers, or not in time.
+
+        """
+        api = self.api
+        version = self._version.get("ApiVersion") or self.client.api.api_version
+        return api.get(f"/v{version}{path}", query)
 
     @cached_property
     def info(self) -> dict[str, Any]:
         """What ``GET /info`` says: of one moment, but for nothing that is read of it here."""
         with faults():
-            found: dict[str, Any] = self.client.info()
+            found: dict[str, Any] = self.get("/info").good()
             return found
 
     @property
     def version(self) -> dict[str, Any]:
         """What ``GET /version`` says: ``Version``, ``ApiVersion`` and more."""
-        client = self.client
+        _ = self.api
         if not self._version:
             with faults():
-                self._version = client.version()
+                self._version = self.get("/version").good()
         return self._version
 
     def require(self) -> None:
@@ -74,7 +106,7 @@ class Engine:
     def answers(self) -> bool:
         """Whether an engine can be asked at all."""
         try:
-            return bool(self.client)
+            return bool(self.api)
         except EngineError:
             return False
 
@@ -100,17 +132,18 @@ class Engine:
     @property
     def is_local(self) -> bool:
         """Whether the engine runs on this machine's kernel, whose emulators it then has."""
-        address = str(self.client.api.base_url)
         return (
             sys.platform == "linux"
-            and address.startswith("http+docker://")
-            and address != "http+docker://ssh"
+            and self.api.is_unix
             # Docker Desktop's socket is here, its kernel is not.
             and self.info.get("KernelVersion") == os.uname().release
         )
 
     def close(self) -> None:
         """End the connection, where it was made here."""
+        if self._api is not None:
+            self._api.close()
         if self._client is not None and self._is_ours:
             self._client.close()
-            self._client = None
+        if self._is_ours:
+            self._api = self._client = None

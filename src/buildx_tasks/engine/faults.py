@@ -32,11 +32,20 @@ class RefusedError(Exception):
     """The container cannot be started, and the image or what is declared is why; says what is wrong."""
 
 
+class AnswerError(Exception):
+    """The engine says no; ``status_code`` and ``explanation`` are as those of docker's library."""
+
+    def __init__(self, status: int, explanation: str) -> None:
+        super().__init__(f"{status}: {explanation}")
+        self.status_code = status
+        self.explanation = explanation
+
+
 def api_errors() -> Kinds:
     """Return the exceptions of an engine that answers, and says no: for an ``except`` clause."""
     from docker.errors import APIError
 
-    return (APIError,)
+    return (APIError, AnswerError)
 
 
 def lost_connections() -> Kinds:
@@ -61,7 +70,7 @@ def all_errors() -> Kinds:
     """Return every exception with which docker's library tells of the engine."""
     from docker.errors import DockerException
 
-    return (DockerException, *lost_connections())
+    return (DockerException, AnswerError, *lost_connections())
 
 
 def broken_off(reason: str) -> Exception:
@@ -76,6 +85,13 @@ def lost(reason: str) -> Exception:
     from requests.exceptions import ConnectionError as Lost
 
     return Lost(reason)
+
+
+def late(reason: str) -> Exception:
+    """Return the exception of an answer that did not come in time."""
+    from requests.exceptions import ReadTimeout
+
+    return ReadTimeout(reason)
 
 
 def status_of(error: Exception) -> int:

@@ -50,12 +50,12 @@ class EngineStore:
     def _read(self, digest: str) -> bytes:
         known = self._engine.blobs
         if digest not in known:
-            known[digest] = content.read(self._engine.client, digest, MOST_JSON)
+            known[digest] = content.read(self._engine.api, digest, MOST_JSON)
         return known[digest]
 
     def blob(self, digest: str, size: int) -> Iterator[bytes]:
         """As a Source."""
-        return content.stream(self._engine.client, digest, size)
+        return content.stream(self._engine.api, digest, size)
 
     def origin(self, repository: Repository) -> str:  # noqa: ARG002
         """As a Source."""

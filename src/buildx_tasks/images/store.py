@@ -64,16 +64,12 @@ def inspected(engine: Engine, reference: str) -> dict[str, Any] | None:
         EngineError: the engine does not say.
 
     """
-    api = engine.client.api
-    response = api.get(
-        f"{api.base_url}/v{api.api_version}/images/{quote(reference)}/json",
-        params={"manifests": "1"},
-    )
-    if response.status_code == 404:
+    answer = engine.get(f"/images/{quote(reference)}/json", {"manifests": "1"})
+    if answer.status == 404:
         return None
-    if response.status_code != 200:
-        raise EngineError(f"the engine cannot inspect {reference}: {response.text.strip()}")
-    facts: dict[str, Any] = response.json()
+    if answer.status != 200:
+        raise EngineError(f"the engine cannot inspect {reference}: {answer.text}")
+    facts: dict[str, Any] = answer.json()
     return facts
 
 

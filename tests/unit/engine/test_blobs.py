@@ -5,13 +5,14 @@ import itertools
 import socket
 import struct
 import threading
-from contextlib import closing
-from typing import TYPE_CHECKING, Callable
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 import docker
 import pytest
 from requests.exceptions import ConnectionError as Lost
 
+from buildx_tasks.engine import api
 from buildx_tasks.engine import content as blobs
 from buildx_tasks.engine.content import _field, _messages
 from buildx_tasks.errors import EngineError
@@ -20,10 +21,28 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture
-def listener() -> Iterator[socket.socket]:
+class Served(NamedTuple):
+    """Where an engine listens, and how it is asked."""
+
+    socket: socket.socket
+    opened: Callable[[], Any]
+
+
+@pytest.fixture(params=["plain", "library"])
+def listener(request: pytest.FixtureRequest) -> Iterator[Served]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        yield listening
+        host, port = listening.getsockname()
+
+        def plain() -> api.Sockets:
+            return api.Sockets((host, port))
+
+        @contextmanager
+        def library() -> Iterator[api.Library]:
+            with closing(docker.DockerClient(f"tcp://{host}:{port}", version="1.48")) as client:
+                yield api.Library(client)
+
+        way = library if request.param == "library" else lambda: closing(plain())
+        yield Served(listening, way)
 
 
 UPGRADED = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
@@ -49,10 +68,10 @@ ENDED = frame(HEADERS, b"", flags=1)
 
 
 def stream_from(
-    listener: socket.socket, serve: Callable[[socket.socket], None], digest: str, pieces: int = 99
+    listener: Served, serve: Callable[[socket.socket], None], digest: str, pieces: int = 99
 ) -> list[bytes]:
     def accept() -> None:
-        connection, _ = listener.accept()
+        connection, _ = listener.socket.accept()
         with connection:
             connection.settimeout(10)
             connection.recv(65536)
@@ -60,19 +79,18 @@ def stream_from(
 
     thread = threading.Thread(target=accept)
     thread.start()
-    address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
     try:
-        with closing(docker.DockerClient(address, version="1.48")) as client:
-            return list(itertools.islice(blobs.stream(client, digest), pieces))
+        with listener.opened() as engine:
+            return list(itertools.islice(blobs.stream(engine, digest), pieces))
     finally:
         thread.join()
 
 
-def read_from(listener: socket.socket, answer: bytes, digest: str = ABSENT) -> bytes:
+def read_from(listener: Served, answer: bytes, digest: str = ABSENT) -> bytes:
     return b"".join(stream_from(listener, lambda it: it.sendall(answer), digest))
 
 
-def test_a_proxy_that_refuses_is_named(listener: socket.socket) -> None:
+def test_a_proxy_that_refuses_is_named(listener: Served) -> None:
     with pytest.raises(EngineError, match=r"POST /grpc: HTTP 403\); allow it"):
         read_from(listener, b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
 
@@ -91,16 +109,16 @@ def test_a_proxy_that_refuses_is_named(listener: socket.socket) -> None:
     ],
 )
 def test_an_engine_that_goes_away_is_its_own_fault(
-    listener: socket.socket, after: bytes, why: str
+    listener: Served, after: bytes, why: str
 ) -> None:
     with pytest.raises(Lost, match=why):
         read_from(listener, UPGRADED + after)
 
 
 def test_an_engine_that_falls_silent_is_not_waited_for(
-    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+    listener: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blobs, "_SECONDS", 0.2)
+    monkeypatch.setattr(api, "_UPGRADE_SECONDS", 0.2)
 
     def serve(connection: socket.socket) -> None:
         # Each piece is held until the next one: the last one comes when all is right.
@@ -112,19 +130,19 @@ def test_an_engine_that_falls_silent_is_not_waited_for(
         stream_from(listener, serve, ABSENT)
 
 
-def test_an_engine_going_away_in_order_finishes_first(listener: socket.socket) -> None:
+def test_an_engine_going_away_in_order_finishes_first(listener: Served) -> None:
     content = frame(DATA, message(b"abc"))
     answer = UPGRADED + frame(AWAY, b"\0\0\0\x01\0\0\0\0") + content + ENDED
     assert read_from(listener, answer, digest_of(b"abc")) == b"abc"
 
 
 @pytest.mark.parametrize("content", [b"", b"abc"], ids=["none", "other"])
-def test_a_blob_that_is_not_what_was_asked_for(listener: socket.socket, content: bytes) -> None:
+def test_a_blob_that_is_not_what_was_asked_for(listener: Served, content: bytes) -> None:
     with pytest.raises(EngineError, match="lacks sha256:000"):
         read_from(listener, UPGRADED + frame(DATA, message(content)) + ENDED)
 
 
-def test_a_ping_is_answered(listener: socket.socket) -> None:
+def test_a_ping_is_answered(listener: Served) -> None:
     def serve(connection: socket.socket) -> None:
         connection.sendall(UPGRADED + frame(PING, b"12345678"))
         heard = b""
@@ -135,7 +153,7 @@ def test_a_ping_is_answered(listener: socket.socket) -> None:
     assert stream_from(listener, serve, digest_of(b"abc")) == [b"abc"]
 
 
-def test_a_stream_that_is_left_ends_the_connection(listener: socket.socket) -> None:
+def test_a_stream_that_is_left_ends_the_connection(listener: Served) -> None:
     ended = []
 
     def serve(connection: socket.socket) -> None:
