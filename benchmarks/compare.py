@@ -176,6 +176,49 @@ verify.run.stdout = "Hello, {{platform}}!"
     timed([*INVOKE, "clean"], folder)
 
 
+HELLO = f"""
+[target.hello-cross]
+context = "go-sample"
+dockerfile = "Dockerfile.cross"
+platforms = {json.dumps(PLATFORMS)}
+tags = ["localhost:5000/benchmark-hello:v1"]
+verify.run.stdout = "Hello, {{platform}}!"
+"""
+BY_HAND = "localhost:5000/benchmark-hello:hand"
+
+
+def publish(folder: Path, rounds: int) -> None:
+    """Print what it costs to publish one image of four platforms again, beside the same by hand."""
+    shutil.copytree(ROOT / "go-sample", folder / "go-sample")
+    shutil.copy(ROOT / "tasks.py", folder)
+    (folder / "buildx.toml").write_text(HELLO)
+    target = {**BAKE["target"]["hello-cross"], "tags": [BY_HAND]}
+    (folder / "hand.json").write_text(json.dumps({"target": {"default": target}}))
+    chain = [*INVOKE, "build", "--progress", "quiet", "verify", "push"]
+    bake = ["docker", "buildx", "bake", "--file", "hand.json", "--progress", "quiet"]
+    run = ["docker", "run", "--rm", "--platform", PLATFORMS[0], BY_HAND]
+    push = ["docker", "push", "--quiet", BY_HAND]
+    by_hand = [bake, run, push]
+    timed([*INVOKE, "setup"], folder)
+    timed(chain, folder)
+    for argv in by_hand:
+        timed(argv, folder)
+    compare(
+        "invoke push : docker push, there already",
+        lambda: timed([*INVOKE, "push"], folder),
+        lambda: timed(push, folder),
+        3 * rounds,
+    )
+    compare(
+        "invoke build verify push : bake, run, push, nothing changed",
+        lambda: timed(chain, folder),
+        lambda: sum(timed(argv, folder) for argv in by_hand),
+        max(3, rounds // 2),
+    )
+    timed([*INVOKE, "clean"], folder)
+    timed(["docker", "image", "rm", "--force", BY_HAND], folder)
+
+
 def main() -> None:
     """Run all comparisons."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -183,7 +226,12 @@ def main() -> None:
     parser.add_argument("--skip-cold", action="store_true", help="leave out the minutes-long one")
     parser.add_argument("--only-scale", action="store_true", help="only the 1,000s of targets")
     parser.add_argument("--only-verify", action="store_true", help="only what verify costs")
+    parser.add_argument("--only-publish", action="store_true", help="only what push costs")
     options = parser.parse_args()
+    if options.only_publish:
+        with tempfile.TemporaryDirectory() as temporary:
+            publish(Path(temporary), options.rounds)
+        return
     if options.only_verify:
         with tempfile.TemporaryDirectory() as temporary:
             verify(Path(temporary), options.rounds)
@@ -207,6 +255,8 @@ def main() -> None:
         run(folder, empty, options.rounds, cold=not options.skip_cold)
     with tempfile.TemporaryDirectory() as temporary:
         verify(Path(temporary), options.rounds)
+    with tempfile.TemporaryDirectory() as temporary:
+        publish(Path(temporary), options.rounds)
 
 
 def run(folder: Path, empty: Path, rounds: int, *, cold: bool) -> None:

@@ -147,6 +147,7 @@ def test_strange_members_are_words_and_nothing_more(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_whiteouts_of_everything_take_one_pass() -> None:
     below = b"".join(member(f"d{n % 500}/f{n}") for n in range(20_000)) + END
     above = b"".join(member(f".wh.d{n}") for n in range(500)) + END

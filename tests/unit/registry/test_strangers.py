@@ -222,7 +222,9 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
     [
         (HEAD + b"\r\n", b" " * 65536, "more than 4194304 bytes"),
         (CHUNKED, b"10000\r\n" + b" " * 65536 + b"\r\n", "more than 4194304 bytes"),
-        (CHUNKED, b"1\r\n \r\n" * 1000, "more than 4194304 bytes"),
+        pytest.param(
+            CHUNKED, b"1\r\n \r\n" * 1000, "more than 4194304 bytes", marks=pytest.mark.slow
+        ),
         (CHUNKED, b"1;" + b"x" * 65536, "."),
         (CHUNKED + b"0\r\n", b"A: b\r\n", "no end|no manifest|no image"),
         (b"", b"HTTP/1.1 100 Continue\r\n\r\n", "headers have no end"),
