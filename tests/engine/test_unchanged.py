@@ -93,7 +93,7 @@ def cloned(project: Project, name: str, *without: str) -> Project:
     return Project(folder)
 
 
-def test_only_what_changed_is_built(made: Project, name: str) -> None:
+def test_only_what_changed_is_built(made: Project, registry: str, name: str) -> None:
     everything = {"app", "top", "out"}
     assert changed(made) == everything
     first, bake_file = digests(made), made.folder / ".buildx" / "bake.json"
@@ -127,6 +127,11 @@ def test_only_what_changed_is_built(made: Project, name: str) -> None:
     for number, (act, expected, env) in enumerate(steps):
         act()
         assert changed(made, **env) == expected, number
+        if expected == {"top"}:  # none of the steps of app is looked at again
+            definition = json.loads(bake_file.read_text())["target"]
+            image = f"docker-image://{registry}/{name}:v1@{digests(made)['app']}"
+            assert definition["top"]["contexts"] == {"app": image}
+            assert made.ok("run", "-t", "top") == made.ok("run", "-t", "app", "-p", "native")
         assert changed(made, **env) == set(), number
     assert (made.folder / "out/word").read_text() == "HELLO\n"
     two = {"TOKEN": "two"}

@@ -209,6 +209,8 @@ def _bake(
     """Run bake; return what it said of each target, too. Images say what was ``looked`` at."""
     definition, archives = _definition(workspace, plan, standing)
     if looked:
+        if _has_own_images(workspace, standing.builder):
+            definition = looked.based(definition, plan)
         for target in plan.targets:
             if annotations := _annotations(workspace, target, standing, looked):
                 attributes = definition["target"][target.name]
@@ -224,6 +226,15 @@ def _bake(
         else:
             failed.append(True)
     return result, facts
+
+
+def _has_own_images(workspace: Workspace, builder: Builder | None) -> bool:
+    """Say whether what builds takes the images of the engine's store by their digests."""
+    if builder is None:
+        own = not choice.overridden()
+    else:
+        own = builder.driver == "docker" and not builder.endpoint
+    return own and bool(staging.has_containerd_store(workspace.engine))
 
 
 def _annotations(

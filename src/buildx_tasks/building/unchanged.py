@@ -11,6 +11,7 @@ from buildx_tasks.building import location, outside
 from buildx_tasks.building.classic_store import part_of
 from buildx_tasks.building.results import PUBLISHED, Built, record
 from buildx_tasks.building.standing import Standing
+from buildx_tasks.dockerfiles.reads import IMAGE
 from buildx_tasks.errors import BuildxTasksError
 from buildx_tasks.images import store
 from buildx_tasks.images.published import published
@@ -18,6 +19,7 @@ from buildx_tasks.images.sources import RepositorySource
 from buildx_tasks.inputs.fingerprints import ANNOTATION, Fingerprints, Unknowable
 from buildx_tasks.inputs.known import KnownFiles
 from buildx_tasks.inputs.trees import tree_of
+from buildx_tasks.language.targets import LINK, files_helper, platform_helper
 from buildx_tasks.platforms import parse
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ class Looked:
         self._read: Fingerprints | None = None
         self.fingerprints: dict[str, dict[Platform, str]] = {}
         self.why: dict[str, str] = {}
+        self._kept: dict[str, Built] = {}  # images of the engine's store that are not built again
         if workspace.commands.is_dry:  # nobody was asked what bases stand for
             return
         try:
@@ -101,10 +104,36 @@ class Looked:
             one = self._here(target, its) if its else self._published(target)
             if one is not None:
                 found.append(one)
+        self._kept = {one.target: one for one in found if one.digest and not one.staged}
         new = [one for one in found if one.since == PUBLISHED]
         if new:
             record(self._workspace.ledger, plan, new, facts_of(self, plan.targets))
         return found
+
+    def based(self, definition: dict[str, Any], plan: Plan) -> dict[str, Any]:
+        """Return a bake file whose targets are built on unchanged images, not on their steps again.
+
+        The engine's own builder finds an image of its store by its digest.
+        """
+        targets = dict(definition["target"])
+        for target in (*plan.targets, *plan.linked):
+            names = [target.name, files_helper(target.name)]
+            names += [platform_helper(target.name, p) for p in target.platforms]
+            for name in names if not target.is_reproducible else ():
+                contexts = targets.get(name, {}).get("contexts", {})
+                found = {key: self._image_of(value, target) for key, value in contexts.items()}
+                if any(found.values()):
+                    changed = {key: found[key] or value for key, value in contexts.items()}
+                    targets[name] = {**targets[name], "contexts": changed}
+        return {**definition, "target": targets}
+
+    def _image_of(self, context: str, target: TargetPlan) -> str:
+        """Return the image in place of a link to what is unchanged; ``""`` where the link stays."""
+        kept = self._kept.get(context[len(LINK) :]) if context.startswith(LINK) else None
+        if kept is None or not set(target.platforms) <= set(kept.platforms):
+            return ""
+        spec = self._workspace.config.target[kept.target]
+        return f"{IMAGE}{spec.tags[0]}@{kept.digest}" if not kept.part else ""
 
     def _here(self, target: TargetPlan, entries: Sequence[Mapping[str, Any]]) -> Built | None:
         """Return the target as it was built here, and is still there."""
