@@ -409,7 +409,8 @@ def test_tokens_that_run_out_are_asked_for_again(
         if uses:
             assert realm.refused >= 3
         else:
-            assert realm.issued <= 4
+            # One for each repository and push, and one more where one that was good is refused.
+            assert realm.issued <= 6
     assert password not in (tmp_path / ".buildx" / "ledger.json").read_text()
 
 
