@@ -19,6 +19,7 @@ _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST = (
     r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9-]+)*|\[[0-9a-fA-F:]+\])(?::\d+)?"
 )
+_HOST_ALONE = re.compile(_HOST)
 _REFERENCE = re.compile(
     rf"(?:(?P<registry>{_HOST})/)??"
     rf"(?P<repository>{_COMPONENT}(?:/{_COMPONENT})*)"
@@ -52,7 +53,7 @@ def parse(text: str) -> Reference:
         any(mark in head for mark in ".:") or head == "localhost" or head.lower() != head
     ):
         match = _REFERENCE.fullmatch(f"x/{rest}")
-        registry: str | None = head if re.fullmatch(_HOST, head) else None
+        registry: str | None = head if _HOST_ALONE.fullmatch(head) else None
     else:
         match, registry = _REFERENCE.fullmatch(text), DOCKER_HUB
     if match is None or registry is None or "@" in text:

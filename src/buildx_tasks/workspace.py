@@ -11,7 +11,6 @@ from buildx_tasks.errors import EngineError
 from buildx_tasks.language import lockfile
 from buildx_tasks.machine.commands import Commands
 from buildx_tasks.records.ledger import Ledger
-from buildx_tasks.registry.registries import Registries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from buildx_tasks.language.lockfile import Pin
     from buildx_tasks.language.targets import Config
+    from buildx_tasks.registry.registries import Registries
 
 
 class Workspace:
@@ -43,7 +43,13 @@ class Workspace:
         self.commands = Commands(self.root, context)
         self.engine = Engine(self.commands, client)
         self.ledger = Ledger(self.root)
-        self.registries = Registries(config.builder, self._engine_info, self.root)
+
+    @cached_property
+    def registries(self) -> Registries:
+        """The registries, which most tasks never speak to."""
+        from buildx_tasks.registry.registries import Registries
+
+        return Registries(self.config.builder, self._engine_info, self.root)
 
     @cached_property
     def pins(self) -> Mapping[str, Pin] | None:
@@ -66,5 +72,6 @@ class Workspace:
 
     def close(self) -> None:
         """End what was opened; it can be closed twice."""
-        self.registries.close()
+        if "registries" in vars(self):
+            self.registries.close()
         self.engine.close()

@@ -100,6 +100,8 @@ class Config(NamedTuple):
 
 def links(target: Target) -> dict[str, str]:
     """Return the targets that a target builds on: key in its table → name after ``target:``."""
+    if not (target.files or target.overrides or "contexts" in target.attributes):
+        return {}
     found = {
         f"contexts.{key}": value[len(LINK) :]
         for attributes in target.builds

@@ -158,6 +158,8 @@ def _share(targets: dict[str, Attributes]) -> None:
         linked = [
             v[len(LINK) :] for v in values if v.startswith(LINK) and v[len(LINK) :] in targets
         ]
+        if not linked:
+            return
         for base in linked:
             visit(base)
             for entitlement in targets[base].get("entitlements", ()):

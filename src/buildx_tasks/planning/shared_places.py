@@ -49,7 +49,6 @@ def refuse(config: Config, chosen: Sequence[TargetPlan], linked: Sequence[Target
                 )
     outputs = [(t, "output", n, place) for t in chosen for n, place in _exports(t)]
     caches = [(t, "cache-to", n, place) for t in (*chosen, *linked) for n, place in _caches(t)]
-    images = {t.name: _images(t) for t in (*chosen, *linked)}
     for target, key, number, place in (*outputs, *caches):
         owner = owners.setdefault(place, target.name)
         if owner != target.name:
@@ -62,7 +61,7 @@ def refuse(config: Config, chosen: Sequence[TargetPlan], linked: Sequence[Target
                 key,
                 number,
             )
-        if key == "cache-to" and place in images[target.name]:
+        if key == "cache-to" and place in _images(target):
             raise config.error(
                 target.name,
                 f'[target.{target.name}] cache-to: "{place[1]}" is where its image goes, which the '
