@@ -70,10 +70,14 @@ def of(
         (insecure or local) and not any(one.ca or one.tlsconfigdir for one in declared)
     )
     schemes = ("http",) if http else ("https", "http") if insecure or local else ("https",)
-    context = _context(registry, declared, root)
+    # Reading the machine's authorities takes its time, and is not needed where nobody is checked.
     if any_certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    else:
+        context = ssl.create_default_context()
+    _load(context, registry, declared, root)
     return Endpoint(registry, host, schemes, context, local)
 
 
@@ -134,8 +138,7 @@ def _declared(registry: str, builder: Builder | None) -> Iterator[Registry]:
             yield daemon.registry[registry]
 
 
-def _context(registry: str, declared: list[Registry], root: Path) -> ssl.SSLContext:
-    context = ssl.create_default_context()
+def _load(context: ssl.SSLContext, registry: str, declared: list[Registry], root: Path) -> None:
     authorities = [root / name for one in declared for name in one.ca]
     pairs = [(root / pair.cert, root / pair.key) for one in declared for pair in one.keypair]
     folders = [root / name for one in declared for name in one.tlsconfigdir]
@@ -156,4 +159,3 @@ def _context(registry: str, declared: list[Registry], root: Path) -> ssl.SSLCont
             f"a certificate for {registry} cannot be used: {reason}; correct "
             f'[builder.buildkitd.registry."{registry}"] or docker\'s certs.d folder'
         ) from None
-    return context

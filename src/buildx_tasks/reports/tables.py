@@ -56,7 +56,11 @@ def print_table(
     most = None if full else width()
     if most:
         rows = [[shortened(cell) for cell in row] for row in rows]
-    print_lines([_painted(line) for line in laid_out(headings, rows, below, most)])
+    lines = laid_out(headings, rows, below, most)
+    if _is_plain():
+        print("\n".join(_GAP.join(line.cells).rstrip() for line in lines), flush=True)
+    else:
+        print_lines([_painted(line) for line in lines])
 
 
 def width() -> int | None:
@@ -71,12 +75,12 @@ def shortened(text: str) -> str:
 
 def cut(text: str, most: int) -> str:
     """Return a text in so many columns, with … where something is missing; @PLATFORM stays."""
-    from rich.cells import cell_len, set_cell_size
-
-    if cell_len(text) <= most:
+    if _columns(text) <= most:
         return text
+    from rich.cells import set_cell_size
+
     name, at, behind = text.rpartition("@")
-    room = most - cell_len(f"…{at}{behind}")
+    room = most - _columns(f"…{at}{behind}")
     if name and room > 0:
         return f"{set_cell_size(name, room).rstrip()}…@{behind}"
     return set_cell_size(text, max(0, most - 1)).rstrip() + "…"
@@ -86,9 +90,7 @@ def laid_out(
     headings: Sequence[str], rows: Rows, below: Mapping[int, Sequence[str]], most: int | None
 ) -> list[Line]:
     """Return a table's lines, none wider than ``most``; only words in columns but the last are lost."""
-    from rich.cells import cell_len
-
-    widths = [max(map(cell_len, column)) for column in zip(headings, *rows)]
+    widths = [max(map(_columns, column)) for column in zip(headings, *rows)]
     last_below = False
     if most is not None and _total(widths) > most:
         room = most - _total(widths[:-1]) - len(_GAP)
@@ -109,6 +111,18 @@ def laid_out(
     return lines
 
 
+def _columns(text: str) -> int:
+    if text.isascii():  # and printable: rich is loaded for what is not
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _filled(text: str, wide: int) -> str:
+    return text + " " * (wide - _columns(text))
+
+
 def _total(widths: Sequence[int]) -> int:
     return sum(widths) + len(_GAP) * (len(widths) - 1)
 
@@ -122,9 +136,7 @@ def _narrow(widths: list[int], most: int) -> None:
 
 def _row(row: Sequence[str], widths: Sequence[int], *, is_heading: bool) -> list[Line]:
     """Return a row's lines: the last column wraps, the others are cut."""
-    from rich.cells import set_cell_size
-
-    cells = [set_cell_size(cut(text, wide), wide) for text, wide in zip(row, widths)]
+    cells = [_filled(cut(text, wide), wide) for text, wide in zip(row, widths)]
     if len(widths) < len(row):
         return [Line(tuple(cells), is_heading)]
     first, *more = textwrap.wrap(row[-1], max(1, widths[-1])) or [""]
@@ -152,14 +164,17 @@ def _painted(line: Line) -> Text:
     return text
 
 
+def _is_plain() -> bool:
+    return not output.is_person_there() or bool(os.environ.get("NO_COLOR"))
+
+
 def print_lines(lines: Sequence[Text]) -> None:
     """Print lines as they are; styles show on a terminal alone, and not where ``NO_COLOR`` is set."""
-    from rich.console import Console
-
-    plain = not output.is_person_there() or bool(os.environ.get("NO_COLOR"))
-    if plain:
+    if _is_plain():
         print("\n".join(line.plain for line in lines), flush=True)
         return
+    from rich.console import Console
+
     console = Console(highlight=False)
     with console.capture() as capture:
         for line in lines:

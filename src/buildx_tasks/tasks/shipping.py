@@ -82,14 +82,15 @@ def promote(
 ) -> None:
     """Give a published image further tags, in its registry or another one, without rebuilding."""
     from buildx_tasks.errors import UsageError
-    from buildx_tasks.publishing import promote as promoting
-    from buildx_tasks.publishing.push import copy_command
-    from buildx_tasks.reports.terminal import Terminal
 
     if not from_:
         raise UsageError("--from is missing; write it as in --from localhost:5000/app:rc1")
     if not to:
         raise UsageError("--to is missing; write the tag that the image gets, as in --to v1")
+    from buildx_tasks.publishing import promote as promoting
+    from buildx_tasks.publishing.push import copy_command
+    from buildx_tasks.reports.terminal import Terminal
+
     with loaded(c, overlay, set_) as project:
         wanted = promoting.wanted(from_, texts(to, "--to"), project.config)
         if project.commands.is_dry:

@@ -11,6 +11,7 @@ import re
 import threading
 import uuid
 from concurrent.futures import Future
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from buildx_tasks.engine import faults, leftovers
@@ -69,10 +70,14 @@ class Session:
         self._network: Any = None
         self._asked: dict[object, Future[Any]] = {}
         self._guard = threading.Lock()  # guards the two above
-        self._patient = patient_api(self.engine.client)
         workspace.ledger.prepare()
         self._kept: set[str] = set()  # ids
         self._record = Record.begun(self.root)
+
+    @cached_property
+    def _patient(self) -> Any:
+        """What docker's library does, which only containers need."""
+        return patient_api(self.engine.client)
 
     @property
     def id(self) -> str:
