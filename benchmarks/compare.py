@@ -219,6 +219,63 @@ def publish(folder: Path, rounds: int) -> None:
     timed(["docker", "image", "rm", "--force", BY_HAND], folder)
 
 
+def unchanged(folder: Path, rounds: int) -> None:
+    """Print what it costs to build nothing: 1,000 targets, and one with a context of 100,000 files."""
+    shutil.copy(ROOT / "tasks.py", folder)
+    (folder / "context").mkdir()
+    (folder / "context" / "file").write_text("x")
+    dockerfile = "FROM scratch\nARG NAME\nLABEL name=$NAME\nCOPY file /\n"
+    lines, hands = [], []
+    for batch in range(20):
+        targets = {
+            f"t{batch * 50 + number}": {
+                "context": "context",
+                "dockerfile-inline": dockerfile,
+                "args": {"NAME": f"t{batch * 50 + number}"},
+                "tags": [f"localhost/benchmark-many:t{batch * 50 + number}"],
+            }
+            for number in range(50)
+        }
+        for name, target in targets.items():
+            lines.append(f"[target.{name}]\nargs = {{ NAME = {json.dumps(name)} }}\n")
+            lines += [f"{k} = {json.dumps(v)}\n" for k, v in target.items() if k != "args"]
+        groups = {"default": {"targets": list(targets)}}
+        whole = {"group": groups, "target": targets}
+        (folder / f"hand{batch}.json").write_text(json.dumps(whole).replace("$NAME", "$${NAME}"))
+        hands.append(f"docker buildx bake --file hand{batch}.json --progress quiet")
+    (folder / "buildx.toml").write_text("[skip]\nregistry = false\n" + "".join(lines))
+    ours, theirs = [*INVOKE, "build", "--progress", "quiet"], ["sh", "-ec", "\n".join(hands)]
+    timed(ours, folder)
+    timed(theirs, folder)
+    title = "invoke build : bake in batches of 50, 1,000 targets, nothing changed"
+    compare(title, lambda: timed(ours, folder), lambda: timed(theirs, folder), max(3, rounds // 2))
+    timed([*INVOKE, "clean"], folder)
+
+    place = folder / "files"
+    for number in range(100_000):
+        inner = place / "context" / str(number % 1000)
+        inner.mkdir(parents=True, exist_ok=True)
+        (inner / str(number)).write_text(f"{number}\n" * 20)
+    shutil.copy(ROOT / "tasks.py", place)
+    target = {"context": "context", "dockerfile-inline": "FROM scratch\nCOPY 1 /\n"}
+    tags = {"tags": ["localhost/benchmark-files:hand"]}
+    (place / "hand.json").write_text(json.dumps({"target": {"default": {**target, **tags}}}))
+    pairs = {**target, "tags": ["localhost/benchmark-files:v1"]}.items()
+    text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in pairs)
+    (place / "buildx.toml").write_text(f"[skip]\nregistry = false\n[target.files]\n{text}")
+    hand = ["docker", "buildx", "bake", "--file", "hand.json", "--progress", "quiet"]
+    timed(ours, place)
+    timed(hand, place)
+    compare(
+        "invoke build : bake, a context of 100,000 files, nothing changed",
+        lambda: timed(ours, place),
+        lambda: timed(hand, place),
+        max(3, rounds // 2),
+    )
+    timed([*INVOKE, "clean"], place)
+    timed(["docker", "image", "rm", "--force", "localhost/benchmark-files:hand"], place)
+
+
 def main() -> None:
     """Run all comparisons."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -227,7 +284,12 @@ def main() -> None:
     parser.add_argument("--only-scale", action="store_true", help="only the 1,000s of targets")
     parser.add_argument("--only-verify", action="store_true", help="only what verify costs")
     parser.add_argument("--only-publish", action="store_true", help="only what push costs")
+    parser.add_argument("--only-unchanged", action="store_true", help="only what nothing costs")
     options = parser.parse_args()
+    if options.only_unchanged:
+        with tempfile.TemporaryDirectory() as temporary:
+            unchanged(Path(temporary), options.rounds)
+        return
     if options.only_publish:
         with tempfile.TemporaryDirectory() as temporary:
             publish(Path(temporary), options.rounds)
@@ -257,6 +319,8 @@ def main() -> None:
         verify(Path(temporary), options.rounds)
     with tempfile.TemporaryDirectory() as temporary:
         publish(Path(temporary), options.rounds)
+    with tempfile.TemporaryDirectory() as temporary:
+        unchanged(Path(temporary), options.rounds)
 
 
 def run(folder: Path, empty: Path, rounds: int, *, cold: bool) -> None:
