@@ -15,7 +15,6 @@ from buildx_tasks.planning.cells import reference_of
 from buildx_tasks.records import ledger
 from buildx_tasks.verification import check as checks
 from buildx_tasks.verification import units
-from buildx_tasks.verification.checks import run, service
 from buildx_tasks.verification.recording import record_verified
 from buildx_tasks.verification.verify import verify
 
@@ -141,6 +140,8 @@ def _referring(text: str) -> str:
 
 def commands_of(plan: Plan, root: Path) -> list[str]:
     """Return the commands that a person can type to run the cells one by one."""
+    from buildx_tasks.verification.checks import run, service
+
     running: dict[str, Any] = {"run": run, "service": service}
     lines = []
     kept_in = ledger.Ledger(root)

@@ -15,7 +15,6 @@ from buildx_tasks.machine.interruption import deferred
 from buildx_tasks.machine.version import __version__
 from buildx_tasks.verification import containers
 from buildx_tasks.verification.results import CellResult, CheckResult, Report
-from buildx_tasks.verification.unit_checks import UnitChecks
 from buildx_tasks.verification.units import RUNNING, settled
 
 if TYPE_CHECKING:
@@ -111,6 +110,8 @@ class _Work:
 
     def __init__(self, session: Session, plan: Plan, options: Options, watcher: Watcher) -> None:
         self._session = session
+        from buildx_tasks.verification.unit_checks import UnitChecks  # with every kind of check
+
         self._checks = UnitChecks(session, plan)
         self._options = options
         self._watcher = watcher
