@@ -13,7 +13,7 @@ from buildx_tasks.builders import choice
 from buildx_tasks.engine import settings
 from buildx_tasks.errors import BuildxTasksError
 from buildx_tasks.inputs.fingerprints import Unknowable, World
-from buildx_tasks.inputs.keys import machine_key
+from buildx_tasks.inputs.keys import keyed, machine_key
 from buildx_tasks.inputs.known import stamp_of
 
 if TYPE_CHECKING:
@@ -62,8 +62,11 @@ def world(workspace: Workspace, standing: Standing, known: KnownFiles) -> World:
         for platform in reading.build.platforms:
             outside[reading.build.target, platform] = said
     variables = {key: value for key, value in os.environ.items() if _VARIABLES.fullmatch(key)}
-    environment = tuple(f"{key}={value}" for key, value in sorted(variables.items()))
-    return World((*tools, *environment), machine_key(), os.environ, outside)
+    environment = [f"{key}={value}" for key, value in sorted(variables.items())]
+    key, proxies = machine_key(), settings.client_config().get("proxies")
+    if proxies:  # buildx gives them to each build, and there may be a password in them
+        environment.append(keyed(key, msgspec.json.encode(proxies, order="deterministic")))
+    return World((*tools, *environment), key, os.environ, outside)
 
 
 def _buildkit(workspace: Workspace, builder: Builder | None, *, own: bool) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _VERSION = 1
 _SETTLED_NS = 2_000_000_000  # a file changed later than this before it was read may change unseen
 _PIECE = 1 << 20
+_CAPABILITY = "security.capability"
 _AT_ONCE = 4
 _FEW = 8  # files for which threads are not worth it
 
@@ -105,4 +106,7 @@ def _hash(path: str) -> str:
     with open(path, "rb", buffering=0) as stream:  # noqa: PTH123 - one of very many
         while piece := stream.read(_PIECE):
             done.update(piece)
+    if hasattr(os, "getxattr"):  # BuildKit sends it too; whoever sets it changes ctime
+        with suppress(OSError):
+            done.update(b"\0" + os.getxattr(path, _CAPABILITY))
     return done.hexdigest()

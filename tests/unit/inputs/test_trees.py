@@ -107,6 +107,15 @@ def test_a_folder_left_out_is_sent_for_what_stays_in_it(folder: Path) -> None:
     assert digest(folder, "src\n!src/main.c") != before
 
 
+def test_a_capability_is_seen(folder: Path) -> None:
+    before = digest(folder)
+    try:
+        os.setxattr(folder / "a", "security.capability", b"\1\0\0\2" + b"\0\4" + b"\0" * 14)
+    except (OSError, AttributeError) as error:
+        pytest.skip(f"no capability can be set here: {error}")
+    assert digest(folder) != before
+
+
 def test_a_file_is_a_tree(folder: Path) -> None:
     before = digest(folder / "a")
     (folder / "a").write_text("b")
