@@ -330,6 +330,7 @@ def test_a_kept_container_can_be_entered(tag: str, tmp_path: Path) -> None:
     images = ("image", "ls", "-aq", "--filter", f"label={containers.PROJECT}={tmp_path}")
     assert docker(*images) != ""
     assert set(containers.remove_kept(made.engine, tmp_path)) == mine
+    made.engine.close()
     assert docker(*images) == ""
 
 
@@ -340,3 +341,4 @@ def test_a_kept_container_without_a_shell_is_run_again(tmp_path: Path) -> None:
         assert found.enter.startswith(f"docker start -ai {containers.KEPT}app-linux-amd64-")
         assert pasted(found.enter.replace("-ai", "-a")) == "nothing else is here\n"
         containers.remove_kept(made.engine, tmp_path)
+        made.engine.close()

@@ -266,4 +266,5 @@ def test_a_kept_service_runs_on(tag: str, tmp_path: Path) -> None:
         wait_for(lambda: docker("exec", name, "wget", "-qO-", "127.0.0.1:8080") != "", "no answer")
     finally:
         containers.remove_kept(made.engine, tmp_path)
+        made.engine.close()
     assert docker("network", "ls", "-q", "--filter", f"label={containers.PROJECT}={tmp_path}") == ""

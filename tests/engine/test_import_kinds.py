@@ -100,7 +100,7 @@ def test_values_of_the_environment_are_not_written(project: Project, file: str) 
     written = (project.folder / "buildx.toml").read_text()
     assert "hunter2" not in written + notes
     assert "from-dot-env" not in written
-    assert "TOKEN" in notes
+    assert "TOKEN" in notes or 'T = "${TOKEN}"' in written
 
 
 def test_what_bake_drops_is_named(project: Project) -> None:
