@@ -1,4 +1,4 @@
-"""Lint, types, unit tests on every Python found, engine tests on one: ``nox`` runs them all."""
+"""Lint, types, unit tests on the oldest and newest Python found, engine tests: ``nox`` runs them all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import nox
 from buildx_tasks.nox import sessions
 
 nox.needs_version = ">=2024.4.15"
-nox.options.sessions = ["lint", "types", "package", "unit", "engine"]
 
 MINORS = range(9, 14)
 SCRIPTS = ("bootstrap", "bootstrap-shared.sh", "stand-ins/make", ".ci/run")
@@ -66,6 +65,8 @@ def package(session: nox.Session) -> None:
 
 
 PYTHONS = found_pythons()
+ENDS = dict.fromkeys((PYTHONS[0], PYTHONS[-1])) if PYTHONS else {}  # those between: nox -s unit
+nox.options.sessions = ["lint", "types", "package", *(f"unit-{one}" for one in ENDS), "engine"]
 
 
 @nox.session(python=PYTHONS)
