@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 KNOWN_FILES = "files.json"
 
+_AT_ONCE = 8
 _SECONDS = 3.0  # for a registry to say what a fresh clone could take from it
 _PUSHED = "its output goes elsewhere while it is built"
 
@@ -95,15 +97,24 @@ class Looked:
 
     def unchanged(self, plan: Plan) -> list[Built]:
         """Return the targets that are there as they would be built; the ledger knows of each then."""
-        found = []
         entries = [e for e in self._workspace.ledger.read() if e["event"] == "built"]
-        for target in plan.targets:
-            if target.name not in self.fingerprints:
-                continue
-            its = [e for e in entries if e["target"] == target.name]
-            one = self._here(target, its) if its else self._published(target)
-            if one is not None:
-                found.append(one)
+        by_target: dict[str, list[dict[str, Any]]] = {}
+        for entry in entries:
+            by_target.setdefault(entry["target"], []).append(entry)
+        asked = [target for target in plan.targets if target.name in self.fingerprints]
+
+        def there(target: TargetPlan) -> Built | None:
+            its = by_target.get(target.name)
+            return self._here(target, its) if its else self._published(target)
+
+        if len(asked) > 1:  # the engine takes its time for each image of several platforms
+            with ThreadPoolExecutor(min(_AT_ONCE, len(asked))) as pool:
+                found = [one for one in pool.map(there, asked) if one]
+        else:
+            found = [one for one in map(there, asked) if one]
+        for one in found:
+            its = by_target.get(one.target, [])
+            self._remember(its, self._alike(one.platforms, its))
         self._kept = {one.target: one for one in found if one.digest and not one.staged}
         new = [one for one in found if one.since == PUBLISHED]
         if new:
@@ -135,23 +146,13 @@ class Looked:
         spec = self._workspace.config.target[kept.target]
         return f"{IMAGE}{spec.tags[0]}@{kept.digest}" if not kept.part else ""
 
-    def _here(self, target: TargetPlan, entries: Sequence[Mapping[str, Any]]) -> Built | None:
+    def _here(self, target: TargetPlan, entries: Sequence[dict[str, Any]]) -> Built | None:
         """Return the target as it was built here, and is still there."""
-        names = {str(platform) for platform in target.platforms}
-        alike = [e for e in entries if set(e.get("platforms") or ()) == names]
+        alike = self._alike(target.platforms, entries)
         mine = {str(p): one for p, one in self.fingerprints[target.name].items()}
-        if (
-            not alike
-            or alike[-1].get("fingerprints") != mine
-            or not self._is_there(target, alike[-1])
-        ):
+        if not alike or alike.get("fingerprints") != mine or not self._is_there(target, alike):
             return None
-        entry = dict(alike[-1])
-        since = str(entry.pop("since", entry.pop("at")))
-        entry.pop("event")
-        if alike[-1] is not entries[-1]:
-            # Of another build that came after it, verify and push would take the image.
-            self._workspace.ledger.record("built", [{**entry, "since": since}])
+        entry, since = alike, str(alike.get("since", alike["at"]))
         return Built(
             target.name,
             target.platforms,
@@ -162,6 +163,20 @@ class Looked:
             target.tags[0] if entry.get("part") and target.tags else "",
             since,
         )
+
+    def _alike(
+        self, platforms: Sequence[Platform], entries: Sequence[dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Return the newest entry of a build of these platforms; nothing where there is none."""
+        names = {str(platform) for platform in platforms}
+        alike = (e for e in reversed(entries) if set(e.get("platforms") or ()) == names)
+        return next(alike, {})
+
+    def _remember(self, entries: Sequence[dict[str, Any]], alike: dict[str, Any]) -> None:
+        """Note what is unchanged once more, where verify and push would take a later build's image."""
+        if alike and alike is not entries[-1]:
+            kept = {key: value for key, value in alike.items() if key not in ("event", "at")}
+            self._workspace.ledger.record("built", [{"since": alike["at"], **kept}])
 
     def _is_there(self, target: TargetPlan, entry: Mapping[str, Any]) -> bool:
         exported = {dest: self.exported(dest) for dest in destinations(target)}
