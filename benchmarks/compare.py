@@ -278,6 +278,22 @@ def unchanged(folder: Path, rounds: int) -> None:
     timed(["docker", "image", "rm", "--force", "localhost/benchmark-files:hand"], place)
 
 
+def tasks(rounds: int, *, cold: bool) -> None:
+    """Print what the sample's tasks cost, beside the same by hand."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        shutil.copytree(ROOT / "go-sample", folder / "go-sample")
+        shutil.copy(ROOT / "tasks.py", folder)
+        # Names of its own: the sample's images and builder stay as they are.
+        text = (ROOT / "buildx.toml").read_text().replace("hello-builder", "benchmark-builder")
+        (folder / "buildx.toml").write_text(text.replace("localhost:5000", "benchmark"))
+        (folder / "hand.json").write_text(json.dumps(BAKE))
+        empty = folder / "empty"
+        empty.mkdir()
+        (empty / "tasks.py").write_text("")
+        run(folder, empty, rounds, cold=cold)
+
+
 def main() -> None:
     """Run all comparisons."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -287,7 +303,16 @@ def main() -> None:
     parser.add_argument("--only-verify", action="store_true", help="only what verify costs")
     parser.add_argument("--only-publish", action="store_true", help="only what push costs")
     parser.add_argument("--only-unchanged", action="store_true", help="only what nothing costs")
+    parser.add_argument(
+        "--only-tasks", action="store_true", help="only the sample's, but the cold one"
+    )
     options = parser.parse_args()
+    if options.only_tasks:
+        print(f"{os.cpu_count()} cores; median of A, median of B, median ratio A/B (pairs)")
+        tasks(options.rounds, cold=False)
+        with tempfile.TemporaryDirectory() as temporary:
+            publish(Path(temporary), options.rounds)
+        return
     if options.only_unchanged:
         with tempfile.TemporaryDirectory() as temporary:
             unchanged(Path(temporary), options.rounds)
@@ -305,18 +330,7 @@ def main() -> None:
         scale(Path(temporary), options.rounds)
     if options.only_scale:
         return
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        shutil.copytree(ROOT / "go-sample", folder / "go-sample")
-        shutil.copy(ROOT / "tasks.py", folder)
-        # Names of its own: the sample's images and builder stay as they are.
-        text = (ROOT / "buildx.toml").read_text().replace("hello-builder", "benchmark-builder")
-        (folder / "buildx.toml").write_text(text.replace("localhost:5000", "benchmark"))
-        (folder / "hand.json").write_text(json.dumps(BAKE))
-        empty = folder / "empty"
-        empty.mkdir()
-        (empty / "tasks.py").write_text("")
-        run(folder, empty, options.rounds, cold=not options.skip_cold)
+    tasks(options.rounds, cold=not options.skip_cold)
     with tempfile.TemporaryDirectory() as temporary:
         verify(Path(temporary), options.rounds)
     with tempfile.TemporaryDirectory() as temporary:
