@@ -97,7 +97,7 @@ UNREADY: list[tuple[dict[str, Any], str]] = [
         {"http": Http(body=Output(json_at={"/state": "down"}))},
         'body of GET /: at /state expected "down", got "up"',
     ),
-    ({"http": Http(path="/cgi-bin/slow"), "ready_within": 1}, "GET /cgi-bin/slow: no whole answer"),
+    ({"http": Http(path="/cgi-bin/slow"), "ready_within": 5}, "GET /cgi-bin/slow: no whole answer"),
     ({"args": ["sh", "-c", "nc -ll -p 8080 -e echo x"], "http": UP}, "GET /: no HTTP answer: "),
     ({"args": ["sh", "-c", "httpd -p 127.0.0.1:8080; sleep 9"]}, "port 8080: nothing listens"),
 ]

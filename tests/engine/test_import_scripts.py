@@ -42,6 +42,7 @@ def test_a_file_becomes_what_is_expected(
     monkeypatch.chdir(tmp_path)
     for name in ("TOKEN", "VERSION", "TAG"):  # of this machine, and perhaps a secret
         monkeypatch.setenv(name, "hunter2")
+    monkeypatch.delenv("CI", raising=False)  # one of the files asks for it
     goals = (tmp_path / "goals").read_text().split() if (tmp_path / "goals").exists() else []
     text = imported(tmp_path, *goals)
     assert text == (case / "expected.toml").read_text()
