@@ -51,11 +51,7 @@ def of(engine: Engine, builder: Builder | None, wanted: Iterable[Platform]) -> C
         EngineError: the builder is not there, or none of its nodes answers.
 
     """
-    if builder is None:
-        own = not choice.overridden()
-    else:
-        own = builder.driver == "docker" and not builder.endpoint
-    if own and (found := _of_engine(engine, wanted)):
+    if choice.is_engines_own(builder) and (found := _of_engine(engine, wanted)):
         return found
     return _of_nodes(engine, choice.name_of(builder), builder)
 

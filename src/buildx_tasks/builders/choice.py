@@ -54,6 +54,13 @@ def overridden() -> bool:
     return bool(os.environ.get(CURRENT_VARIABLE))
 
 
+def is_engines_own(builder: Builder | None) -> bool:
+    """Say whether what builds is the engine that docker uses, which takes images from its own store."""
+    if builder is None:
+        return not overridden()
+    return builder.driver == "docker" and not builder.endpoint
+
+
 def say_override(workspace: Workspace) -> None:
     """Say where ``BUILDX_BUILDER`` names another builder than the declared one."""
     declared = workspace.config.builder

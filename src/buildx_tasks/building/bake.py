@@ -230,10 +230,7 @@ def _bake(
 
 def _has_own_images(workspace: Workspace, builder: Builder | None) -> bool:
     """Say whether what builds takes the images of the engine's store by their digests."""
-    if builder is None:
-        own = not choice.overridden()
-    else:
-        own = builder.driver == "docker" and not builder.endpoint
+    own = choice.is_engines_own(builder)
     return own and bool(staging.has_containerd_store(workspace.engine))
 
 

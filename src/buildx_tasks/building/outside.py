@@ -48,12 +48,8 @@ def world(workspace: Workspace, standing: Standing, known: KnownFiles) -> World:
 
     """
     builder = standing.builder
-    if builder is None:
-        own = not choice.overridden()
-    else:
-        own = builder.driver == "docker" and not builder.endpoint
     try:
-        tools = (*_buildkit(workspace, builder, own=own), _buildx(workspace, known))
+        tools = (*_buildkit(workspace, builder), _buildx(workspace, known))
     except BuildxTasksError as error:
         raise Unknowable(str(error)) from None
     outside: dict[tuple[str, Platform], tuple[str, ...] | Unknowable] = {}
@@ -69,10 +65,10 @@ def world(workspace: Workspace, standing: Standing, known: KnownFiles) -> World:
     return World((*tools, *environment), key, os.environ, outside)
 
 
-def _buildkit(workspace: Workspace, builder: Builder | None, *, own: bool) -> tuple[str, ...]:
+def _buildkit(workspace: Workspace, builder: Builder | None) -> tuple[str, ...]:
     """Return what the builder is: the engine with BuildKit in it, or buildx's nodes."""
     engine = workspace.engine
-    if own:
+    if choice.is_engines_own(builder):
         return ("docker", str(engine.version.get("Version")), str(engine.platform))
     said = engine.commands.query(["docker", "buildx", "inspect", choice.name_of(builder)]).stdout
     versions = re.findall(r"BuildKit version:\s*(\S+)", said)

@@ -72,10 +72,7 @@ class Resolved:
         upstream: bool = False,
     ) -> None:
         self._workspace = workspace
-        if builder is None:
-            own = not choice.overridden()
-        else:
-            own = builder.driver == "docker" and not builder.endpoint
+        own = choice.is_engines_own(builder)
         self._has_store = own and not pull and not upstream
         self._is_patient = upstream  # a build, and its cache, may need none of them
         self._known: dict[str, Found] = {}

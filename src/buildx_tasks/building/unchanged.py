@@ -39,9 +39,9 @@ _PUSHED = "its output goes elsewhere while it is built"
 
 
 class Looked:
-    """What is known of a plan before it is built: fingerprints, or why there is none.
+    """What is known of a plan before it is built.
 
-    ``fingerprints`` has one for each platform of a target, ``why`` the targets that have none.
+    ``fingerprints`` has one for each platform of a target; of one that cannot have them, nothing.
     """
 
     def __init__(
@@ -55,21 +55,17 @@ class Looked:
         self._known = KnownFiles(workspace.ledger.folder / KNOWN_FILES)
         self._read: Fingerprints | None = None
         self.fingerprints: dict[str, dict[Platform, str]] = {}
-        self.why: dict[str, str] = {}
         self._kept: dict[str, Built] = {}  # images of the engine's store that are not built again
         if workspace.commands.is_dry:  # nobody was asked what bases stand for
             return
         try:
             world = outside.world(workspace, standing, self._known)
-        except Unknowable as error:
-            self.why = {target.name: str(error) for target in plan.targets}
+        except Unknowable:
             return
         self._read = Fingerprints(workspace.root, definition, plan, world, self._known)
         for target in plan.targets:
-            try:
+            with suppress(Unknowable):
                 self.fingerprints[target.name] = self._of(target, self._read)
-            except Unknowable as error:
-                self.why[target.name] = str(error)
         self.keep()
 
     def _of(self, target: TargetPlan, read: Fingerprints) -> dict[Platform, str]:
