@@ -31,7 +31,7 @@ BAKE: dict[str, dict[str, dict[str, Any]]] = {
             "context": "go-sample",
             "dockerfile": "Dockerfile.cross",
             "platforms": ["linux/amd64", "linux/arm64", "linux/arm/v7", "linux/riscv64"],
-            "tags": ["benchmark/hello-cross:hand"],
+            "tags": ["localhost:5000/benchmark/hello-cross:hand"],
         },
         "hello-binaries": {"context": "go-sample", "dockerfile": "Dockerfile.binaries"},
         "hello-prebuilt": {
@@ -39,7 +39,7 @@ BAKE: dict[str, dict[str, dict[str, Any]]] = {
             "dockerfile": "Dockerfile.prebuilt",
             "contexts": {"binaries": "target:hello-binaries"},
             "platforms": ["linux/amd64", "linux/arm64", "linux/arm/v7", "linux/riscv64"],
-            "tags": ["benchmark/hello-prebuilt:hand"],
+            "tags": ["localhost:5000/benchmark/hello-prebuilt:hand"],
         },
     },
 }
@@ -206,7 +206,7 @@ def publish(folder: Path, rounds: int) -> None:
     for argv in by_hand:
         timed(argv, folder)
     compare(
-        "invoke push : docker push, there already",
+        "invoke push : docker push, one image, there already",
         lambda: timed([*INVOKE, "push"], folder),
         lambda: timed(push, folder),
         3 * rounds,
@@ -278,74 +278,60 @@ def unchanged(folder: Path, rounds: int) -> None:
     timed(["docker", "image", "rm", "--force", "localhost/benchmark-files:hand"], place)
 
 
-def tasks(rounds: int, *, cold: bool) -> None:
-    """Print what the sample's tasks cost, beside the same by hand."""
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        shutil.copytree(ROOT / "go-sample", folder / "go-sample")
-        shutil.copy(ROOT / "tasks.py", folder)
-        # Names of its own: the sample's images and builder stay as they are.
-        text = (ROOT / "buildx.toml").read_text().replace("hello-builder", "benchmark-builder")
-        (folder / "buildx.toml").write_text(text.replace("localhost:5000", "benchmark"))
-        (folder / "hand.json").write_text(json.dumps(BAKE))
-        empty = folder / "empty"
-        empty.mkdir()
-        (empty / "tasks.py").write_text("")
-        run(folder, empty, rounds, cold=cold)
+def sample(folder: Path) -> None:
+    """Copy the sample, under names of its own: the sample's images and builder stay as they are."""
+    shutil.copytree(ROOT / "go-sample", folder / "go-sample")
+    shutil.copy(ROOT / "tasks.py", folder)
+    text = (ROOT / "buildx.toml").read_text().replace("hello-builder", "benchmark-builder")
+    (folder / "buildx.toml").write_text(text.replace("localhost:5000", "localhost:5000/benchmark"))
+    (folder / "hand.json").write_text(json.dumps(BAKE))
+    timed([*INVOKE, "setup"], folder)
+
+
+def cold(folder: Path, _: int) -> None:
+    """Print what emulation costs a build without any cache."""
+    sample(folder)
+    build = [*INVOKE, "build", "--progress", "quiet", "--no-cache", "-p", "linux/arm64"]
+    compare(
+        "hello-emulated : hello-cross, cold, linux/arm64",
+        lambda: timed([*build, "-t", "hello-emulated"], folder),
+        lambda: timed([*build, "-t", "hello-cross"], folder),
+        1,
+    )
+    timed([*INVOKE, "clean"], folder)
 
 
 def main() -> None:
-    """Run all comparisons."""
+    """Run the comparisons, one after the other."""
+    parts: dict[str, Callable[[Path, int], None]] = {
+        "scale": scale,
+        "tasks": tasks,
+        "cold": cold,
+        "verify": verify,
+        "publish": publish,
+        "unchanged": unchanged,
+    }
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all")
     parser.add_argument("--rounds", type=int, default=7, help="pairs of each short comparison")
-    parser.add_argument("--skip-cold", action="store_true", help="leave out the minutes-long one")
-    parser.add_argument("--only-scale", action="store_true", help="only the 1,000s of targets")
-    parser.add_argument("--only-verify", action="store_true", help="only what verify costs")
-    parser.add_argument("--only-publish", action="store_true", help="only what push costs")
-    parser.add_argument("--only-unchanged", action="store_true", help="only what nothing costs")
-    parser.add_argument(
-        "--only-tasks", action="store_true", help="only the sample's, but the cold one"
-    )
     options = parser.parse_args()
-    if options.only_tasks:
-        print(f"{os.cpu_count()} cores; median of A, median of B, median ratio A/B (pairs)")
-        tasks(options.rounds, cold=False)
+    if unknown := [one for one in options.parts if one not in parts]:
+        parser.error(f"no part {', '.join(unknown)}; there are {', '.join(parts)}")
+    print(f"{os.cpu_count()} cores; median of A, median of B, median ratio A/B (pairs)")
+    for name in options.parts or parts:
         with tempfile.TemporaryDirectory() as temporary:
-            publish(Path(temporary), options.rounds)
-        return
-    if options.only_unchanged:
-        with tempfile.TemporaryDirectory() as temporary:
-            unchanged(Path(temporary), options.rounds)
-        return
-    if options.only_publish:
-        with tempfile.TemporaryDirectory() as temporary:
-            publish(Path(temporary), options.rounds)
-        return
-    if options.only_verify:
-        with tempfile.TemporaryDirectory() as temporary:
-            verify(Path(temporary), options.rounds)
-        return
-    with tempfile.TemporaryDirectory() as temporary:
-        print(f"{os.cpu_count()} cores; median of A, median of B, median ratio A/B (pairs)")
-        scale(Path(temporary), options.rounds)
-    if options.only_scale:
-        return
-    tasks(options.rounds, cold=not options.skip_cold)
-    with tempfile.TemporaryDirectory() as temporary:
-        verify(Path(temporary), options.rounds)
-    with tempfile.TemporaryDirectory() as temporary:
-        publish(Path(temporary), options.rounds)
-    with tempfile.TemporaryDirectory() as temporary:
-        unchanged(Path(temporary), options.rounds)
+            parts[name](Path(temporary), options.rounds)
 
 
-def run(folder: Path, empty: Path, rounds: int, *, cold: bool) -> None:
-    """Print the table."""
+def tasks(folder: Path, rounds: int) -> None:
+    """Print what the sample's tasks cost, beside the same by hand."""
+    sample(folder)
+    empty = folder / "empty"
+    empty.mkdir()
+    (empty / "tasks.py").write_text("")
+    selection = [word for target in TARGETS for word in ("-t", target)]
     hand = ["docker", "buildx", "bake", "--file", "hand.json", "--progress", "quiet"]
-    ours = [*INVOKE, "build", "--progress", "quiet"]
-    for target in TARGETS:
-        ours += ["-t", target]
-    timed([*INVOKE, "setup"], folder)
+    ours = [*INVOKE, "build", "--progress", "quiet", *selection]
 
     lister = [*INVOKE, "--list"]
     timed(lister, folder)
@@ -376,19 +362,20 @@ def run(folder: Path, empty: Path, rounds: int, *, cold: bool) -> None:
         "invoke build : docker buildx bake, one line changed",
         lambda: changed(ours),
         lambda: changed(hand),
-        max(3, rounds // 2),
+        rounds,
     )
     source.write_text(text)
-    if cold:
-        build = [*INVOKE, "build", "--progress", "quiet", "--no-cache", "-p", "linux/arm64"]
-        compare(
-            "hello-emulated : hello-cross, cold, linux/arm64",
-            lambda: timed([*build, "-t", "hello-emulated"], folder),
-            lambda: timed([*build, "-t", "hello-cross"], folder),
-            1,
-        )
-    timed([*INVOKE, "clean"], folder)
     tags = [tag for target in BAKE["target"].values() for tag in target.get("tags", [])]
+    pushes = [["docker", "push", "--quiet", tag] for tag in tags]
+    for argv in ([*INVOKE, "build", "verify", "push", *selection], hand, *pushes):
+        timed(argv, folder)
+    compare(
+        "invoke push : docker push, both images there already",
+        lambda: timed([*INVOKE, "push", *selection], folder),
+        lambda: sum(timed(argv, folder) for argv in pushes),
+        3 * rounds,
+    )
+    timed([*INVOKE, "clean"], folder)
     timed(["docker", "image", "rm", "--force", *tags], folder)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ _QEMU_NAMES = {
     "mips64le": "mips64el",
     "mipsle": "mipsel",
 }
+_AT_ONCE = 8  # programs that end at once
 _SYSTEMD_BINFMT = Path("/usr/lib/systemd/systemd-binfmt")
 _UPDATE_BINFMTS = Path("/usr/sbin/update-binfmts")
 
@@ -58,7 +60,9 @@ def missing(engine: Engine, needed: Iterable[Platform]) -> list[Platform]:
 
 def not_running(needed: Iterable[Platform]) -> list[Platform]:
     """Return the platforms whose programs do not run on this machine."""
-    return [p for p in sorted(needed) if executables.binary(p) and not probe.runs_here(p)]
+    tried = [p for p in sorted(needed) if executables.binary(p)]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return [p for p, runs in zip(tried, pool.map(probe.runs_here, tried)) if not runs]
 
 
 def _entry(platform: Platform) -> Path:

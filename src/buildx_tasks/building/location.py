@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.building.classic_store import part_of
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from buildx_tasks.platforms import Platform
     from buildx_tasks.records.ledger import Ledger
     from buildx_tasks.workspace import Workspace
+
+_AT_ONCE = 8  # questions of a few bytes
 
 
 def by_digest(tag: str, digest: str) -> str:
@@ -71,10 +74,21 @@ def last_part(ledger: Ledger, target: TargetPlan) -> str:
 def locate(workspace: Workspace, target: TargetPlan, wanted: Sequence[Platform]) -> Image:
     """Return the target's image where the engine can run it: its own, or pulled just now.
 
+    Raises:
+        EngineError, RegistryError: as :func:`look_up` and :func:`bring`.
+
+    """
+    found = look_up(workspace, target, wanted)
+    bring(workspace, found, wanted)
+    return found
+
+
+def look_up(workspace: Workspace, target: TargetPlan, wanted: Sequence[Platform]) -> Image:
+    """Return the target's image where it is: in the engine's store, or waiting in a registry.
+
     It is that of the newest build with the wanted platforms, which may be of a part of the declared
-    ones; without any, of the last build. What waits in a registry is pulled by the digests of the
-    wanted platforms' manifests. What was built platform by platform is there if every tag still
-    holds what was built.
+    ones; without any, of the last build. What was built platform by platform is there if every tag
+    still holds what was built.
 
     Raises:
         EngineError: it is not built, or the engine does not give it.
@@ -87,7 +101,7 @@ def locate(workspace: Workspace, target: TargetPlan, wanted: Sequence[Platform])
         _say_older(workspace.ledger, target, str(last["at"]))
     is_part = bool(last.get("part"))
     if last.get("staged"):
-        return _pulled(workspace, str(last["staged"]), wanted)._replace(is_part=is_part)
+        return _waiting(workspace, str(last["staged"]))._replace(is_part=is_part)
     ids = {parse(platform): str(one) for platform, one in last.get("parts", {}).items()}
     if not ids and is_part:
         return _part(workspace.engine, target, last["tags"][0])
@@ -143,19 +157,31 @@ def require(engine: Engine, target: TargetPlan) -> Image:
     return found
 
 
-def _pulled(workspace: Workspace, reference: str, wanted: Sequence[Platform]) -> Image:
+def _waiting(workspace: Workspace, reference: str) -> Image:
     found = published(workspace.registries.of(reference), reference)
-    repository = reference.rpartition("@")[0]
+    return found._replace(repository=reference.rpartition("@")[0])
+
+
+def bring(workspace: Workspace, image: Image, wanted: Sequence[Platform]) -> None:
+    """Have the engine pull what it lacks of an image that waits in a registry, by manifest's digest.
+
+    Raises:
+        EngineError: it cannot.
+
+    """
+    if not image.repository:
+        return
+    exact = {one: image.runnable(one) for one in wanted if one in image.manifests}
+    # The engine takes its time for each.
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        held = pool.map(lambda one: store.inspected(workspace.engine, one), exact.values())
+        lacking = [platform for platform, found in zip(exact, held) if found is None]
     pulled = []
-    for platform in wanted:
-        exact = f"{repository}@{found.manifests.get(platform, '')}"
-        if platform not in found.manifests or store.stored(workspace.engine, exact):
-            continue
-        pull(workspace.commands, exact, platform)
-        pulled.append({"reference": exact})
+    for platform in lacking:
+        pull(workspace.commands, exact[platform], platform)
+        pulled.append({"reference": exact[platform]})
     if pulled:
         workspace.ledger.record("pulled", pulled)
-    return found._replace(repository=repository)
 
 
 def pull(commands: Commands, exact: str, platform: Platform) -> None:

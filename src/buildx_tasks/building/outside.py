@@ -69,7 +69,7 @@ def _buildkit(workspace: Workspace, builder: Builder | None) -> tuple[str, ...]:
     """Return what the builder is: the engine with BuildKit in it, or buildx's nodes."""
     engine = workspace.engine
     if choice.is_engines_own(builder):
-        return ("docker", str(engine.version.get("Version")), str(engine.platform))
+        return ("docker", str(engine.info.get("ServerVersion")), str(engine.platform))
     said = engine.commands.query(["docker", "buildx", "inspect", choice.name_of(builder)]).stdout
     versions = re.findall(r"BuildKit version:\s*(\S+)", said)
     if not versions:

@@ -29,10 +29,15 @@ _UPGRADE = {"Connection": "Upgrade", "Upgrade": "h2c"}
 
 
 class Answer(NamedTuple):
-    """What the engine said, whatever it was: its HTTP status, and the body's bytes."""
+    """What the engine said, whatever it was: its HTTP status, and the body's bytes.
+
+    ``api_version`` is the newest version of the API that it has; ``""`` where it does not say.
+    Source: https://docs.docker.com/reference/api/engine/version/v1.48/#tag/System/operation/SystemPing
+    """
 
     status: int
     data: bytes
+    api_version: str = ""
 
     @property
     def text(self) -> str:
@@ -136,7 +141,8 @@ class Sockets:
         try:
             connection.request("GET", target, headers=_OURS)
             response = connection.getresponse()
-            answer = Answer(response.status, response.read())
+            spoken = response.headers.get("Api-Version", "")
+            answer = Answer(response.status, response.read(), spoken)
         except BaseException:
             connection.close()
             raise
@@ -185,7 +191,8 @@ class Library:
         answer = self._api.get(
             f"{self._api.base_url}{path}", params=query, timeout=self._api.timeout
         )
-        return Answer(answer.status_code, answer.content)
+        spoken = answer.headers.get("Api-Version", "")
+        return Answer(answer.status_code, answer.content, spoken)
 
     @contextlib.contextmanager
     def upgraded(self, path: str) -> Iterator[Upgraded]:

@@ -26,21 +26,21 @@ _START = (
 
 
 class Reached(NamedTuple):
-    """An engine that answers; ``version`` is what its ``GET /version`` says.
+    """An engine that answers; ``api_version`` is the newest version of the API that it has.
 
     ``client`` is there already where it is needed to ask at all.
     """
 
     api: Api
     client: docker.DockerClient | None
-    version: dict[str, Any]
+    api_version: str
 
 
 def connect() -> docker.DockerClient:
     """Return a client for the engine, as :func:`reach` does."""
     found = reach()
     found.api.close()
-    return found.client or library(found.version["ApiVersion"])
+    return found.client or library(found.api_version)
 
 
 def given(client: docker.DockerClient) -> Api:
@@ -66,21 +66,22 @@ def reach() -> Reached:
         client = library(".".join(map(str, MINIMUM_API)))
         api = given(client)
     try:
-        version = _version(api)
+        api_version = _api_version(api)
     except EngineError:
         api.close()
         if client is not None:
             client.close()
         raise
     if client is not None:
-        client.api._version = version["ApiVersion"]  # noqa: SLF001 - as docker's own detection sets it
-    return Reached(api, client, version)
+        client.api._version = api_version  # noqa: SLF001 - as docker's own detection sets it
+    return Reached(api, client, api_version)
 
 
-def _version(api: Api) -> dict[str, Any]:
+def _api_version(api: Api) -> str:
     try:
-        version: dict[str, Any] = api.get("/version").good()
-        api_version = tuple(map(int, version["ApiVersion"].split(".")))
+        # A proxy of the engine's socket may keep the header, or the path, from us.
+        found = api.get("/_ping").api_version or str(api.get("/version").good()["ApiVersion"])
+        api_version = tuple(map(int, found.split(".")))
     except all_errors() as error:
         raise EngineError(no_answer(error)) from None
     except (AttributeError, KeyError, TypeError, ValueError):
@@ -88,10 +89,10 @@ def _version(api: Api) -> dict[str, Any]:
         raise EngineError(f"no Docker Engine answers ({reason}); {_START}") from None
     if api_version < MINIMUM_API:
         raise EngineError(
-            f"the engine's API is {version['ApiVersion']}, "
+            f"the engine's API is {found}, "
             f"needed is {'.'.join(map(str, MINIMUM_API))} (Engine {MINIMUM_ENGINE}); upgrade it"
         )
-    return version
+    return found
 
 
 def library(api_version: str) -> docker.DockerClient:

@@ -40,7 +40,7 @@ class Engine:
         self._client = client
         self._is_ours = client is None
         self._api: Api | None = None
-        self._version: dict[str, Any] = {}
+        self._api_version = ""
         self._guard = threading.RLock()  # guards what is opened when it is first needed
         self.blobs: dict[str, bytes] = {}  # manifests and configs of its store, by digest
 
@@ -52,7 +52,7 @@ class Engine:
                 self._api = connection.given(self._client)
             if self._api is None:
                 reached = connection.reach()
-                self._api, self._version = reached.api, reached.version
+                self._api, self._api_version = reached.api, reached.api_version
                 self._client = reached.client
             return self._api
 
@@ -63,7 +63,7 @@ class Engine:
             if self._client is None:
                 _ = self.api
             if self._client is None:
-                self._client = connection.library(self._version["ApiVersion"])
+                self._client = connection.library(self._api_version)
             return self._client
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
@@ -74,7 +74,7 @@ class Engine:
 
         """
         api = self.api
-        version = self._version.get("ApiVersion") or self.client.api.api_version
+        version = self._api_version or self.client.api.api_version
         return api.get(f"/v{version}{path}", query)
 
     @cached_property
@@ -84,14 +84,12 @@ class Engine:
             found: dict[str, Any] = self.get("/info").good()
             return found
 
-    @property
+    @cached_property
     def version(self) -> dict[str, Any]:
         """What ``GET /version`` says: ``Version``, ``ApiVersion`` and more."""
-        _ = self.api
-        if not self._version:
-            with faults():
-                self._version = self.get("/version").good()
-        return self._version
+        with faults():
+            found: dict[str, Any] = self.get("/version").good()
+        return found
 
     def require(self) -> None:
         """Do nothing where an engine answers.

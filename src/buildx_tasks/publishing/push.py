@@ -13,7 +13,6 @@ from buildx_tasks.publishing import mirrors, sign
 from buildx_tasks.publishing.publish import Published, publish
 from buildx_tasks.publishing.release import Located, Release, release, require_whole
 from buildx_tasks.verification import passed, units
-from buildx_tasks.verification.verify import Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -108,9 +107,11 @@ def _verified(
     images = {unit.target.name: unit.image for unit in listed}
     for one in targets:
         require_whole(one, images[one.name])
-    settled = {unit.id for unit, _ in units.settled(listed, history.passed)}
-    waiting = dict.fromkeys(unit.target.name for unit in listed if unit.id not in settled)
+    left = units.unsettled(listed, history.passed)
+    waiting = dict.fromkeys(unit.target.name for unit in left)
     if waiting:
+        from buildx_tasks.verification.verify import Options
+
         audience.said(
             f"verified first, for they changed or were not verified: {', '.join(waiting)}"
         )

@@ -7,7 +7,6 @@ import shlex
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from buildx_tasks.builders import capability
 from buildx_tasks.building import location
 from buildx_tasks.engine.faults import faults
 from buildx_tasks.errors import EngineError
@@ -16,7 +15,6 @@ from buildx_tasks.records import ledger
 from buildx_tasks.verification import check as checks
 from buildx_tasks.verification import units
 from buildx_tasks.verification.recording import record_verified
-from buildx_tasks.verification.verify import verify
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,7 +43,7 @@ def wanted(workspace: Workspace, targets: Sequence[TargetPlan]) -> tuple[list[Un
         listed = units.units(
             targets,
             workspace.root,
-            lambda planned: location.locate(workspace, planned, planned.platforms),
+            lambda planned: location.look_up(workspace, planned, planned.platforms),
             ledger.pushed_digests(entries),
         )
     return listed, ledger.Verified(entries)
@@ -65,11 +63,15 @@ def verified(
         EngineError: an emulator is missing, or the engine fails.
 
     """
+    from buildx_tasks.builders import capability
+    from buildx_tasks.verification.verify import verify
+
     capability.require_runnable(workspace.engine, units.running_cells(listed, known))
     hashes = {unit.id: unit.hash for unit in listed}
     told = _Remembering(watcher)
     try:
         with faults():
+            _bring(workspace, units.unsettled(listed, known))
             report = verify(workspace, plan, listed, known, options=options, watcher=told)
     except BaseException:
         # What was found before is not lost.
@@ -77,6 +79,14 @@ def verified(
             record_verified(workspace.ledger, told.results, hashes)
         raise
     return report, _record(workspace.ledger, report, hashes)
+
+
+def _bring(workspace: Workspace, listed: Sequence[Unit]) -> None:
+    """Have the engine pull what is to be looked at, and waits in a registry."""
+    images = {unit.target.name: unit.image for unit in listed}
+    for name, image in images.items():
+        wanted = [u.platform for u in listed if u.target.name == name and u.platform]
+        location.bring(workspace, image, wanted)
 
 
 class _Remembering:

@@ -125,11 +125,10 @@ def context_of(
 
 def running_cells(listed: Sequence[Unit], known: Mapping[tuple[str, str], str]) -> list[Cell]:
     """Return the cells whose programs will run: those need an emulator where they are foreign."""
-    quiet = {unit.id for unit, _ in settled(listed, known)}
     return [
         Cell(unit.target.name, unit.platform)
-        for unit in listed
-        if unit.platform and unit.id not in quiet and unit.kinds & RUNNING
+        for unit in unsettled(listed, known)
+        if unit.platform and unit.kinds & RUNNING
     ]
 
 
@@ -197,6 +196,12 @@ def _feed(digest: hashlib._Hash, top: Path, path: Path) -> None:
         with path.open("rb") as stream:
             while chunk := stream.read(1 << 20):
                 digest.update(chunk)
+
+
+def unsettled(listed: Sequence[Unit], known: Mapping[tuple[str, str], str]) -> list[Unit]:
+    """Return what is left to look at."""
+    done = {unit.id for unit, _ in settled(listed, known)}
+    return [unit for unit in listed if unit.id not in done]
 
 
 def settled(

@@ -78,7 +78,7 @@ def verify(
         open_units.sort(key=lambda unit: _is_quick(unit, engine.platform))
         session = containers.Session(workspace, keep=options.keep)
         results.update(_Work(session, plan, options, watcher).carry_out(open_units))
-    versions = {"Docker Engine": engine.version["Version"], "buildx-tasks": __version__}
+    versions = {"Docker Engine": engine.info["ServerVersion"], "buildx-tasks": __version__}
     return Report(
         at.isoformat(timespec="seconds"),
         time.monotonic() - began,

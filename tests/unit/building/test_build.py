@@ -31,5 +31,5 @@ def test_a_ledger_that_is_read_anew_has_no_older_build(
     ledger = SimpleNamespace(read=lambda: [dict(entry)])
     target = TargetPlan("app", cast("Any", None), (), ())
     workspace = cast("Any", SimpleNamespace(ledger=ledger))
-    assert cast("Any", location.locate(workspace, target, ())) == "image"
+    assert cast("Any", location.look_up(workspace, target, ())) == "image"
     assert capsys.readouterr().err == ""

@@ -119,19 +119,23 @@ def test_nobody_there_is_told_with_the_fix(tmp_path: Path, monkeypatch: pytest.M
         reach()
 
 
+OLD = "the engine's API is 1.47, needed is 1.48"
+
+
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("answers", "words"),
     [
-        (VERSION.replace(b"1.51", b"1.47"), "the engine's API is 1.47, needed is 1.48"),
-        (said(200, b"{}"), "no Docker Engine answers"),
-        (said(200, b"[]"), "no Docker Engine answers"),
-        (said(500, b'{"message":"down"}'), "no Docker Engine answers"),
+        ([said(200, b"OK", b"Api-Version: 1.47\r\n")], OLD),
+        ([said(403, b""), VERSION.replace(b"1.51", b"1.47")], OLD),  # a proxy lets no ping through
+        ([said(200, b"{}")] * 2, "no Docker Engine answers"),
+        ([said(200, b"[]")] * 2, "no Docker Engine answers"),
+        ([said(500, b'{"message":"down"}')] * 2, "no Docker Engine answers"),
     ],
 )
 def test_one_that_is_too_old_or_none(
-    answer: bytes, words: str, monkeypatch: pytest.MonkeyPatch
+    answers: list[bytes], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with engine([[answer]]) as (path, _):
+    with engine([answers]) as (path, _):
         monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
         with pytest.raises(EngineError, match=words):
             reach()

@@ -262,7 +262,7 @@ def test_what_ended_before_an_interruption_is_recorded(
             watcher.ended(result("ok"))
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(passed, "verify", interrupted)
+        monkeypatch.setattr("buildx_tasks.verification.verify.verify", interrupted)
         monkeypatch.setattr("buildx_tasks.builders.capability.require_runnable", lambda *_: None)
         with pytest.raises(KeyboardInterrupt):
             passed.verified(workspace, plan, listed, {}, Options(), Watcher())
