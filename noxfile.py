@@ -1,4 +1,4 @@
-"""Lint, types, unit tests on the oldest and newest Python found, engine tests: ``nox`` runs them all."""
+"""Lint, types, the site, the package, unit and engine tests: ``nox`` runs them all."""
 
 from __future__ import annotations
 
@@ -61,12 +61,54 @@ def package(session: nox.Session) -> None:
     folder = session.create_tmp()
     session.run("python", "-m", "build", "--outdir", folder, silent=True)
     session.run("twine", "check", "--strict", *map(str, Path(folder).glob("*-*")))
-    session.run("pytest", "tests/package", env={"DIST": folder})
+    pythons = os.pathsep.join(ENDS or [sys.executable])
+    session.run("pytest", "tests/package", env={"DIST": folder, "PYTHONS": pythons})
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """Publish the version that is committed: ``-- 0.1.0``, ``--repository NAME``, ``--dry``."""
+    version, *rest = session.posargs or session.error("name the version, as in -- 0.1.0")
+    said = Path("src/buildx_tasks/machine/version.py").read_text("utf-8")
+    log = Path("CHANGELOG.md").read_text("utf-8")
+    wrong = {
+        "version.py has another version": f'"{version}"' not in said,
+        "CHANGELOG.md has no such heading with a date": f"\n## [{version}] - 2" not in log,
+        "the tree has changes": bool(
+            session.run("git", "status", "--short", external=True, silent=True)
+        ),
+    }
+    for words in (words for words, is_so in wrong.items() if is_so):
+        session.error(f"{version} cannot be released: {words}")
+    package(session)
+    files = [str(path) for path in Path(session.create_tmp()).glob(f"buildx_tasks-{version}*")]
+    if "--dry" in rest:
+        session.log(f"would tag v{version} and upload {' '.join(files)}")
+        return
+    session.run("git", "tag", f"v{version}", external=True)
+    session.run("twine", "upload", *rest, *files)
+    session.run("git", "push", "origin", f"v{version}", external=True)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site into ``site/``; a link or an anchor that leads nowhere is an error."""
+    session.install("mkdocs-material>=9.6,<10")
+    # The theme's own news are not ours to print.
+    env = {"NO_MKDOCS_2_WARNING": "1"}
+    session.run("mkdocs", "build", "--strict", "--site-dir", "site", *session.posargs, env=env)
 
 
 PYTHONS = found_pythons()
 ENDS = dict.fromkeys((PYTHONS[0], PYTHONS[-1])) if PYTHONS else {}  # those between: nox -s unit
-nox.options.sessions = ["lint", "types", "package", *(f"unit-{one}" for one in ENDS), "engine"]
+nox.options.sessions = [
+    "lint",
+    "types",
+    "docs",
+    "package",
+    *(f"unit-{one}" for one in ENDS),
+    "engine",
+]
 
 
 @nox.session(python=PYTHONS)

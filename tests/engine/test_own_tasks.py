@@ -1,4 +1,4 @@
-"""A person's own tasks beside ours, with a real engine and registry: chains, calls, the README's file."""
+"""A person's own tasks beside ours, with a real engine and registry: chains, calls, the docs' file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def declared(project: Project, registry: str, name: str) -> Project:
 
 
 def section() -> str:
-    return (ROOT / "README.md").read_text().partition("### With your own tasks\n")[2]
+    return (ROOT / "docs" / "own-tasks.md").read_text()
 
 
 def test_a_chain_publishes_what_it_built_and_nothing_else(
@@ -54,7 +54,7 @@ def test_a_chain_publishes_what_it_built_and_nothing_else(
         assert in_registry(f"{registry}/{name}-{never}") is None
 
 
-def test_the_file_of_the_readme_does_what_it_says(
+def test_the_file_of_the_docs_does_what_it_says(
     declared: Project, registry: str, name: str
 ) -> None:
     blocks = dict(re.findall(r"```(python|yaml)\n(.*?)```", section(), re.DOTALL)[:2])

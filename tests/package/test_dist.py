@@ -57,6 +57,12 @@ def test_the_sdist_is_enough_to_work_on_it(folder: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     wanted = (".ci/run", "README.md", "LICENSE", "SECURITY.md", "bootstrap", "stand-ins/make")
-    for name in (*wanted, "tests/conftest.py", "docs/design.md", "go-sample/Dockerfile.cross"):
+    for name in (
+        *wanted,
+        "tests/conftest.py",
+        "docs/design.md",
+        "mkdocs.yml",
+        "go-sample/Dockerfile.cross",
+    ):
         assert name in names
     assert not [name for name in names if ".buildx/" in name or "__pycache__" in name]

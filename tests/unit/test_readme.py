@@ -4,8 +4,6 @@ import json
 import re
 from pathlib import Path
 
-import pytest
-
 from buildx_tasks.language import loading, schema
 from buildx_tasks.planning.selection import make_plan
 
@@ -20,27 +18,10 @@ def test_ci_runs_the_two_commands_of_the_readme() -> None:
     assert len(ran) == 2
 
 
-@pytest.mark.parametrize(
-    "page", ["builders", "lint", "lock", "many-machines", "push", "variables", "verify"]
-)
-def test_the_files_that_the_docs_show_are_good(tmp_path: Path, page: str) -> None:
-    blocks = (ROOT / "docs" / f"{page}.md").read_text().split("```toml\n")[1:]
-    assert blocks
-    for block in blocks:
-        path = tmp_path / "buildx.toml"
-        text = block.split("```")[0]
-        (tmp_path / "VERSION").write_text("1.2")
-        path.write_text(text if "[target.app]" in text else f"{text}[target.app]\n")
-        loading.load(path, environment={})
-
-
-def test_the_files_that_the_readme_shows_are_good(tmp_path: Path) -> None:
-    blocks = (ROOT / "README.md").read_text().split("```toml\n")[1:]
-    assert len(blocks) == 2
-    for block in blocks:
-        path = tmp_path / "buildx.toml"
-        path.write_text(block.split("```")[0])
-        config = loading.load(path, environment={})
+def test_the_matrix_that_the_docs_show_is_what_it_says(tmp_path: Path) -> None:
+    blocks = (ROOT / "docs" / "declaring.md").read_text().split("```toml\n")[1:]
+    (tmp_path / "buildx.toml").write_text(blocks[0].split("```")[0])
+    config = loading.load(tmp_path / "buildx.toml", environment={})
     targets = [target.name for target in make_plan(config).targets]
     assert targets == ["app", "tools-1-24-alpine", "tools-1-25-alpine", "tools-1-25-debian"]
 

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -20,13 +21,11 @@ from buildx_tasks.language import (
     skipping,
     values,
 )
+from buildx_tasks.language.examples import example
 from buildx_tasks.language.merging import APPENDED, MERGED_BY_KEY, REPLACED
 from buildx_tasks.language.sources import FILE_NAME
 from buildx_tasks.machine.files import PUBLIC, write_file
 from buildx_tasks.text import json_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ADDRESS = "https://raw.githubusercontent.com/buildx-tasks/buildx-tasks/main/src/buildx_tasks/buildx.schema.json"
 SCHEMA_FILE = Path(__file__).parents[1] / "buildx.schema.json"
@@ -86,6 +85,8 @@ joined, duplicates removed (`attest`: one of each type, the last).
 | replaced | {replaced} |
 | by key | {by_key} |
 | appended | {appended} |
+
+Each entry: what it takes, what it is for, what holds without it, and an example.
 """
 
 
@@ -121,15 +122,25 @@ def _without_null(value: Any) -> Any:
 
 
 def reference() -> str:
-    """Return the reference page as Markdown: one table for each of the file's tables."""
+    """Return the reference page as Markdown: one anchored entry for each key of each table."""
     rules = {"replaced": REPLACED, "by_key": MERGED_BY_KEY, "appended": APPENDED}
     joined = {name: ", ".join(f"`{key}`" for key in sorted(keys)) for name, keys in rules.items()}
     parts = [_INTRODUCTION.format(**joined)]
     for kind, title in _TABLES:
-        parts.append(f"\n## {title}\n\n{_summary(kind)}\n\n| key | what | type | default |\n")
-        parts.append("| --- | --- | --- | --- |\n")
-        parts += (f"| {' | '.join(row)} |\n" for row in _rows(kind))
+        parts.append(f"\n## {title}\n\n{_summary(kind)}\n\n")
+        parts += (_entry(title, field) for field in fields(kind))
     return "".join(parts)
+
+
+def _entry(title: str, field: Any) -> str:
+    key = field.encode_name
+    anchor = re.sub(r"[^a-z0-9]+", "-", title.replace("NAME", "").lower()).strip("-") + f"-{key}"
+    what, default = _said(field)
+    head = (
+        f'- <a id="{anchor}"></a>**[`{key}`](#{anchor})**: {_type(field.type)}. {what}. {default}.'
+    )
+    line = example(title, key)
+    return f"{head}<br>`{line}`\n" if line else f"{head}\n"
 
 
 def _summary(kind: Any) -> str:
@@ -137,47 +148,59 @@ def _summary(kind: Any) -> str:
     return text.replace("``", "`")
 
 
-def _rows(kind: Any) -> Iterator[tuple[str, str, str, str]]:
+def fields(kind: Any) -> list[Any]:
+    """Return the keys of a table, sorted by the names that they have in the file."""
     described: Any = msgspec.inspect.type_info(kind)
-    for field in sorted(described.fields, key=lambda f: f.encode_name):
-        what = _description(field.type).replace("|", "\\|")
-        default = field.default
-        if default is msgspec.NODEFAULT or default is None or isinstance(default, msgspec.Struct):
-            shown = "" if not field.required else "required"
-        else:
-            shown = f"`{json_text(default).strip()}`"
-        yield f"`{field.encode_name}`", what, _type(field.type), shown
+    return sorted(described.fields, key=lambda field: str(field.encode_name))
+
+
+def _said(field: Any) -> tuple[str, str]:
+    """Return what a key is for, and what holds where it is not there."""
+    what, mark, default = _description(field.type).partition("; default: ")
+    if field.required:
+        return what, "Required"
+    if mark and ";" not in default:
+        return what, f"Default: {default}" if " " in default else f"Default: `{default}`"
+    value = field.default
+    if value is msgspec.NODEFAULT or value is None or isinstance(value, msgspec.Struct):
+        return what + mark + default, "Default: none"
+    return what + mark + default, f"Default: `{json_text(value).strip()}`"
 
 
 def _description(kind: Any) -> str:
     extra = getattr(kind, "extra_json_schema", None) or {}
-    return str(extra.get("description", ""))
+    return str(extra.get("description", "")).rstrip(".")
 
 
-def _type(kind: Any) -> str:
+def _type(kind: Any, *, several: bool = False) -> str:
+    """Return a type in plain words; ``several`` of what is in a list or a table."""
     found = msgspec.inspect
     if isinstance(kind, found.Metadata):
-        return _type(kind.type)
+        return _type(kind.type, several=several)
     if isinstance(kind, found.UnionType):
-        names = [_type(t) for t in kind.types if not isinstance(t, found.NoneType)]
-        return " or ".join(sorted(set(names)))
-    if isinstance(kind, found.ListType):
-        return f"list of {_type(kind.item_type)}"
-    if isinstance(kind, found.DictType):
-        return f"table of {_type(kind.value_type)}"
+        kinds = (t for t in kind.types if not isinstance(t, found.NoneType))
+        names = sorted({_type(t, several=several) for t in kinds})
+        names.sort(key=lambda name: (name.startswith("true"), "table" in name))
+        return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
     if isinstance(kind, found.LiteralType):
-        return ", ".join(f"`{value}`" for value in kind.values)
+        return " or ".join(f"`{value}`" for value in kind.values)
+    if isinstance(kind, (found.ListType, found.DictType)):
+        is_list = isinstance(kind, found.ListType)
+        name = "list" if is_list else "table"
+        inside: Any = getattr(kind, "item_type" if is_list else "value_type")
+        return f"{name}s" if several else f"{name} of {_type(inside, several=True)}"
     if isinstance(kind, found.StructType):
-        return "table"
-    return _NAMES[type(kind).__name__]
+        return "tables" if several else "table"
+    one, more = _NAMES[type(kind).__name__]
+    return more if several else one
 
 
 _NAMES = {
-    "AnyType": "anything",
-    "BoolType": "true or false",
-    "FloatType": "number",
-    "IntType": "whole number",
-    "StrType": "string",
+    "AnyType": ("anything", "anything"),
+    "BoolType": ("true or false", "true or false"),
+    "FloatType": ("number", "numbers"),
+    "IntType": ("whole number", "whole numbers"),
+    "StrType": ("text", "texts"),
 }
 
 

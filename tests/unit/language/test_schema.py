@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
 import tomli
 from hypothesis import given
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 from support.corpus import GOOD
 
 from buildx_tasks.errors import ConfigError
-from buildx_tasks.language import loading, schema
+from buildx_tasks.language import config, loading, schema
+from buildx_tasks.language.examples import example
 from buildx_tasks.language.structure import check
 
 from .test_bad_files import BAD
@@ -59,6 +61,33 @@ def test_every_field_has_a_description() -> None:
     for name, table in schema.json_schema()["$defs"].items():
         for key, field in table["properties"].items():
             assert field.get("description"), f"{name}.{key}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "title"), schema._TABLES, ids=[title for _, title in schema._TABLES]
+)
+def test_every_field_has_an_example_that_is_taken(kind: Any, title: str) -> None:
+    lines = {f.encode_name: example(title, f.encode_name) for f in schema.fields(kind)}
+    assert [key for key, line in lines.items() if not line] == [], "see language/examples.py"
+    values = {key: tomli.loads(line)[key] for key, line in lines.items()}
+    msgspec.convert(values, kind)
+
+
+def test_every_example_of_a_target_loads(tmp_path: Path) -> None:
+    needs = {
+        "cache-to": 'output = ["type=image"]',
+        "name": 'matrix = { go = ["1.24"] }',
+        "inherits": 'tags = ["localhost:5000/app:v1"]\n[target._common]',
+        "contexts": "[target.base]",
+        "args": "[variable.MIRROR]\ndefault = 'none'",
+        "platform": 'platforms = ["linux/arm64"]',
+        "files": 'platforms = ["linux/amd64", "linux/arm64"]',
+        "metadata": 'labels = { a = "b" }',
+    }
+    for field in schema.fields(config.Target):
+        key = field.encode_name
+        text = f"[target.app]\n{example('[target.NAME]', key)}\n{needs.get(key, '')}\n"
+        assert loads(text, tmp_path), text
 
 
 @pytest.mark.parametrize("text", GOOD, ids=range(len(GOOD)))
