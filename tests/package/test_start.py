@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "start.md").read_text()
-PYTHONS = os.environ.get("PYTHONS", sys.executable).split(os.pathsep)
+PYTHONS = os.environ.get("START_PYTHONS", sys.executable).split(os.pathsep)
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def wheels() -> str:
         pytest.fail(reason, pytrace=False)
     if reason:
         pytest.skip(reason)
-    return os.environ["DIST"]
+    return str(Path(os.environ["DIST"]).resolve())
 
 
 def script() -> str:
