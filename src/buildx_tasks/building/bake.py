@@ -159,7 +159,7 @@ def _build_part(
         result, facts = _bake(workspace, plan, standing, options, None)
         if not result.ok:
             raise _failure(workspace, plan, builder)
-    built = results.read(workspace.commands, plan, builder, _staged(plan, builder), facts)
+    built = results.read(workspace.engine, plan, builder, _staged(plan, builder), facts)
     results.record(workspace.ledger, plan, built, more)
     return built
 
@@ -177,7 +177,7 @@ def _build_divided(
             capability.explain_loss(workspace.engine, builder, result.stdout + result.stderr)
             raise _failure(workspace, some, builder)
         facts.update(found)
-    made = results.read(workspace.commands, divided.plan, builder, {}, facts)
+    made = results.read(workspace.engine, divided.plan, builder, {}, facts)
     built = results.together(plan, divided.parts, made, facts)
     results.record(workspace.ledger, plan, built, facts_of(looked, plan.targets))
     return built

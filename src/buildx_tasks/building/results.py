@@ -5,15 +5,20 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks.builders import choice
 from buildx_tasks.building import location
+from buildx_tasks.engine import history
+from buildx_tasks.engine.faults import faults
+from buildx_tasks.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
+    from buildx_tasks.engine.engine import Engine
     from buildx_tasks.language.config import Builder
     from buildx_tasks.machine.commands import Commands
     from buildx_tasks.planning.cells import TargetPlan
@@ -47,14 +52,15 @@ class Built(NamedTuple):
 
 
 def read(
-    commands: Commands,
+    engine: Engine,
     plan: Plan,
     builder: Builder | None,
     staged: Mapping[str, str],
     metadata: Mapping[str, Any],
 ) -> list[Built]:
     """Return what bake made of a plan, as its metadata says; ``staged`` are tags in a registry."""
-    seconds = _seconds_by_build(commands, builder)
+    builds = {str(facts.get("buildx.build.ref", "")) for facts in metadata.values()} - {""}
+    seconds = _seconds(engine, builder, builds)
     built = []
     for target in plan.targets:
         facts = metadata.get(target.name, {})
@@ -105,11 +111,18 @@ def _part(target: TargetPlan) -> str:
     return target.tags[0] if target.is_part and target.is_image and target.spec.tags else ""
 
 
-def _seconds_by_build(commands: Commands, builder: Builder | None) -> dict[str, float]:
-    """Return how long each recorded build took, by its reference; nothing where buildx is older.
+def _seconds(
+    engine: Engine, builder: Builder | None, builds: Collection[str]
+) -> Mapping[str, float | None]:
+    """Return how long builds took, by reference; bake's metadata does not say, the records do."""
+    if choice.is_engines_own(builder):
+        with suppress(EngineError), faults():
+            return {one: history.seconds(engine.api, one.rpartition("/")[2]) for one in builds}
+    return _seconds_by_build(engine.commands, builder)
 
-    bake's metadata file has no times for images of several platforms, the build records have.
-    """
+
+def _seconds_by_build(commands: Commands, builder: Builder | None) -> dict[str, float]:
+    """Return how long each recorded build took, by its reference; nothing where buildx is older."""
     result = commands.query([*choice.command(builder, "history", "ls"), "--format", "json"])
     records = [json.loads(line) for line in result.stdout.splitlines()] if result.ok else []
     return {

@@ -14,7 +14,6 @@ from requests.exceptions import ConnectionError as Lost
 
 from buildx_tasks.engine import api
 from buildx_tasks.engine import content as blobs
-from buildx_tasks.engine.content import _field, _messages
 from buildx_tasks.errors import EngineError
 
 if TYPE_CHECKING:
@@ -165,13 +164,3 @@ def test_a_stream_that_is_left_ends_the_connection(listener: Served) -> None:
 
     assert stream_from(listener, serve, ABSENT, pieces=1) == [b"abc"]
     assert ended
-
-
-@pytest.mark.parametrize("size", [1, 7, 1000])
-def test_the_answer_comes_in_several_messages(size: int) -> None:
-    first = b"\x0a" + b"\x01x" + b"\x12\x03abc"  # another field before it
-    second = b"\x08\x96\x01" + b"\x12\xac\x02" + b"y" * 300  # offset 150, a length of two bytes
-    body = b"".join(b"\0" + len(m).to_bytes(4, "big") + m for m in (first, second, b""))
-    pieces = (body[start : start + size] for start in range(0, len(body), size))
-    assert list(_messages(pieces)) == [b"abc", b"y" * 300, b""]
-    assert _field(first, number=1) == b"x"

@@ -1,0 +1,48 @@
+"""A build's reference in; how long it took, as the engine's BuildKit has recorded it, out.
+
+``docker buildx history ls`` says the same, and takes as long as a build of nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from buildx_tasks.engine import faults, grpc
+
+if TYPE_CHECKING:
+    from buildx_tasks.engine.api import Api
+
+# Source: https://github.com/moby/buildkit/blob/master/api/services/control/control.proto
+_LISTEN = "/moby.buildkit.v1.Control/ListenBuildHistory"
+_WANTED, _EARLY_EXIT = 2, 3  # of a BuildHistoryRequest: one reference; not what comes from now on
+_RECORD = 2  # of a BuildHistoryEvent
+_CREATED, _COMPLETED = 6, 7  # of a BuildHistoryRecord
+
+
+def seconds(api: Api, reference: str) -> float | None:
+    """Return how long a build took, by the last part of buildx's reference; None without a record.
+
+    Raises:
+        EngineError: the engine gives no access to its build records.
+        faults.lost_connections: the connection failed.
+
+    """
+    wanted = grpc.text(_WANTED, reference) + grpc.flag(_EARLY_EXIT)
+    try:
+        for event in grpc.call(api, _LISTEN, wanted, "its build records"):
+            held = dict(grpc.fields(_bytes(dict(grpc.fields(event)).get(_RECORD))))
+            if _CREATED in held and _COMPLETED in held:
+                return _time(held[_COMPLETED]) - _time(held[_CREATED])
+    except OSError as error:
+        raise faults.lost(f"the engine broke off telling of a build: {error}") from error
+    return None
+
+
+def _bytes(value: grpc.Value | None) -> bytes:
+    return value if isinstance(value, bytes) else b""
+
+
+def _time(stamp: grpc.Value) -> float:
+    """Return a protobuf Timestamp in seconds."""
+    held = dict(grpc.fields(_bytes(stamp)))
+    return int(held.get(1, 0)) + int(held.get(2, 0)) / 1e9
