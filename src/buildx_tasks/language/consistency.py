@@ -86,15 +86,24 @@ def check_verify(targets: Mapping[str, Target], tables: Tables, fail: Fail) -> N
 
 
 def check_ci(ci: Ci, fail: Fail) -> None:
-    """Refuse runners of no platform, and a place for parts that is no repository."""
+    """Refuse runners of no platform, and places for parts and caches that are no repositories."""
     for text in ci.runners:
         try:
             platforms.parse(text)
         except ValueError as error:
             raise fail(("ci", "runners", text), str(error)) from None
-    if ci.staging is not None and not references.is_repository(ci.staging):
+    cache = ci.cache.repository if ci.cache else None
+    for keys, place in ((("ci", "staging"), ci.staging), (("ci", "cache", "repository"), cache)):
+        if place is not None and not references.is_repository(place):
+            raise fail(
+                keys,
+                f'"{place}" is no repository; write it without a tag, as in '
+                f"localhost:5000/{keys[-1] if keys[-1] == 'staging' else keys[-2]}",
+                value=True,
+            )
+    if ci.cache and ci.cache.type == "gha" and cache is not None:
         raise fail(
-            ("ci", "staging"),
-            f'"{ci.staging}" is no repository; write it without a tag, as in localhost:5000/staging',
-            value=True,
+            ("ci", "cache", "repository"),
+            "the cache of GitHub Actions is in no repository; leave it out, or write "
+            'type = "registry"',
         )

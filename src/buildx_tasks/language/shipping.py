@@ -1,7 +1,7 @@
 """What ``buildx.toml`` may say of publishing, and of machines that build parts: ``push``, ``ci``."""
 
 # No `from __future__ import annotations`: msgspec evaluates these on Python 3.9.
-from typing import Annotated, Optional, Union
+from typing import Annotated, Literal, Optional, Union
 
 from msgspec import Meta, Struct
 
@@ -42,6 +42,26 @@ class Push(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     ] = False
 
 
+class Cache(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """``[ci.cache]``: where the jobs of a run keep what they built, each platform of a target apart."""
+
+    type: Annotated[
+        Literal["registry", "gha"],
+        Meta(description="Where caches are: a registry, or the cache of GitHub Actions"),
+    ]
+    repository: Annotated[
+        Optional[Text],
+        Meta(
+            description="Repository of caches in a registry, as in ghcr.io/org/cache; default: where parts "
+            "wait"
+        ),
+    ] = None
+    mode: Annotated[
+        Literal["max", "min"],
+        Meta(description="max keeps the layers of all steps, min only those of the image"),
+    ] = "max"
+
+
 class Ci(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """``[ci]``: where parts of images are built, and where they wait to be joined."""
 
@@ -58,4 +78,8 @@ class Ci(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
             description="Repository in which parts wait, as in localhost:5000/staging; default: that of "
             "the target's first tag"
         ),
+    ] = None
+    cache: Annotated[
+        Optional[Cache],
+        Meta(description="Cache of the jobs of a run, for targets that declare none of their own"),
     ] = None

@@ -9,6 +9,7 @@ from buildx_tasks import platforms
 from buildx_tasks.errors import task_names
 from buildx_tasks.language.git import EPOCH
 from buildx_tasks.language.targets import dashed, links
+from buildx_tasks.planning.keeping import kept
 from buildx_tasks.planning.runs import part_tag
 from buildx_tasks.text import json_line
 
@@ -68,7 +69,8 @@ def jobs(run: Run, plan: Plan, ci: str, flags: Sequence[str]) -> Jobs:
         name = one.target.name
         for platform in one.target.declared:
             runner = runner_of(plan.config.ci, platform, ci)
-            command = _command(run.fixed.id, name, platform, flags)
+            chosen = [*flags, *kept(run, plan.config, one, platform)]
+            command = _command(run.fixed.id, name, platform, chosen)
             by_level.setdefault(levels[name], []).append(Job(name, platform, runner, command))
     selected = [word for one in run.targets for word in ("-t", one.target.name)]
     join = _typed("join", "--id", run.fixed.id, *selected, *flags) if selected else ""

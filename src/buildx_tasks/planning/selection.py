@@ -68,7 +68,7 @@ def make_plan(config: Config, targets: Sequence[str] = (), wanted: Sequence[str]
         )
     linked = [
         _plan_target(name, config.target[name], selected_platforms)
-        for name in _linked_names(config, names)
+        for name in linked_names(config, names)
     ]
     shared_places.refuse(config, plans, linked)
     return Plan(config, tuple(selection), tuple(plans), tuple(linked))
@@ -84,7 +84,7 @@ def without(plan: Plan, names: Iterable[str]) -> Plan:
     chosen = {one.name for one in kept}
     groups = plan.config.group
     selection = [n for n in plan.selection if chosen.intersection(members(groups, [n]))]
-    linked = [by_name[name] for name in _linked_names(plan.config, [one.name for one in kept])]
+    linked = [by_name[name] for name in linked_names(plan.config, [one.name for one in kept])]
     return Plan(plan.config, tuple(selection), tuple(kept), tuple(linked))
 
 
@@ -132,7 +132,8 @@ def _select(config: Config, patterns: Sequence[str]) -> list[str]:
     return list(selected)
 
 
-def _linked_names(config: Config, selected: Iterable[str]) -> list[str]:
+def linked_names(config: Config, selected: Iterable[str]) -> list[str]:
+    """Return what targets are built on, through others too, without these themselves."""
     found: dict[str, None] = {}
     waiting = list(selected)
     chosen = set(waiting)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING
 
 import pytest
 
-from buildx_tasks.errors import UsageError
+from buildx_tasks.errors import ConfigError, UsageError
 from buildx_tasks.language import loading
 from buildx_tasks.planning import changes, jobs, runs
 from buildx_tasks.planning.selection import make_plan
@@ -156,3 +157,54 @@ def test_changed_files_change_what_is_made_of_them(
     plan = plan_of(tmp_path)
     names = [target.name for target in plan.targets]
     assert changes.changed(plan.config, tmp_path, [tmp_path / file], names) == found
+
+
+def caches_of(folder: Path, table: str, *, declared: str = "") -> dict[str, list[str]]:
+    """The flags that keep caches, by job."""
+    text = TOML.replace("[defaults]", f"{table}\n[defaults]").replace(
+        'context = "app"\n', f'context = "app"\n{declared}\n'
+    )
+    plan = plan_of(folder, text)
+    found = jobs.jobs(runs.run_of(plan, FIXED), plan, "github", [])
+    listed = [job for level in found.levels for job in level]
+    assert "cache" not in found.join
+    return {job.name: [w for w in shlex.split(job.command) if ".cache-" in w] for job in listed}
+
+
+def test_each_job_has_a_cache_of_its_own_and_reads_those_it_builds_on(tmp_path: Path) -> None:
+    found = caches_of(tmp_path, '[ci.cache]\ntype = "registry"')
+    place = "type=registry,ref=localhost:5000/staging:cache"
+    assert found["api-linux-arm-v7"] == [
+        f"api.cache-to={place}-api-linux-arm-v7,mode=max,ignore-error=true",
+        f"api.cache-from={place}-api-linux-arm-v7",
+        f"app.cache-from={place}-app-linux-arm-v7",
+        f"_base.cache-from={place}-api-linux-arm-v7",  # no job makes it
+    ]
+    written = [flag for flags in found.values() for flag in flags if ".cache-to=" in flag]
+    assert len(set(written)) == len(found) == 9
+    found = caches_of(
+        tmp_path, '[ci.cache]\ntype = "registry"\nrepository = "ghcr.io/o/c"\nmode = "min"'
+    )
+    assert found["other-linux-amd64"] == [
+        "other.cache-to=type=registry,ref=ghcr.io/o/c:cache-other-linux-amd64,mode=min,ignore-error=true",
+        "other.cache-from=type=registry,ref=ghcr.io/o/c:cache-other-linux-amd64",
+    ]
+    found = caches_of(tmp_path, '[ci.cache]\ntype = "gha"', declared='cache-from = ["type=gha"]')
+    assert found["app-linux-amd64"] == [
+        "app.cache-to=type=gha,scope=app-linux-amd64,mode=max,ignore-error=true",
+        "_base.cache-from=type=gha,scope=app-linux-amd64",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ('repository = "localhost:5000/x:v1"', "as in localhost:5000/cache"),
+        ('type = "gha"\nrepository = "localhost:5000/x"', 'or write type = "registry"'),
+        ('type = "s3"', "gha"),
+    ],
+)
+def test_a_cache_that_cannot_be_is_refused(tmp_path: Path, table: str, said: str) -> None:
+    head = "" if "type" in table else 'type = "registry"\n'
+    with pytest.raises(ConfigError, match=said):
+        plan_of(tmp_path, f"[ci.cache]\n{head}{table}\n[target.app]\n")
