@@ -357,12 +357,11 @@ class Selection(Joinable):
 
         """
         from buildx_tasks.joining import runs
-        from buildx_tasks.planning import jobs
 
         found = runs.run_of(self.project, self.plan, run)
         if changed_since:
             found = runs.changed(self.project, self.plan, found, changed_since)
-        return jobs.jobs(found, self.plan, system, self.project.fixing)
+        return runs.jobs_of(self.project, self.plan, found, system, self.project.fixing)
 
     def lint(self) -> list[Finding]:
         """Check the Dockerfiles; return what is found, nothing under ``--dry``.

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 from buildx_tasks.errors import UsageError
 from buildx_tasks.language.git import Git, GitError, GitRefusedError, source_date_epoch
 from buildx_tasks.language.lockfile import LOCK_FILE
-from buildx_tasks.planning import changes, runs
+from buildx_tasks.planning import changes, jobs, runs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from buildx_tasks.planning.jobs import Jobs
     from buildx_tasks.planning.runs import Run
     from buildx_tasks.planning.selection import Plan
     from buildx_tasks.workspace import Workspace
@@ -49,3 +52,8 @@ def changed(workspace: Workspace, plan: Plan, run: Run, ref: str) -> Run:
     names = [one.target.name for one in run.targets]
     found = changes.changed(plan.config, workspace.root.resolve(), files, names)
     return run._replace(targets=tuple(one for one in run.targets if one.target.name in found))
+
+
+def jobs_of(workspace: Workspace, plan: Plan, run: Run, system: str, flags: Sequence[str]) -> Jobs:
+    """Return the jobs of a run, with all that git says fixed for them: tags and labels, too."""
+    return jobs.jobs(run, plan, system, flags, Git(workspace.root).fixing())

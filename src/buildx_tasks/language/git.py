@@ -10,17 +10,21 @@ import shutil
 import subprocess
 from pathlib import Path
 from typing import Callable
+from urllib.parse import parse_qsl, urlencode
 
 from buildx_tasks.errors import UsageError
 from buildx_tasks.language import semver
 
 _SCP_URL = re.compile(r"(?:ssh://)?(?:[^@/]+@)([^:/]+)(?::\d+/|[:/])(.+)")
 
-
+# What git says, fixed once for all runners of a run: only the commit is theirs to have.
+FIXED = "BUILDX_TASKS_GIT"
 EPOCH = "SOURCE_DATE_EPOCH"  # https://reproducible-builds.org/specs/source-date-epoch/
 
 
 _DESCRIBED = re.compile(r"(?P<tag>.+)-(?P<after>\d+)-g(?P<commit>[0-9a-f]+)(?P<dirty>-dirty)?")
+_TAGS = "tags"  # beside the names that can be asked for
+_SHORT = 12  # characters of a commit
 _SAFE = "git config --global --add safe.directory"
 
 
@@ -45,7 +49,8 @@ class Git:
 
     All values are text: commits in hexadecimal, times in UTC (seconds since 1970, or RFC 3339),
     ``true`` or ``false`` for ``dirty``. In a CI job with a detached HEAD the branch is the one that
-    the job was started for (GITHUB_REF_NAME, CI_COMMIT_BRANCH).
+    the job was started for (GITHUB_REF_NAME, CI_COMMIT_BRANCH). What BUILDX_TASKS_GIT says counts
+    instead of what this clone would, where both are at the same commit.
     """
 
     def __init__(self, root: Path) -> None:
@@ -77,8 +82,49 @@ class Git:
 
         """
         if name not in self._known:
-            self._known[name] = self._askers[name]()
+            fixed = self._fixed
+            self._known[name] = fixed[name] if name in fixed else self._askers[name]()
         return self._known[name]
+
+    def fixing(self) -> str:
+        """Return all that git says here, as BUILDX_TASKS_GIT takes it; ``""`` without a commit.
+
+        What git refuses to say is left out.
+        """
+        found = {}
+        for name in self._askers:
+            try:
+                found[name] = self.get(name)
+            except GitError:
+                return ""
+            except GitRefusedError:
+                continue
+        if "tag" in found:
+            found[_TAGS] = " ".join(self.tags())
+        return urlencode(found)
+
+    @functools.cached_property
+    def _fixed(self) -> dict[str, str]:
+        """What is fixed; nothing where nothing is."""
+        said = os.environ.get(FIXED, "")
+        if not said:
+            return {}
+        try:
+            fixed = dict(parse_qsl(said, keep_blank_values=True, strict_parsing=True))
+        except ValueError:
+            fixed = {}
+        if "commit" not in fixed:
+            raise GitRefusedError(f"{FIXED} is not what invoke plan wrote; unset it")
+        try:
+            here = self._ask("rev-parse", "--verify", "HEAD")
+        except GitError as error:
+            raise GitRefusedError(f"{FIXED} is set, and {error}; unset it") from None
+        if here != fixed["commit"]:
+            raise GitRefusedError(
+                f"{FIXED} is of the commit {fixed['commit'][:_SHORT]}, and this is {here[:_SHORT]}; "
+                "check out that one, or unset it"
+            )
+        return fixed
 
     @property
     def empty(self) -> list[str]:
@@ -88,6 +134,8 @@ class Git:
     @functools.cache  # noqa: B019 - one object per load
     def tags(self) -> tuple[str, ...]:
         """Return the tags of exactly this commit, the highest version first."""
+        if _TAGS in self._fixed:
+            return tuple(self._fixed[_TAGS].split())
         self._require_history("tags")
         return self._tags_of("HEAD")
 

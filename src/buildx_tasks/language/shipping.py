@@ -52,8 +52,8 @@ class Cache(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     repository: Annotated[
         Optional[Text],
         Meta(
-            description="Repository of caches in a registry, as in ghcr.io/org/cache; default: where parts "
-            "wait"
+            description="Repository of caches in a registry, as in ghcr.io/org/cache; default: where "
+            "parts wait"
         ),
     ] = None
     mode: Annotated[

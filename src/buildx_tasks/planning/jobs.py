@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks import platforms
 from buildx_tasks.errors import task_names
-from buildx_tasks.language.git import EPOCH
+from buildx_tasks.language.git import EPOCH, FIXED
 from buildx_tasks.language.targets import dashed, links
 from buildx_tasks.planning.keeping import kept
 from buildx_tasks.planning.runs import part_tag
@@ -61,8 +61,11 @@ class Jobs(NamedTuple):
     environment: Mapping[str, str]
 
 
-def jobs(run: Run, plan: Plan, ci: str, flags: Sequence[str]) -> Jobs:
-    """Return the jobs of a run for a CI system; ``flags`` are those that fix values for each command."""
+def jobs(run: Run, plan: Plan, ci: str, flags: Sequence[str], git: str = "") -> Jobs:
+    """Return the jobs of a run for a CI system.
+
+    ``flags`` fix values for each command, ``git`` is what git says, fixed for all runners.
+    """
     by_level: dict[int, list[Job]] = {}
     levels = _levels(plan, [one.target.name for one in run.targets])
     for one in run.targets:
@@ -75,7 +78,8 @@ def jobs(run: Run, plan: Plan, ci: str, flags: Sequence[str]) -> Jobs:
     selected = [word for one in run.targets for word in ("-t", one.target.name)]
     join = _typed("join", "--id", run.fixed.id, *selected, *flags) if selected else ""
     listed = tuple(tuple(by_level[level]) for level in sorted(by_level))
-    return Jobs(run, listed, join, {EPOCH: run.fixed.epoch})
+    environment = {EPOCH: run.fixed.epoch, **({FIXED: git} if git else {})}
+    return Jobs(run, listed, join, environment)
 
 
 def runner_of(ci: Ci, platform: Platform, system: str) -> str:

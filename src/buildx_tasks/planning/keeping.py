@@ -1,4 +1,4 @@
-"""A job of a run in; the flags by which it keeps what it builds in a cache of its own out: ``[ci.cache]``."""
+"""A job of a run in; the flags by which it keeps what it builds in a cache of its own out."""
 
 from __future__ import annotations
 

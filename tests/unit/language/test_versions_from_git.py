@@ -10,7 +10,14 @@ import pytest
 
 from buildx_tasks.errors import ConfigError, UsageError
 from buildx_tasks.language import loading, semver
-from buildx_tasks.language.git import EPOCH, Git, GitError, GitRefusedError, source_date_epoch
+from buildx_tasks.language.git import (
+    EPOCH,
+    FIXED,
+    Git,
+    GitError,
+    GitRefusedError,
+    source_date_epoch,
+)
 from buildx_tasks.planning.selection import make_plan
 
 if TYPE_CHECKING:
@@ -25,6 +32,7 @@ def own_git(monkeypatch: pytest.MonkeyPatch) -> None:
     for key in [key for key in os.environ if key.startswith("GIT_")]:
         monkeypatch.delenv(key)
     monkeypatch.delenv(EPOCH, raising=False)
+    monkeypatch.delenv(FIXED, raising=False)
 
 
 def git(folder: Path, *args: str) -> str:
@@ -188,3 +196,48 @@ def test_an_empty_value_is_named_as_the_cause(
         tags_of(folder, text)
     assert f"; ${{{name}}} " in str(caught.value)
     assert "empty here" in str(caught.value)
+
+
+def test_what_a_run_fixes_holds_in_every_clone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tags, labels and values straight from git, with other tags, remotes and depth than there."""
+    origin = repository(tmp_path / "origin", "v1.2.0")
+    git(origin, "remote", "add", "origin", "https://example.org/a%20&b.git")
+    text = (
+        META + "[target.b]\nplatforms = ['linux/amd64']\ntags = ['x:${git.tag}-${git.describe}']\n"
+    )
+    (origin / ".git" / "info" / "exclude").write_text("buildx.toml\n")
+    path = origin / "buildx.toml"
+    path.write_text(text)
+
+    def whole(folder: Path) -> list[object]:
+        (folder / "buildx.toml").write_text(text)
+        plan = make_plan(loading.load(folder / "buildx.toml", environment={}))
+        return [[one.spec.tags, one.spec.attributes.get("labels")] for one in plan.targets]
+
+    meant, fixed = whole(origin), Git(origin).fixing()
+    assert "x:v1.2.0-v1.2.0" in str(meant)
+    assert "tags=v1.2.0&" in f"{fixed}&"
+    git(tmp_path, "clone", "--quiet", "--depth", "1", f"file://{origin}", "clone")
+    clone = tmp_path / "clone"
+    git(clone, "tag", "v9.0.0")
+    (clone / "new").write_text("")
+    with pytest.raises(ConfigError, match="shallow"):
+        whole(clone)
+    monkeypatch.setenv(FIXED, fixed)
+    assert whole(clone) == meant
+    assert Git(clone).fixing() == fixed
+    commit(clone)
+    with pytest.raises(ConfigError, match="is of the commit .*check out that one, or unset it"):
+        whole(clone)
+    for wrong in ("x", "tag=v1"):
+        monkeypatch.setenv(FIXED, wrong)
+        with pytest.raises(GitRefusedError, match="is not what invoke plan wrote; unset it"):
+            Git(clone).get("commit")
+    monkeypatch.setenv(FIXED, fixed)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(GitRefusedError, match="is set, and there is no git repository"):
+        Git(tmp_path / "none").get("commit")
+    monkeypatch.delenv(FIXED)
+    assert Git(tmp_path / "none").fixing() == ""
