@@ -117,9 +117,8 @@ nox.options.sessions = [
 @nox.session(python=PYTHONS)
 def unit(session: nox.Session) -> None:
     """Test without engine, on every supported Python found; what is slow, on the newest one alone."""
-    session.install(
-        "-e", ".", "pytest>=8", "pytest-xdist", "hypothesis", "jsonschema", "taplo", "xmlschema"
-    )
+    tools = "pytest>=8 pytest-xdist hypothesis jsonschema check-jsonschema taplo xmlschema"
+    session.install("-e", ".", *tools.split())
     which = [] if session.python == PYTHONS[-1] else ["-m", "not slow"]
     session.run("pytest", "--numprocesses", "auto", *which, "tests/unit", *session.posargs)
 
@@ -127,9 +126,8 @@ def unit(session: nox.Session) -> None:
 @nox.session
 def engine(session: nox.Session) -> None:
     """Test with the real engine, builders, registry and emulators."""
-    session.install(
-        "-e", ".", "pytest>=8", "pytest-xdist", "hypothesis", "nox", "trustme", "playwright>=1.40"
-    )
+    tools = "pytest>=8 pytest-xdist hypothesis nox trustme playwright>=1.40 ruamel.yaml"
+    session.install("-e", ".", *tools.split())
     # Three at once on two CPUs: much of the time is spent waiting. No two files share a builder.
     beside = ["--numprocesses", "3", "--dist", "loadfile"]
     # With arguments that select tests, one of the two may have none: pytest's exit code 5.

@@ -83,3 +83,10 @@ class Ci(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
         Optional[Cache],
         Meta(description="Cache of the jobs of a run, for targets that declare none of their own"),
     ] = None
+    install: Annotated[
+        Optional[Text],
+        Meta(
+            description="Shell command that gives a runner invoke and these tasks, in what plan and init "
+            "write for a CI; default: with pipx"
+        ),
+    ] = None

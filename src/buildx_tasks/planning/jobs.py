@@ -1,17 +1,15 @@
-"""A run in; its jobs in levels, with runners and commands, as CI systems read them, out."""
+"""A run in; its jobs in levels, with runners and commands, out."""
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks import platforms
-from buildx_tasks.errors import task_names
 from buildx_tasks.language.git import EPOCH, FIXED
 from buildx_tasks.language.targets import dashed, links
 from buildx_tasks.planning.keeping import kept
+from buildx_tasks.planning.preparing import typed
 from buildx_tasks.planning.runs import part_tag
-from buildx_tasks.text import json_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,6 +31,7 @@ RUNNERS = {
     "woodpecker": ("linux/amd64", "linux/arm64"),
 }
 _ARM = frozenset({"arm", "arm64"})
+REPORT = ".buildx/verify.xml"  # which GitLab shows
 
 
 class Job(NamedTuple):
@@ -56,6 +55,7 @@ class Jobs(NamedTuple):
     """
 
     run: Run
+    plan: Plan
     levels: tuple[tuple[Job, ...], ...]
     join: str
     environment: Mapping[str, str]
@@ -72,14 +72,14 @@ def jobs(run: Run, plan: Plan, ci: str, flags: Sequence[str], git: str = "") -> 
         name = one.target.name
         for platform in one.target.declared:
             runner = runner_of(plan.config.ci, platform, ci)
-            chosen = [*flags, *kept(run, plan.config, one, platform)]
-            command = _command(run.fixed.id, name, platform, chosen)
+            chosen = [*flags, *kept(run, plan.config, one, platform, ci)]
+            command = command_of(run.fixed.id, name, platform, chosen, ci)
             by_level.setdefault(levels[name], []).append(Job(name, platform, runner, command))
     selected = [word for one in run.targets for word in ("-t", one.target.name)]
-    join = _typed("join", "--id", run.fixed.id, *selected, *flags) if selected else ""
+    join = typed("join", "--id", run.fixed.id, *selected, *flags) if selected else ""
     listed = tuple(tuple(by_level[level]) for level in sorted(by_level))
     environment = {EPOCH: run.fixed.epoch, **({FIXED: git} if git else {})}
-    return Jobs(run, listed, join, environment)
+    return Jobs(run, plan, listed, join, environment)
 
 
 def runner_of(ci: Ci, platform: Platform, system: str) -> str:
@@ -105,14 +105,26 @@ def _levels(plan: Plan, names: Sequence[str]) -> dict[str, int]:
     return {name: level(name) for name in names}
 
 
-def _command(run: str, target: str, platform: Platform, flags: Sequence[str]) -> str:
+def command_of(
+    run: str, target: str, platform: Platform | str, flags: Sequence[str], system: str
+) -> str:
+    """Return what makes, verifies and hands in one cell; GitLab gets a report that it shows."""
     # What build is given holds for the tasks behind it.
     chosen = ["-t", target, "-p", str(platform), *flags]
-    return _typed("setup", "build", *chosen, "verify", "part", "--id", run)
+    report = ["--junit", REPORT] if system == "gitlab" else []
+    ready = ["setup", *_overlays(flags), "build", *chosen]
+    return typed(*ready, "verify", *report, "part", "--id", run)
 
 
-def _typed(*words: str) -> str:
-    return shlex.join(["invoke", *(task_names.get(word, word) for word in words)])
+def check_of(flags: Sequence[str], *report: str) -> str:
+    """Return what makes and verifies all cells on one machine, and hands in none."""
+    return typed("setup", *_overlays(flags), "build", *flags, "verify", *report)
+
+
+def _overlays(flags: Sequence[str]) -> list[str]:
+    """Return those of the flags that name overlays: setup, which comes first, needs them, too."""
+    pairs = zip(flags[::2], flags[1::2])
+    return [word for pair in pairs if pair[0] == "-o" for word in pair]
 
 
 def summary(found: Jobs) -> dict[str, Any]:
@@ -137,7 +149,7 @@ def summary(found: Jobs) -> dict[str, Any]:
             for one in found.run.targets
         ],
         "environment": dict(found.environment),
-        "levels": [[_described(job) for job in level] for level in found.levels],
+        "levels": [[described(job) for job in level] for level in found.levels],
         "join": found.join,
     }
 
@@ -152,63 +164,8 @@ def rows(found: Jobs) -> list[tuple[str, ...]]:
     return [*listed, ("-", "(all)", "-", found.join)] if found.join else []
 
 
-def github(found: Jobs) -> dict[str, Any]:
-    """Return a matrix of GitHub Actions for each level, with the environment and the last command."""
-    return {
-        "environment": dict(found.environment),
-        "levels": [{"include": [_described(job) for job in level]} for level in found.levels],
-        "join": found.join,
-    }
-
-
-def gitlab(found: Jobs) -> dict[str, Any]:
-    """Return a child pipeline of GitLab: a stage for each level, and one that joins.
-
-    Source: https://docs.gitlab.com/ci/pipelines/downstream_pipelines/#dynamic-child-pipelines
-    """
-    if not found.levels:
-        return {"nothing-changed": {"script": ["echo nothing changed"]}}
-    stages = [f"level-{number}" for number in range(len(found.levels))]
-    variables = {"GIT_DEPTH": "0", **found.environment}
-    pipeline: dict[str, Any] = {"stages": [*stages, "join"], "variables": variables}
-    for stage, level in zip(stages, found.levels):
-        for job in level:
-            pipeline[job.name] = {"stage": stage, "tags": [job.runner], "script": [job.command]}
-    pipeline["join"] = {"stage": "join", "script": [found.join]}
-    return pipeline
-
-
-def woodpecker(found: Jobs) -> dict[str, Any]:
-    """Return the workflows of Woodpecker, as its configuration extension hands them on.
-
-    Source: https://woodpecker-ci.org/docs/usage/extensions/configuration-extension
-    """
-    if not found.levels:
-        return {"configs": []}
-    configs, before = [], list[str]()
-    for level in found.levels:
-        for job in level:
-            key, mark, value = job.runner.partition("=")
-            labels = {key: value} if mark else {"platform": job.runner}
-            workflow = {"labels": labels, "steps": _steps(found, "part", job.command)}
-            configs.append(_config(job.name, workflow, before))
-        before = [job.name for job in level]
-    configs.append(_config("join", {"steps": _steps(found, "join", found.join)}, before))
-    return {"configs": configs}
-
-
-def _steps(found: Jobs, name: str, command: str) -> list[dict[str, Any]]:
-    # The local backend, where docker is at hand, takes the name of a shell for the image.
-    environment = dict(found.environment)
-    return [{"name": name, "image": "bash", "environment": environment, "commands": [command]}]
-
-
-def _config(name: str, workflow: dict[str, Any], before: Sequence[str]) -> dict[str, str]:
-    needs = {"depends_on": list(before)} if before else {}
-    return {"name": name, "data": json_line({**needs, **workflow})}
-
-
-def _described(job: Job) -> dict[str, str]:
+def described(job: Job) -> dict[str, str]:
+    """Return a job as JSON data."""
     return {
         "target": job.target,
         "platform": str(job.platform),

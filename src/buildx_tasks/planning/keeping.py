@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from buildx_tasks.platforms import Platform
 
 
-def kept(run: Run, config: Config, one: TargetRun, platform: Platform) -> list[str]:
+def kept(run: Run, config: Config, one: TargetRun, platform: Platform, system: str) -> list[str]:
     """Return the flags by which a job of a run keeps what it builds, and finds what others kept.
 
     Each target and platform has a cache of its own; what a target itself declares stays. What it is
     built on is looked for where its own job kept it, else where this one does.
     """
-    if config.ci.cache is None:
+    if config.ci.cache is None or (config.ci.cache.type == "gha" and system != "github"):
         return []
     name = one.target.name
     own = _entry(config.ci.cache, one, platform)

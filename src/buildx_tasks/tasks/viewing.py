@@ -72,12 +72,12 @@ def _print_jobs(
 
     """
     from buildx_tasks.errors import UsageError
-    from buildx_tasks.planning import jobs
+    from buildx_tasks.planning import jobs, pipelines
     from buildx_tasks.reports import tables
     from buildx_tasks.text import json_line, json_text
 
     target, platform, overlay, set_ = selection
-    known = {"json": jobs.summary, **{name: getattr(jobs, name) for name in jobs.RUNNERS}}
+    known = {"json": jobs.summary, **{name: getattr(pipelines, name) for name in jobs.RUNNERS}}
     require_known("--format", kind, ("table", *known))
     if platform:
         raise UsageError(
@@ -89,7 +89,7 @@ def _print_jobs(
     if kind == "table":
         tables.print_table(jobs.HEADINGS, jobs.rows(found))
     elif kind == "github":  # an output of a job is one line
-        print(json_line(jobs.github(found)))
+        print(json_line(pipelines.github(found)))
     else:
         print(json_text(known[kind](found)), end="")
 

@@ -10,7 +10,7 @@ import pytest
 
 from buildx_tasks.errors import ConfigError, UsageError
 from buildx_tasks.language import loading
-from buildx_tasks.planning import changes, jobs, runs
+from buildx_tasks.planning import changes, jobs, pipelines, runs
 from buildx_tasks.planning.selection import make_plan
 
 if TYPE_CHECKING:
@@ -73,22 +73,22 @@ def test_targets_are_above_those_that_they_build_on(tmp_path: Path) -> None:
 def test_each_ci_gets_its_own_form(tmp_path: Path) -> None:
     plan = plan_of(tmp_path)
     run = runs.run_of(plan, FIXED)
-    github = jobs.github(jobs.jobs(run, plan, "github", []))
+    github = pipelines.github(jobs.jobs(run, plan, "github", []))
     assert [len(level["include"]) for level in github["levels"]] == [6, 3]
     assert github["environment"] == {"SOURCE_DATE_EPOCH": "1700000000"}
-    gitlab = jobs.gitlab(jobs.jobs(run, plan, "gitlab", []))
+    gitlab = pipelines.gitlab(jobs.jobs(run, plan, "gitlab", []))
     assert gitlab["stages"] == ["level-0", "level-1", "join"]
     assert gitlab["api-linux-arm-v7"]["tags"] == ["saas-linux-small-arm64"]
     assert gitlab["variables"]["SOURCE_DATE_EPOCH"] == "1700000000"
-    woodpecker = jobs.woodpecker(jobs.jobs(run, plan, "woodpecker", []))
+    woodpecker = pipelines.woodpecker(jobs.jobs(run, plan, "woodpecker", []))
     by_name = {one["name"]: json.loads(one["data"]) for one in woodpecker["configs"]}
     assert by_name["api-linux-riscv64"]["labels"] == {"platform": "own-riscv"}
     assert len(by_name["api-linux-riscv64"]["depends_on"]) == 6
     assert len(by_name["join"]["depends_on"]) == 3
     nothing = jobs.jobs(run._replace(targets=()), plan, "github", [])
     assert (nothing.levels, nothing.join, jobs.rows(nothing)) == ((), "", [])
-    assert jobs.woodpecker(nothing) == {"configs": []}
-    assert list(jobs.gitlab(nothing)) == ["nothing-changed"]
+    assert pipelines.woodpecker(nothing) == {"configs": []}
+    assert list(pipelines.gitlab(nothing)) == ["nothing-changed"]
 
 
 @pytest.mark.parametrize(
