@@ -310,6 +310,13 @@ registry = false
     "[ci]": """
 runners = { "linux/arm64" = "ubuntu-24.04-arm" }
 staging = "localhost:5000/staging"
+cache = { type = "gha" }
+install = "pip install -r ci/requirements.txt"
+""",
+    "[ci.cache]": """
+type = "registry"
+repository = "localhost:5000/cache"
+mode = "min"
 """,
 }
 _SAME = {

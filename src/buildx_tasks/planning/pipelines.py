@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 # Docker's own image, and the engine beside it; a runner without containers leaves both out.
 # Source: https://docs.gitlab.com/ci/docker/using_docker_build/#use-docker-in-docker
 IMAGE, SERVICE = "docker:28-cli", "docker:28-dind"
+ENGINE = {
+    "DOCKER_HOST": "tcp://docker:2376",
+    "DOCKER_TLS_CERTDIR": "/certs",
+    "DOCKER_CERT_PATH": "/certs/client",
+    "DOCKER_TLS_VERIFY": "1",
+}
 NOTES = "release-notes.md"
 
 
@@ -40,7 +46,7 @@ def gitlab(found: Jobs) -> dict[str, Any]:
     begin = {"image": IMAGE, "services": [SERVICE], "before_script": prepared(found.plan, "gitlab")}
     pipeline: dict[str, Any] = {
         "stages": [*stages, "join"],
-        "variables": {"DOCKER_TLS_CERTDIR": "/certs", **found.environment},
+        "variables": {**ENGINE, **found.environment},
         "default": begin,
     }
     report = {"when": "always", "reports": {"junit": REPORT}}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from buildx_tasks.planning.jobs import REPORT, check_of
-from buildx_tasks.planning.pipelines import IMAGE, SERVICE
+from buildx_tasks.planning.pipelines import ENGINE, IMAGE, SERVICE
 from buildx_tasks.planning.preparing import install, typed
-from buildx_tasks.starting.lines import items
+from buildx_tasks.starting.lines import items, mapping
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +25,8 @@ check-images:
   stage: test
   image: {image}
   services: [{service}]
-  variables: {{ GIT_DEPTH: "0", DOCKER_TLS_CERTDIR: /certs }}
-  rules:
+  variables:
+{variables}  rules:
     - if: $CI_PIPELINE_SOURCE == "merge_request_event"
   script:
 {check}  artifacts:
@@ -63,6 +63,7 @@ def files(found: Jobs, flags: Sequence[str]) -> dict[str, str]:
     text = _TEXT.format(
         image=IMAGE,
         service=SERVICE,
+        variables=mapping({"GIT_DEPTH": "0", **ENGINE}, 4),
         report=REPORT,
         check=items([begun, check], 4),
         # Written beside the clone: what git does not know in it would be a change.
