@@ -362,7 +362,7 @@ def test_a_mirror_may_fail_and_the_command_that_finishes_it_is_told(place: Place
     pushing.publish(workspace, [one], Quiet(), lambda _: None)
     place.proxy.arm("403", "tags", None, method="PUT")
     told = Told()
-    moved = mirrors.mirror(workspace, [one], Quiet(), told, lambda *_: None)
+    moved = mirrors.mirror(workspace, [one], Quiet(), told, pushing.Before())
     assert [item.tag for item in moved] == [f"{good}:v1", f"{good}:latest"]
     found = in_registry(f"{good}:latest")
     assert found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks import sizes
 from buildx_tasks.errors import EngineError, MissingError
-from buildx_tasks.images import attestations
+from buildx_tasks.images import attestations, evidence, statements
 from buildx_tasks.images.attestations import PROVENANCE, SBOM
 from buildx_tasks.images.image import platform_of
 from buildx_tasks.images.layers import instruction, layers_of
@@ -20,6 +20,7 @@ from buildx_tasks.text import printable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from buildx_tasks.images.evidence import Evidence
     from buildx_tasks.images.layers import Layer
     from buildx_tasks.images.sources import Source
     from buildx_tasks.registry.manifests import Descriptor, Manifest, PlatformWords
@@ -51,6 +52,7 @@ class Part(NamedTuple):
     layers: tuple[Layer, ...] | None
     attestations: tuple[Attestation, ...] = ()
     note: str = ""
+    evidence: tuple[Evidence, ...] = ()
 
     @property
     def size(self) -> int | None:
@@ -61,7 +63,8 @@ class Part(NamedTuple):
 class Shown(NamedTuple):
     """An image; ``digest`` is ``""`` where nothing is there under the reference.
 
-    ``strays`` are attestations of manifests that the index does not list.
+    ``strays`` are attestations of manifests that the index does not list; ``evidence`` is what a
+    registry has attached to the index, or to a platform.
     """
 
     reference: str
@@ -70,6 +73,7 @@ class Shown(NamedTuple):
     parts: tuple[Part, ...] = ()
     annotations: Mapping[str, str] = MappingProxyType({})
     strays: tuple[Attestation, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
 
     @property
     def size(self) -> int:
@@ -89,7 +93,24 @@ def published(repository: Repository, reference: str, tag_or_digest: str) -> Sho
     root = repository.find(tag_or_digest)
     if root is None:
         return Shown(reference)
-    return shown(RepositorySource(repository), reference, root)
+    return _with_evidence(repository, shown(RepositorySource(repository), reference, root))
+
+
+def _with_evidence(repository: Repository, image: Shown) -> Shown:
+    """Return an image with what is attached to its index and its platforms."""
+    digests = dict.fromkeys((image.digest, *(part.digest for part in image.parts)))
+    found = {
+        image.digest: evidence.attached(repository, image.digest)
+    }  # who keeps no lists says so
+    pool = ThreadPoolExecutor(_AT_ONCE)
+    try:
+        rest = [digest for digest in digests if digest not in found]
+        found.update(zip(rest, pool.map(partial(evidence.attached, repository), rest)))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    parts = tuple(part._replace(evidence=found[part.digest]) for part in image.parts)
+    of_index = found[image.digest] if image.media_type in INDEX_TYPES else ()
+    return image._replace(parts=parts, evidence=of_index)
 
 
 def shown(source: Source, reference: str, root: Manifest) -> Shown:
@@ -170,6 +191,8 @@ def lines(image: Shown, *, whole: bool = True) -> Iterator[str]:
         return
     for key, value in sorted(image.annotations.items()):
         yield printable(f"  annotation {key} = {value}")
+    for attached in image.evidence:
+        yield printable(f"  {_evidence(attached)}")
     width = max((len(part.platform) for part in image.parts), default=0)
     for part in image.parts:
         yield printable(f"  {part.platform:<{width}}  {part.digest}  {_contents(part)}")
@@ -178,6 +201,8 @@ def lines(image: Shown, *, whole: bool = True) -> Iterator[str]:
             yield f"    {printable(layer.digest)}  {sizes.text(layer.size):>8}  {how}".rstrip()
         for one in part.attestations:
             yield printable(f"    {_attestation(one)}")
+        for attached in part.evidence:
+            yield printable(f"    {_evidence(attached)}")
     for one in image.strays:
         yield printable(f"  {_attestation(one)}, of what is not in this index")
 
@@ -210,6 +235,14 @@ def _predicate(type_: str) -> str:
     return type_
 
 
+def _evidence(one: Evidence) -> str:
+    if one.problem:
+        return f"verdict {one.digest}  refused: {one.problem}"
+    if one.verdict is None:
+        return f"attached {one.digest}  {one.kind}  {one.title}".rstrip()
+    return f"verdict {one.digest}  {statements.told(one.verdict)}"
+
+
 def _number(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
@@ -239,8 +272,15 @@ def summary(image: Shown) -> dict[str, Any]:
                     for one in part.layers
                 ],
                 "attestations": [one._asdict() for one in part.attestations],
+                "evidence": list(map(_attached, part.evidence)),
             }
             for part in image.parts
         ],
         "attestations": [one._asdict() for one in image.strays],
+        "evidence": list(map(_attached, image.evidence)),
     }
+
+
+def _attached(one: Evidence) -> dict[str, Any]:
+    verdict = one.verdict._asdict() if one.verdict else None
+    return {**one._asdict(), "verdict": verdict, "title": one.title or None}

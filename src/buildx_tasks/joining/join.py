@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks import platforms
@@ -15,8 +16,8 @@ from buildx_tasks.joining import judging, records, runs
 from buildx_tasks.joining.letterbox import InFolders, InRegistry, require_folders
 from buildx_tasks.planning.cells import Cell
 from buildx_tasks.planning.runs import part_tag
-from buildx_tasks.publishing import mirrors
-from buildx_tasks.publishing.publish import Published, publish
+from buildx_tasks.publishing import evidence, mirrors
+from buildx_tasks.publishing.publish import Before, Published, publish
 from buildx_tasks.publishing.push import signing
 from buildx_tasks.publishing.release import Release, platforms_in, versions_of
 from buildx_tasks.publishing.tags import refuse_shared, tags_of
@@ -70,7 +71,7 @@ def join(
     targets = [one.target for one in run.targets]
     tags = {one.name: tags_of(one, ()) for one in targets}
     refuse_shared(list(tags.items()))
-    signed = signing(workspace, targets)
+    before = Before(partial(_require_expected, workspace, plan), signing(workspace, targets))
     found = list(_found(workspace, run, options.folders))
     judged = judging.judge(run, plan, found, left_out)
     if judged.problems:
@@ -85,13 +86,11 @@ def join(
         _say(one, parts, left_out, audience)
         releases.append(_release(run, one, parts, tags[one.target.name], left_out))
 
-    def uploaded(one: Release, reference: str) -> None:
-        _require_expected(workspace, plan, one, reference)
-        signed(one, reference)
-
     with audience.uploading() as watcher:
-        moved = publish(workspace, releases, watcher, audience.moved, uploaded=uploaded)
-        return [*moved, *mirrors.mirror(workspace, releases, watcher, audience, signed)]
+        moved = publish(workspace, releases, watcher, audience.moved, before_tags=before)
+        # A mirror gets what was found to be as expected at home.
+        mirrored = before._replace(check=Before().check)
+        return [*moved, *mirrors.mirror(workspace, releases, watcher, audience, mirrored)]
 
 
 def platforms_of(texts: Sequence[str]) -> list[Platform]:
@@ -175,7 +174,15 @@ def _release(
     manifests = {platform: parts[platform].record.digest for platform in there}
     # What a person lets go on the command line is lost on purpose.
     drop = (*target.spec.drop, *lacking)
-    return Release(target.name, source, whole, manifests, tags, target.spec.immutable, entry, drop)
+    verdicts = {
+        platform: parts[platform].record.verdict()
+        for platform in there
+        if parts[platform].record.verified == "passed"
+    }
+    attachments = evidence.of_verdicts(whole, manifests, verdicts, target.spec.verdicts)
+    return Release(
+        target.name, source, whole, manifests, tags, target.spec.immutable, entry, drop, attachments
+    )
 
 
 def composed(parts: Sequence[Part]) -> tuple[Graph, Source]:

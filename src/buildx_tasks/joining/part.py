@@ -228,6 +228,7 @@ def _made(
         ],
         versions_of(workspace.engine),
         children[0].content.marks.get(ANNOTATION, ""),
+        unit.hash,
     )
     written = records.written(record)
     root = records.index_of(taken.entries, taken.annotations, written)

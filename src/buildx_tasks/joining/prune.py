@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from buildx_tasks import references
@@ -15,11 +16,12 @@ from buildx_tasks.joining.letterbox import InRegistry, Part
 from buildx_tasks.joining.reach import Node, removable
 from buildx_tasks.planning.cells import reference_of
 from buildx_tasks.planning.runs import require_id
-from buildx_tasks.registry import listing, removal
+from buildx_tasks.registry import listing, referrers, removal
+from buildx_tasks.registry.referrers import subject_of
 from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from buildx_tasks.planning.selection import Plan
     from buildx_tasks.registry.manifests import Manifest
@@ -89,12 +91,16 @@ def piles(workspace: Workspace, plan: Plan, asked: Wanted) -> Iterator[Pile]:
         if not stale:
             continue
         going = {one.tag for one in stale}
-        roots = _read(repository, [tag for tag in tags if tag not in going])
-        kept = {manifest.digest for manifest in roots} | known
-        nodes = _tree(repository, {*kept, *(one.digest for one in stale)})
+        held = _read(repository, [tag for tag in tags if tag not in going])
+        nodes = _tree(repository, (one.digest for one in stale))
+        # A tag that only lists what is about something stale keeps nothing by itself.
+        about = {one.digest: of for tag, one in held.items() if (of := subject_of(tag)) in nodes}
+        kept = {one.digest for tag, one in held.items() if subject_of(tag) not in nodes} | known
+        nodes.update(_tree(repository, kept | about.keys()))
+        nodes.update({digest: nodes[digest]._replace(subject=of) for digest, of in about.items()})
         found = removable(nodes, kept, [one.digest for one in stale])
-        held = tuple(one.tag for one in stale if one.digest not in found)
-        yield Pile(repository, tuple(stale), tuple(found), held)
+        staying = tuple(one.tag for one in stale if one.digest not in found)
+        yield Pile(repository, tuple(stale), tuple(found), staying)
 
 
 def remove(pile: Pile) -> None:
@@ -185,26 +191,37 @@ def _days(age: float | None) -> str:
     return f"{age / 86400:.0f} days old" if age >= 86400 else f"{age / 3600:.0f} hours old"
 
 
-def _read(repository: Repository, names: Sequence[str]) -> list[Manifest]:
-    """Return the manifests under tags or digests; those that are not there are left out."""
+def _read(repository: Repository, names: Sequence[str]) -> dict[str, Manifest]:
+    """Return the manifests under tags or digests, by these; those that are not there are left out."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return [one for one in pool.map(repository.find, names) if one]
+        return {name: one for name, one in zip(names, pool.map(repository.find, names)) if one}
 
 
-def _tree(repository: Repository, roots: Iterable[str]) -> Mapping[str, Node]:
-    """Return all manifests below some, by digest; what is not there lists nothing."""
+def _tree(repository: Repository, roots: Iterable[str]) -> dict[str, Node]:
+    """Return all manifests below some, and about any of them, by digest; what is not there lists nothing.
+
+    What is about something is known where the registry lists it, or where a tag holds it.
+    """
     nodes: dict[str, Node] = {}
-    waiting = sorted(roots)
+    waiting = sorted(set(roots))
     while waiting:
-        found = _read(repository, waiting)
+        found = _read(repository, waiting).values()
         nodes.update(dict.fromkeys(waiting, Node()))
         for one in found:
             subject = one.content.subject.digest if one.content.subject else ""
             nodes[one.digest] = Node(tuple(m.digest for m in one.content.manifests), subject)
-        below = {digest for one in found for digest in nodes[one.digest].below}
-        subjects = {nodes[one.digest].subject for one in found} - {""}
-        waiting = sorted((below | subjects) - nodes.keys())
+        following = {digest for one in found for digest in nodes[one.digest].below}
+        following |= {nodes[one.digest].subject for one in found} - {""}
+        following |= _about(repository, [one.digest for one in found])
+        waiting = sorted(following - nodes.keys())
     return nodes
+
+
+def _about(repository: Repository, digests: Sequence[str]) -> set[str]:
+    """Return what a registry that keeps such lists has about manifests."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        listed = pool.map(partial(referrers.by_registry, repository), digests)
+        return {entry.digest for entries in listed for entry in entries or ()}
 
 
 def lines(pile: Pile) -> Iterator[str]:

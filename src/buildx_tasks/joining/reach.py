@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 class Node(NamedTuple):
@@ -19,7 +19,8 @@ def removable(nodes: Mapping[str, Node], kept: Iterable[str], stale: Iterable[st
     """Return what may go of stale trees, each before what it lists.
 
     What is kept reaches what it lists, what it is about, and what is about it: signatures and other
-    statements. Digests that ``nodes`` does not know list nothing.
+    statements. What is about something that goes, goes with it, and before it. Digests that ``nodes``
+    does not know list nothing.
     """
     about: dict[str, list[str]] = {}
     for digest, node in nodes.items():
@@ -34,7 +35,19 @@ def removable(nodes: Mapping[str, Node], kept: Iterable[str], stale: Iterable[st
         reached.add(digest)
         node = nodes.get(digest, Node())
         waiting += [*node.below, *about.get(digest, ()), *([node.subject] if node.subject else [])]
-    return [digest for digest in _downwards(nodes, stale) if digest not in reached]
+    return [digest for digest in _with_statements(nodes, stale, about) if digest not in reached]
+
+
+def _with_statements(
+    nodes: Mapping[str, Node], stale: Iterable[str], about: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """Return stale trees behind all that is about any of them, or about that."""
+    listed, more = _downwards(nodes, stale), [""]
+    while more:
+        known = set(listed)
+        more = [one for digest in listed for one in about.get(digest, ()) if one not in known]
+        listed = _downwards(nodes, [*listed, *more])
+    return listed
 
 
 def _downwards(nodes: Mapping[str, Node], roots: Iterable[str]) -> list[str]:

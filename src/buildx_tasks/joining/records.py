@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from buildx_tasks.errors import RegistryError
+from buildx_tasks.images import statements
 from buildx_tasks.images.sources import Source
 from buildx_tasks.registry.manifests import (
     INDEX_TYPES,
@@ -40,7 +41,7 @@ class Record(msgspec.Struct, frozen=True):
     ``digest`` is the manifest's of the platform, ``at`` when it was handed in (UTC, ISO 8601);
     ``native`` says that its platform ran without an emulator; ``verified`` is passed, or unchecked
     where nothing is expected; ``tools`` maps names to versions; ``fingerprint`` stands for all that it
-    was built from, ``""`` where that is not known.
+    was built from, and ``expected`` (hex) for all that was expected, ``""`` where that is not known.
     """
 
     run: str
@@ -55,6 +56,18 @@ class Record(msgspec.Struct, frozen=True):
     checks: list[Verdict] = []
     tools: dict[str, str] = {}
     fingerprint: str = ""
+    expected: str = ""
+
+    def verdict(self) -> statements.Verdict:
+        """Return the verdict of a part that passed."""
+        named = {
+            status: tuple(one.name for one in self.checks if one.status == status)
+            for status in ("ok", "xfail")
+        }
+        cell = f"{self.target}@{self.platform}"
+        return statements.Verdict(
+            cell, named["ok"], named["xfail"], expected=self.expected, native=self.native
+        )
 
 
 class Written(NamedTuple):

@@ -91,6 +91,7 @@ class Inheritance:
             whole.tables.get("metadata", {}).get("base", False),
             tuple(push.get("mirrors", ())),
             whole.tables.get("optional", {}),
+            push.get("verdicts"),
         )
 
     def _resolve(self, name: str, trail: tuple[str, ...] = ()) -> Own:

@@ -33,6 +33,13 @@ class Push(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
             "one that fails is told, and fails no push"
         ),
     ] = []
+    verdicts: Annotated[
+        Optional[bool],
+        Meta(
+            description="Attach each platform's verdict to its manifest: true also where a registry "
+            "lists no referrers, by a tag sha256-… beside it; default: where it lists them"
+        ),
+    ] = None
     sign: Annotated[
         Union[bool, Text],
         Meta(

@@ -30,7 +30,8 @@ class Target(NamedTuple):
     offered to it: name → path from the project's folder; ``lint_ignore`` holds codes not reported,
     ``immutable`` globs of tags that never move, ``sign`` cosign's key or True, ``drop`` the platforms
     that a tag may lose; ``is_based`` asks for labels that name its base; ``mirrors`` are further
-    repositories, ``optional`` the platforms that an image may lack, each with the reason.
+    repositories, ``optional`` the platforms that an image may lack, each with the reason; ``verdicts``
+    says whether they are attached, None for where the registry lists what is attached.
     """
 
     attributes: Attributes
@@ -44,6 +45,7 @@ class Target(NamedTuple):
     is_based: bool = False
     mirrors: tuple[str, ...] = ()
     optional: dict[Platform, str] = {}  # noqa: RUF012 - never written to
+    verdicts: bool | None = None
 
     @property
     def tags(self) -> list[str]:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from buildx_tasks import references
 from buildx_tasks.errors import EngineError, PushError, RegistryError, task_names
-from buildx_tasks.publishing.publish import Published, publish
+from buildx_tasks.publishing.publish import Before, Published, publish
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from buildx_tasks.language.targets import Target
     from buildx_tasks.publishing.audience import Audience
@@ -25,7 +25,7 @@ def mirror(
     releases: Sequence[Release],
     watcher: Watcher,
     audience: Audience,
-    uploaded: Callable[[Release, str], object],
+    before_tags: Before,
 ) -> list[Published]:
     """Publish releases to the mirrors of their targets, one after another; return what moved there.
 
@@ -37,7 +37,9 @@ def mirror(
         for tags in mirrored(workspace.config.target, one.target, one.tags):
             there = one._replace(tags=tags)
             try:
-                moved += publish(workspace, [there], watcher, audience.moved, uploaded=uploaded)
+                moved += publish(
+                    workspace, [there], watcher, audience.moved, before_tags=before_tags
+                )
             except (RegistryError, PushError, EngineError) as error:
                 reason = str(error).partition("\n")[0]
                 failed.append(

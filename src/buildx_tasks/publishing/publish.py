@@ -16,7 +16,7 @@ from buildx_tasks.images import sources
 from buildx_tasks.machine import made
 from buildx_tasks.machine.files import own_folder
 from buildx_tasks.machine.locks import locked
-from buildx_tasks.publishing import lost_platforms, standing, upload
+from buildx_tasks.publishing import evidence, lost_platforms, standing, upload
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping, Sequence
@@ -38,6 +38,19 @@ class Published(NamedTuple):
     digest: str
     manifests: dict[Platform, str]
     was: str
+
+
+class Before(NamedTuple):
+    """What is done with each image in each repository, by its reference, before a tag moves.
+
+    ``check`` may refuse it, ``sign`` signs it, and what is attached to it.
+    """
+
+    check: Callable[[Release, str], object] = lambda _one, _reference: None
+    sign: Callable[[Release, str], object] = lambda _one, _reference: None
+
+
+_NOTHING = Before()
 
 
 class _Item(NamedTuple):
@@ -66,12 +79,11 @@ def publish(
     watcher: Watcher,
     done: Callable[[Published], object],
     event: str = "pushed",
-    uploaded: Callable[[Release, str], object] | None = None,
+    before_tags: Before = _NOTHING,
 ) -> list[Published]:
     """Upload all releases, then move their tags, each read back; ``done`` is told of each tag.
 
     Of a release that the registries hold whole under all its tags, nothing is uploaded or moved.
-    ``uploaded`` is told of each image in each repository, by digest, before a tag moves.
 
     Raises:
         PushError: some tags moved and others did not, or a tag may not be moved; it says which.
@@ -89,8 +101,11 @@ def publish(
         for one in releases:
             items = [item for item in listed if item.one is one]
             for repository in _uploaded(one, items, settled, watcher):
-                if uploaded:
-                    uploaded(one, repository.named(one.graph.root.digest))
+                reference = repository.named(one.graph.root.digest)
+                before_tags.check(one, reference)
+                before_tags.sign(one, reference)
+                stays = all(item.tag in settled for item in items)
+                _attach(workspace.ledger, one, repository, before_tags, stays=stays)
     except (RegistryError, PushError, EngineError) as error:
         lines = [str(error), *(_as_before(item, before) for item in listed)]
         raise type(error)("\n".join(lines)) from None
@@ -136,6 +151,17 @@ def _uploaded(
         upload.confirm(one.graph, repository)
         source = sources.Mounting(one.source, repository)
     return list(distinct.values())
+
+
+def _attach(
+    ledger: Ledger, one: Release, repository: Repository, before: Before, *, stays: bool
+) -> None:
+    """Attach what goes out beside a release, unless an earlier push of the same did."""
+    known = stays and evidence.is_known(
+        ledger, str(repository), one.graph.root.digest, one.attachments
+    )
+    if not known:
+        evidence.attach(repository, one.attachments, lambda place: before.sign(one, place))
 
 
 def _require_free(item: _Item, there: Manifest | None) -> None:
@@ -209,6 +235,7 @@ def _alone(repositories: Sequence[str]) -> Iterator[None]:
 
 def _entry(ledger: Ledger, one: Release, item: Published) -> dict[str, Any]:
     manifests = {str(platform): digest for platform, digest in item.manifests.items()}
+    attached = [held.digest for held in one.attachments]
     return {
         **one.entry,
         "tag": item.tag,
@@ -216,6 +243,7 @@ def _entry(ledger: Ledger, one: Release, item: Published) -> dict[str, Any]:
         "manifests": manifests,
         "sizes": _sizes(ledger, one, item.digest, manifests),
         "was": item.was,
+        **({evidence.NOTED: attached} if attached else {}),
     }
 
 

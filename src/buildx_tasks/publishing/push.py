@@ -9,16 +9,19 @@ from buildx_tasks.building import location
 from buildx_tasks.engine.faults import faults
 from buildx_tasks.errors import EngineError, UsageError, VerifyError
 from buildx_tasks.planning.cells import reference_of
-from buildx_tasks.publishing import mirrors, sign
-from buildx_tasks.publishing.publish import Published, publish
+from buildx_tasks.platforms import runs_natively
+from buildx_tasks.publishing import evidence, mirrors, sign
+from buildx_tasks.publishing.publish import Before, Published, publish
 from buildx_tasks.publishing.release import Located, Release, release, require_whole
 from buildx_tasks.verification import passed, units
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from buildx_tasks.images.statements import Verdict
     from buildx_tasks.planning.cells import TargetPlan
     from buildx_tasks.planning.selection import Plan
+    from buildx_tasks.platforms import Platform
     from buildx_tasks.publishing.audience import Audience
     from buildx_tasks.references import Reference
     from buildx_tasks.workspace import Workspace
@@ -52,15 +55,15 @@ def push(
     """
     targets = [target for target in plan.targets if target.name in tags]
     _refuse_parts(workspace, targets)
-    signed = signing(workspace, targets)
+    before = Before(sign=signing(workspace, targets))
     workspace.engine.require()
     located = (
         _verified(workspace, plan, targets, audience) if verify else _as_is(workspace, targets)
     )
     with faults(), audience.uploading() as watcher:
         releases = [release(workspace, one, located[one.name], tags[one.name]) for one in targets]
-        moved = publish(workspace, releases, watcher, audience.moved, uploaded=signed)
-        return [*moved, *mirrors.mirror(workspace, releases, watcher, audience, signed)]
+        moved = publish(workspace, releases, watcher, audience.moved, before_tags=before)
+        return [*moved, *mirrors.mirror(workspace, releases, watcher, audience, before)]
 
 
 def signing(
@@ -125,9 +128,15 @@ def _verified(
         if lines:
             lines[0] += "; nothing was pushed"
             raise VerifyError("\nerror: ".join(lines))
+    verdicts: dict[str, dict[Platform, Verdict]] = {}
+    for unit in listed:
+        if unit.kinds and unit.platform:
+            native = runs_natively(unit.platform, workspace.engine.platform)
+            found = evidence.verdict_of(unit, native=native)
+            verdicts.setdefault(unit.target.name, {})[unit.platform] = found
     checked = {unit.target.name for unit in listed if unit.kinds}
     return {
-        name: Located(image, "passed" if name in checked else "unchecked")
+        name: Located(image, "passed" if name in checked else "unchecked", verdicts.get(name, {}))
         for name, image in images.items()
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks.building import staging
@@ -9,31 +10,39 @@ from buildx_tasks.errors import EngineError
 from buildx_tasks.images import attestations, graph, sources
 from buildx_tasks.images.image import platform_of
 from buildx_tasks.machine.version import __version__
-from buildx_tasks.publishing import compose
+from buildx_tasks.publishing import compose, evidence
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from buildx_tasks.engine.engine import Engine
     from buildx_tasks.images.graph import Graph
     from buildx_tasks.images.image import Image
     from buildx_tasks.images.sources import Source
+    from buildx_tasks.images.statements import Verdict
     from buildx_tasks.planning.cells import TargetPlan
     from buildx_tasks.platforms import Platform
+    from buildx_tasks.publishing.evidence import Attachment
     from buildx_tasks.references import Reference
     from buildx_tasks.registry.manifests import Manifest
     from buildx_tasks.workspace import Workspace
 
 
 class Located(NamedTuple):
-    """An image where it is to be taken from; ``verified`` is passed, unchecked or no, for the ledger."""
+    """An image where it is to be taken from; ``verified`` is passed, unchecked or no, for the ledger.
+
+    ``verdicts`` are those of its platforms.
+    """
 
     image: Image
     verified: str
+    verdicts: Mapping[Platform, Verdict] = MappingProxyType({})
 
 
 class Release(NamedTuple):
     """One image on its way: under which tags, and which of these never move (``immutable``).
 
-    ``drop`` are the platforms that a tag may lose.
+    ``drop`` are the platforms that a tag may lose; ``attachments`` go out beside it.
     ``manifests`` are the platforms' digests in the registry; ``entry`` is what the ledger notes of it
     besides; ``target`` is for messages.
     """
@@ -46,6 +55,7 @@ class Release(NamedTuple):
     immutable: tuple[str, ...]
     entry: dict[str, Any]
     drop: tuple[Platform, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
 
 
 def require_whole(target: TargetPlan, image: Image) -> None:
@@ -104,7 +114,15 @@ def release(
     # An image without index says its platform in its config only.
     manifests = platforms_of(whole) or {target.declared[0]: whole.root.digest}
     return Release(
-        target.name, source, whole, manifests, tags, target.spec.immutable, entry, target.spec.drop
+        target.name,
+        source,
+        whole,
+        manifests,
+        tags,
+        target.spec.immutable,
+        entry,
+        target.spec.drop,
+        evidence.of_verdicts(whole, manifests, located.verdicts, target.spec.verdicts),
     )
 
 

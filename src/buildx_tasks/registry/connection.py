@@ -57,6 +57,7 @@ class Registry:
         self._access = Access(self._session, endpoint.registry)
         self._scheme = endpoint.schemes[0] if len(endpoint.schemes) == 1 else ""
         self._lock = threading.Lock()
+        self.lists_referrers: bool | None = None  # not known before it was asked
 
     def close(self) -> None:
         """End its connections."""

@@ -82,6 +82,7 @@ class Descriptor(Struct, frozen=True):
     platform: Optional[PlatformWords] = None
     annotations: Optional[dict[str, str]] = None
     urls: Optional[list[str]] = None
+    artifact_type: Optional[MediaType] = field(default=None, name="artifactType")
 
     @property
     def marks(self) -> dict[str, str]:

@@ -195,11 +195,14 @@ class Repository:
         except MissingError:
             return None
 
-    def put(self, reference: str, manifest: Manifest) -> None:
-        """Put a manifest under a tag or its digest: readers see the old one or this one, no part."""
+    def put(self, reference: str, manifest: Manifest) -> bool:
+        """Put a manifest under a tag or its digest: readers see the old one or this one, no part.
+
+        Returns whether the registry lists it by itself among what is about its ``subject``.
+        """
         what = self.named(reference)
 
-        def send() -> None:
+        def send() -> bool:
             headers = {"Content-Type": manifest.media_type}
             answer = self._ask(
                 "PUT", f"manifests/{reference}", what, headers=headers, body=lambda: manifest.data
@@ -208,8 +211,9 @@ class Repository:
             if said != manifest.digest:
                 said = printable(said[:_SHOWN])
                 raise PassingError(f"the registry says it got {said}, sent was {manifest.digest}")
+            return "OCI-Subject" in answer.headers
 
-        self.insist(what, send)
+        return bool(self.insist(what, send))
 
     def has(self, digest: str) -> bool:
         """Say whether the repository has a blob."""

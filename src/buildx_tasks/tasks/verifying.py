@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from buildx_tasks.tasks.command import command
-from buildx_tasks.tasks.options import FULL, ITERABLE, SELECTION, loaded, selected
+from buildx_tasks.tasks.options import (
+    FULL,
+    ITERABLE,
+    SELECTION,
+    loaded,
+    require_known,
+    selected,
+    texts,
+)
 
 if TYPE_CHECKING:
     from invoke import Context
@@ -14,7 +22,8 @@ if TYPE_CHECKING:
 
 
 @command(
-    iterable=ITERABLE,
+    alone=["ref"],
+    iterable=[*ITERABLE, "ref", "require"],
     help={
         **SELECTION,
         "jobs": "How many cells at once; default: four for each CPU, 16 at most",
@@ -23,6 +32,9 @@ if TYPE_CHECKING:
         "last-failed": "Only the cells that failed the last time",
         "keep": "Leave the containers of failed cells, and print how to enter them",
         "full": FULL,
+        "ref": "An image in a registry instead, as in localhost:5000/app:v1 (repeatable): what "
+        "--require demands of it",
+        "require": "With --ref: verdict, for every platform has to have one that it passed",
         "junit": "Write the result as JUnit XML to this file too",
         "json": "Write the result as JSON to this file too",
         "html": "Write the result as one HTML page to this file too",
@@ -43,6 +55,8 @@ def verify(
     json: str = "",
     html: str = "",
     full: bool = False,
+    ref: Texts = None,
+    require: Texts = None,
 ) -> None:
     """Check every cell against [target.NAME.verify], in parallel, on the digests that were built."""
     from buildx_tasks.errors import UsageError
@@ -52,6 +66,11 @@ def verify(
 
     if jobs < 0:
         raise UsageError(f"--jobs: {jobs} is no number of cells; write 1 or more")
+    if ref or require:
+        if target or platform:
+            raise UsageError("--ref names an image by itself: leave out --target and --platform")
+        _demand(c, overlay, set_, texts(ref, "--ref"), texts(require, "--require"))
+        return
     with loaded(c, overlay, set_) as project:
         selection = selected(project, target, platform)
         typed = passed.commands_of(selection.plan, project.root)
@@ -66,3 +85,37 @@ def verify(
             print("no selected cell failed the last time; nothing to do")
             return
         writing.conclude(report, {"junit": junit, "json": json, "html": html}, project.file)
+
+
+def _demand(c: Context, overlay: Texts, set_: Texts, refs: list[str], required: list[str]) -> None:
+    """Print what published images have of what is required of them.
+
+    Raises:
+        UsageError: something to ask about, or to ask for, is missing.
+        VerifyError: one lacks something.
+
+    """
+    from buildx_tasks.engine.faults import faults
+    from buildx_tasks.errors import UsageError, VerifyError
+    from buildx_tasks.publishing import demands
+    from buildx_tasks.publishing.tags import exact
+    from buildx_tasks.text import printable
+
+    if not refs:
+        raise UsageError("--require is about published images: name them with --ref")
+    if not required:
+        raise UsageError("--ref needs what is required of the image; write --require verdict")
+    for one in required:
+        require_known("--require", one, demands.DEMANDS)
+    lacking = []
+    with loaded(c, overlay, set_) as project, faults():
+        for answer in demands.verdicts(project, [exact(text, "--ref") for text in refs]):
+            print("\n".join(map(printable, demands.lines(answer))), flush=True)
+            if answer.lacks:
+                lacking.append(f"{answer.reference} {answer.platform}")
+    if lacking:
+        named = printable(", ".join(lacking))
+        raise VerifyError(
+            f"without a verdict that they passed: {named}; verify and push them, with "
+            "[target.NAME.push] verdicts = true where the registry lists no referrers"
+        )

@@ -45,12 +45,29 @@ def test_nothing_is_removed_that_something_kept_can_reach(
     found = removable(nodes, kept, stale)
     assert not set(found) & reachable(nodes, kept)
     below = set(stale)
-    for _ in NAMES:
+    for _ in NAMES:  # what is about something that goes, goes with it
         below |= {one for name in below for one in nodes.get(name, Node()).below}
+        below |= {name for name, node in nodes.items() if node.subject in below}
     assert set(found) == below - reachable(nodes, kept)  # all that may go does
     assert len(found) == len(set(found))
     for number, name in enumerate(found):  # who lists something goes first
         assert not set(nodes.get(name, Node()).below) & set(found[:number])
+
+
+def test_statements_go_with_what_they_are_about_and_before_it() -> None:
+    """A tag beside a manifest lists its statements: an index that is about it too."""
+    nodes = {
+        "part": Node(("app",)),
+        "app": Node(),
+        "beside": Node(("verdict",), "app"),
+        "verdict": Node((), "app"),
+        "signature": Node((), "verdict"),
+    }
+    found = removable(nodes, [], ["part"])
+    assert sorted(found) == sorted(nodes)
+    assert found.index("beside") < found.index("verdict")
+    assert found.index("beside") < found.index("app")
+    assert removable({**nodes, "v1": Node(("app",))}, ["v1"], ["part"]) == ["part"]
 
 
 def test_a_circle_ends() -> None:

@@ -1,0 +1,132 @@
+"""A release, its verdicts and a person's files in; what is attached to its manifests, attached, out."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from buildx_tasks.errors import PushError
+from buildx_tasks.images import statements
+from buildx_tasks.images.artifacts import descriptor_of
+from buildx_tasks.registry import referrers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from buildx_tasks.images.artifacts import Artifact
+    from buildx_tasks.images.graph import Graph
+    from buildx_tasks.images.statements import Verdict
+    from buildx_tasks.platforms import Platform
+    from buildx_tasks.records.ledger import Ledger
+    from buildx_tasks.registry.manifests import Descriptor
+    from buildx_tasks.registry.repository import Repository
+    from buildx_tasks.verification.units import Unit
+
+NOTED = "attached"  # in the ledger's entry of a push: the artifacts that it saw to
+
+
+class Attachment(NamedTuple):
+    """What goes out beside a manifest; ``where_listed``: only where the registry itself lists it."""
+
+    artifact: Artifact
+    where_listed: bool = False
+
+    @property
+    def digest(self) -> str:
+        """The artifact's own digest."""
+        return self.artifact.manifest.digest
+
+
+def subjects(whole: Graph) -> dict[str, Descriptor]:
+    """Return what can be attached to, by digest: the root, and all that it names."""
+    root = descriptor_of(whole.root)
+    return {one.digest: one for one in (root, *whole.root.content.manifests)}
+
+
+def verdict_of(unit: Unit, *, native: bool) -> Verdict:
+    """Return the verdict of a cell that passed; what was skipped is none of its checks."""
+    looked = [check for check in unit.checks if not check.skip]
+    return statements.Verdict(
+        unit.id,
+        tuple(check.name for check in looked if not check.xfail),
+        tuple(check.name for check in looked if check.xfail),
+        expected=unit.hash,
+        native=native,
+    )
+
+
+def of_verdicts(
+    whole: Graph,
+    manifests: Mapping[Platform, str],
+    verdicts: Mapping[Platform, Verdict],
+    wanted: bool | None,
+) -> tuple[Attachment, ...]:
+    """Return the verdicts as what is attached to each platform's manifest.
+
+    ``wanted`` is as ``verdicts`` in the file: None for only where the registry lists what is attached.
+
+    Raises:
+        PushError: a verdict is of a platform that the image does not have.
+
+    """
+    if wanted is False:
+        return ()
+    known = subjects(whole)
+    found = []
+    for platform, verdict in verdicts.items():
+        subject = known.get(manifests.get(platform, ""))
+        if subject is None:
+            raise PushError(
+                f"the verdict of {verdict.cell} is of no manifest of {whole.root.digest}; verify what "
+                "is to be published"
+            )
+        found.append(Attachment(statements.written(verdict, subject), wanted is None))
+    return tuple(found)
+
+
+def attach(
+    repository: Repository,
+    attachments: Sequence[Attachment],
+    sign: Callable[[str], object],
+) -> None:
+    """Attach what is not attached yet; ``sign`` is told of the reference of each that is new.
+
+    Raises:
+        RegistryError: the registry refuses, or does not come back.
+        PushError: one was not signed.
+
+    """
+    for subject, every in _by_subject(attachments):
+        entries, wanted = referrers.by_registry(repository, subject), every
+        if entries is None:
+            wanted = [one for one in every if not one.where_listed]
+            entries = referrers.listed(repository, subject).entries if wanted else ()
+        there = {entry.digest for entry in entries}
+        for one in wanted:
+            if one.digest in there:
+                continue
+            for digest, data in one.artifact.blobs.items():
+                if not repository.has(digest):
+                    repository.upload(digest, len(data), partial(iter, [data]), lambda _: None)
+            referrers.attach(repository, one.artifact.manifest)
+            sign(repository.named(one.digest))
+
+
+def _by_subject(attachments: Sequence[Attachment]) -> Iterator[tuple[str, list[Attachment]]]:
+    found: dict[str, list[Attachment]] = {}
+    for one in attachments:
+        subject = one.artifact.manifest.content.subject
+        found.setdefault(subject.digest if subject else "", []).append(one)
+    yield from found.items()
+
+
+def is_known(ledger: Ledger, place: str, digest: str, attachments: Sequence[Attachment]) -> bool:
+    """Say whether an earlier push of the image to the place saw to all of these."""
+    wanted = {one.digest for one in attachments}
+    return not wanted or any(
+        entry.get("digest") == digest
+        and str(entry.get("tag", "")).rpartition(":")[0] == place
+        and isinstance(noted := entry.get(NOTED), list)
+        and wanted.issubset(map(str, noted))
+        for entry in ledger.read()
+    )
