@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+INDEX = "application/vnd.oci.image.index.v1+json"
 STAGES = ("blobs", "manifests", "tags", "reading")
 FAULTS = tuple(
     "refuse reset 429 500 503 401 403 404 quota slow truncated wrong-digest lost".split()
@@ -108,16 +109,45 @@ class TokenRealm:
             return False
 
 
+class Referrers:
+    """A registry's memory of what is about a manifest, for one that keeps none (OCI 1.1's API)."""
+
+    def __init__(self) -> None:
+        self._listed: dict[str, dict[str, dict[str, Any]]] = {}
+
+    def note(self, kind: str, data: bytes) -> str:
+        """Take note of a manifest that was put; return the digest that it is about, or ""."""
+        content = json.loads(data)
+        subject = str((content.get("subject") or {}).get("digest", ""))
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        entry = {"mediaType": kind, "digest": digest, "size": len(data)}
+        more = {key: content[key] for key in ("artifactType", "annotations") if key in content}
+        if subject:
+            self._listed.setdefault(subject, {})[digest] = {**entry, **more}
+        return subject
+
+    def listed(self, digest: str) -> bytes:
+        entries = list(self._listed.get(digest, {}).values())
+        return json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode()
+
+
 class FaultProxy:
     """Listens on loopback while entered; ``address`` is ``localhost:PORT``.
 
     ``log`` has (method, path, status) of every answered request, in order; status 0 is no answer.
     ``hits`` counts how often the fault happened since it was armed. ``stall`` is how long "slow" is
-    silent, in seconds. With ``tokens`` the proxy asks for tokens, and gives them at ``/token``.
+    silent, in seconds. With ``tokens`` the proxy asks for tokens, and gives them at ``/token``; with
+    ``referrers`` it lists what is about a manifest.
     """
 
-    def __init__(self, upstream: str, tokens: TokenRealm | None = None) -> None:
+    def __init__(
+        self,
+        upstream: str,
+        tokens: TokenRealm | None = None,
+        referrers: Referrers | None = None,
+    ) -> None:
         self.upstream = upstream
+        self.referrers = referrers
         self.tokens = tokens
         self.stall = 5.0
         self.hits = 0
@@ -274,7 +304,10 @@ class _Handler(BaseHTTPRequestHandler):
     def serve(self) -> None:
         proxy, self.plain_path = self.server.proxy, urlsplit(self.path).path
         self.pieces = _pieces(self.rfile, self.headers)
+        self.subject = ""
         if proxy.tokens and not self._admitted(proxy.tokens):
+            return
+        if proxy.referrers and self._listed(proxy.referrers):
             return
         fault = proxy.strike(
             self.command,
@@ -320,6 +353,17 @@ class _Handler(BaseHTTPRequestHandler):
         if "Authorization" in self.headers:
             said += ',error="invalid_token"'
         return _CANNED["401"]._replace(headers=(("WWW-Authenticate", said),))
+
+    def _listed(self, referrers: Referrers) -> bool:
+        """Answer who asks for a list; take note of what is put, for the lists."""
+        found = re.match(r"/v2/.+/referrers/(.+)", self.plain_path)
+        if found and self.command == "GET":
+            self._answer(_Canned(200, referrers.listed(found[1]), INDEX))
+        elif self.command == "PUT" and _MANIFEST.fullmatch(self.plain_path):
+            data = b"".join(self.pieces)
+            self.pieces = iter([data])
+            self.subject = referrers.note(self.headers["Content-Type"], data)
+        return found is not None
 
     def _answer_canned(self, fault: str) -> None:
         expired = fault == "401" and self.server.proxy.tokens
@@ -441,6 +485,8 @@ class _Handler(BaseHTTPRequestHandler):
                 found.append((key, ours.geturl()))
             elif key.lower() not in _OF_CONNECTION:
                 found.append((key, value))
+        if self.subject and answer.status == 201:
+            found.append(("OCI-Subject", self.subject))
         return found
 
     def _begin(self, status: int, headers: list[tuple[str, str]]) -> None:

@@ -36,6 +36,11 @@ class Attachment(NamedTuple):
         """The artifact's own digest."""
         return self.artifact.manifest.digest
 
+    @property
+    def note(self) -> str:
+        """What the ledger says of it: what was left where nothing is listed is to go out once asked for."""
+        return f"{self.digest} where listed" if self.where_listed else self.digest
+
 
 def subjects(whole: Graph) -> dict[str, Descriptor]:
     """Return what can be attached to, by digest: the root, and all that it names."""
@@ -122,11 +127,12 @@ def _by_subject(attachments: Sequence[Attachment]) -> Iterator[tuple[str, list[A
 
 def is_known(ledger: Ledger, place: str, digest: str, attachments: Sequence[Attachment]) -> bool:
     """Say whether an earlier push of the image to the place saw to all of these."""
-    wanted = {one.digest for one in attachments}
-    return not wanted or any(
+    if not attachments:
+        return True
+    return any(
         entry.get("digest") == digest
         and str(entry.get("tag", "")).rpartition(":")[0] == place
         and isinstance(noted := entry.get(NOTED), list)
-        and wanted.issubset(map(str, noted))
+        and all(one.digest in noted or one.note in noted for one in attachments)
         for entry in ledger.read()
     )

@@ -235,7 +235,7 @@ def _alone(repositories: Sequence[str]) -> Iterator[None]:
 
 def _entry(ledger: Ledger, one: Release, item: Published) -> dict[str, Any]:
     manifests = {str(platform): digest for platform, digest in item.manifests.items()}
-    attached = [held.digest for held in one.attachments]
+    attached = [held.note for held in one.attachments]
     return {
         **one.entry,
         "tag": item.tag,
