@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import urllib.request
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -178,7 +179,7 @@ def test_verdicts_are_where_the_registry_lists_them_and_by_tags_where_one_asks(
 
 def attach(repository: Repository, made: Artifact) -> None:
     for digest, data in made.blobs.items():
-        repository.upload(digest, len(data), lambda data=data: [data], lambda _: None)
+        repository.upload(digest, len(data), partial(iter, [data]), lambda _: None)
     referrers.attach(repository, made.manifest)
 
 
@@ -193,7 +194,8 @@ def test_a_verdict_of_another_digest_is_refused_and_a_failed_one_counts(place: P
         with Loaded.load(project.folder) as loaded:
             repository = loaded.registries.repository(references.parse(ref))
             arm64, amd64 = (
-                descriptor_of(repository.get(known[f"linux/{which}"])) for which in ("arm64", "amd64")
+                descriptor_of(repository.get(known[f"linux/{which}"]))
+                for which in ("arm64", "amd64")
             )
             other = statements.written(verdict, amd64)
             (data,) = (data for data in other.blobs.values() if data != b"{}")
@@ -231,3 +233,47 @@ def test_what_is_joined_has_the_verdicts_of_its_parts(place: Place, tmp_path: Pa
             verdicts = [one["verdict"] for one in attached[platform] if one["verdict"]]
             assert {one["result"] for one in verdicts} >= {"WARNED"}
             assert {tuple(one["subjects"]) for one in verdicts} == {(manifests[platform],)}
+
+
+def test_a_persons_own_files_go_out_the_same_way(place: Place) -> None:
+    """To each platform where the path names it, to the index otherwise; by what is in them."""
+    project, folder = place.project, place.project.folder
+    place.write(
+        'push.verdicts = false\npush.attach = { sbom = "sbom-{os}-{arch}.json", '
+        'vex = "app.openvex.json", notes = "NOTES.md" }'
+    )
+    missing = project.invoke("push", "--tag", "files")
+    assert missing.returncode == 2
+    assert "buildx.toml:15:17:" in missing.stderr
+    assert (
+        "attaches cannot be had: sbom-linux-amd64.json (not there), sbom-linux-arm64.json (not "
+        "there), app.openvex.json (not there), NOTES.md (not there); write the files before the push"
+    ) in missing.stderr
+    assert all(in_registry(ref) is None for ref in place.refs("files"))
+    for arch in ("amd64", "arm64"):
+        sbom = {"spdxVersion": "SPDX-2.3", "name": arch}
+        (folder / f"sbom-linux-{arch}.json").write_text(json.dumps(sbom))
+    (folder / "app.openvex.json").write_text('{"@context": "https://openvex.dev/ns/v0.2.0"}')
+    (folder / "NOTES.md").write_text("# Notes\n")
+    dry = project.ok("--dry", "push", "--tag", "files").splitlines()
+    of = "the manifest of linux/arm64"
+    assert dry[1] == f"# attached to {of}, before a tag moves: sbom-linux-arm64.json"
+    place.asked()
+    project.ok("push", "--tag", "files")
+    first = place.asked()
+    project.ok("push", "--tag", "files")
+    assert {method for method, _ in place.asked()} == {"GET", "HEAD"}
+    assert {method for method, _ in first} == {"GET", "HEAD", "POST", "PUT", "DELETE"}
+    for ref in place.refs("files"):
+        attached = shown(project, ref)
+        assert [(one["kind"], one["title"]) for one in attached[""]] == [
+            ("application/vnd.openvex+json", "app.openvex.json"),
+            ("text/markdown", "NOTES.md"),
+        ]
+        for platform in PLATFORMS:
+            title = f"sbom-{platform.replace('/', '-')}.json"
+            own = [(o["kind"], o["title"]) for o in attached[platform] if not o["verdict"]]
+            assert ("application/spdx+json", title) in own
+        found = in_registry(ref)
+        assert found
+        assert found[0] == place.digest

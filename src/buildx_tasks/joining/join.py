@@ -16,9 +16,9 @@ from buildx_tasks.joining import judging, records, runs
 from buildx_tasks.joining.letterbox import InFolders, InRegistry, require_folders
 from buildx_tasks.planning.cells import Cell
 from buildx_tasks.planning.runs import part_tag
-from buildx_tasks.publishing import evidence, mirrors
+from buildx_tasks.publishing import attaching, evidence, mirrors
 from buildx_tasks.publishing.publish import Before, Published, publish
-from buildx_tasks.publishing.push import signing
+from buildx_tasks.publishing.push import signing, with_files
 from buildx_tasks.publishing.release import Release, platforms_in, versions_of
 from buildx_tasks.publishing.tags import refuse_shared, tags_of
 from buildx_tasks.verification import check
@@ -72,6 +72,7 @@ def join(
     tags = {one.name: tags_of(one, ()) for one in targets}
     refuse_shared(list(tags.items()))
     before = Before(partial(_require_expected, workspace, plan), signing(workspace, targets))
+    files = attaching.given(workspace, targets)
     found = list(_found(workspace, run, options.folders))
     judged = judging.judge(run, plan, found, left_out)
     if judged.problems:
@@ -84,7 +85,8 @@ def join(
     for one in run.targets:
         parts = judged.parts[one.target.name]
         _say(one, parts, left_out, audience)
-        releases.append(_release(run, one, parts, tags[one.target.name], left_out))
+        made = _release(run, one, parts, tags[one.target.name], left_out)
+        releases.append(with_files(made, files[one.target.name]))
 
     with audience.uploading() as watcher:
         moved = publish(workspace, releases, watcher, audience.moved, before_tags=before)

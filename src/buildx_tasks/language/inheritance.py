@@ -92,6 +92,7 @@ class Inheritance:
             tuple(push.get("mirrors", ())),
             whole.tables.get("optional", {}),
             push.get("verdicts"),
+            push.get("attach", {}),
         )
 
     def _resolve(self, name: str, trail: tuple[str, ...] = ()) -> Own:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 from buildx_tasks import platforms, references
 from buildx_tasks.errors import nearest
 from buildx_tasks.language.merging import ATTRIBUTES, PLAIN, canonical, merge
-from buildx_tasks.language.placeholders import IN_BRACES, OF_CACHES
+from buildx_tasks.language.placeholders import IN_BRACES, OF_ATTACHED, OF_CACHES
 from buildx_tasks.language.tables import Table, dotted
 from buildx_tasks.language.targets import LINK
 from buildx_tasks.language.verify_table import faults
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from buildx_tasks.language.merging import Attributes
     from buildx_tasks.language.positions import KeyPath
     from buildx_tasks.language.sources import Fail
@@ -87,6 +89,8 @@ class Reader:
                     (*path, "push", "mirrors", number),
                     f'"{text}" is no repository; write it without a tag, as in ghcr.io/org/app',
                 )
+        for key, text in data.get("push", {}).get("attach", {}).items():
+            self._check_words(text, OF_ATTACHED, (*path, "push", "attach", key), "a file's path")
         for steps, message in faults(data.get("verify", {})):
             raise self._fail((*path, "verify", *steps), message)
         return Own(self._attributes(data, path), ours, platform)
@@ -150,18 +154,22 @@ class Reader:
                 self._check_cache(entry, (*path, key, number))
 
     def _check_cache(self, entry: dict[str, Any], where: KeyPath) -> None:
-        for word in IN_BRACES.findall(" ".join(map(str, entry.values()))):
-            if word not in OF_CACHES:
-                hint = (
-                    nearest(word.lower(), OF_CACHES)[1:] or " a cache knows {target} and {platform}"
-                )
-                raise self._fail(where, f"{{{word}}} is no placeholder;{hint}", value=True)
+        self._check_words(" ".join(map(str, entry.values())), OF_CACHES, where, "a cache")
         empty = self._because(where)
         if empty and entry["type"] == "registry":
             try:
                 references.parse(entry.get("ref", "").partition("@")[0])
             except ValueError as error:
                 raise self._fail(where, str(error) + empty) from None
+
+    def _check_words(self, text: str, known: Collection[str], where: KeyPath, what: str) -> None:
+        """Refuse words in braces that are no placeholders of ``what``."""
+        for word in IN_BRACES.findall(text):
+            if word not in known:
+                *most, last = (f"{{{one}}}" for one in sorted(known, reverse=True))
+                hint = nearest(word.lower(), known)[1:]
+                hint = hint or f" {what} knows {', '.join(most)} and {last}"
+                raise self._fail(where, f"{{{word}}} is no placeholder;{hint}", value=True)
 
     def _check_contexts(self, data: dict[str, Any], path: KeyPath) -> None:
         if data.get("context", "").startswith(LINK):

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 OF_A_PLATFORM = frozenset({"platform", "os", "arch", "variant"})
 OF_CACHES = frozenset({"target", "platform"})
+OF_ATTACHED = OF_A_PLATFORM | {"target"}
 KNOWN = OF_A_PLATFORM | {"target", "tag"}
 
 # Doubled braces are another language's; \{ is how a regular expression says a brace.

@@ -33,6 +33,14 @@ class Push(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
             "one that fails is told, and fails no push"
         ),
     ] = []
+    attach: Annotated[
+        dict[Text, Text],
+        Meta(
+            description="Files that go out beside the image, by names of your own, as in { sbom = "
+            '"sbom-{os}-{arch}.json" }: to each platform where the path has {platform} (with dashes), '
+            "{os}, {arch} or {variant}, to the index otherwise; {target} is known too"
+        ),
+    ] = {}
     verdicts: Annotated[
         Optional[bool],
         Meta(

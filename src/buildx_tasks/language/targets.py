@@ -31,7 +31,8 @@ class Target(NamedTuple):
     ``immutable`` globs of tags that never move, ``sign`` cosign's key or True, ``drop`` the platforms
     that a tag may lose; ``is_based`` asks for labels that name its base; ``mirrors`` are further
     repositories, ``optional`` the platforms that an image may lack, each with the reason; ``verdicts``
-    says whether they are attached, None for where the registry lists what is attached.
+    says whether they are attached, None for where the registry lists what is attached; ``attach`` are
+    paths of files that are attached, with placeholders, by names of a person's own.
     """
 
     attributes: Attributes
@@ -46,6 +47,7 @@ class Target(NamedTuple):
     mirrors: tuple[str, ...] = ()
     optional: dict[Platform, str] = {}  # noqa: RUF012 - never written to
     verdicts: bool | None = None
+    attach: dict[str, str] = {}  # noqa: RUF012 - never written to
 
     @property
     def tags(self) -> list[str]:

@@ -38,7 +38,7 @@ class Attachment(NamedTuple):
 
     @property
     def note(self) -> str:
-        """What the ledger says of it: what was left where nothing is listed is to go out once asked for."""
+        """What the ledger says of it: what goes out only where listed may be asked for later."""
         return f"{self.digest} where listed" if self.where_listed else self.digest
 
 

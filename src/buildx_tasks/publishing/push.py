@@ -10,7 +10,7 @@ from buildx_tasks.engine.faults import faults
 from buildx_tasks.errors import EngineError, UsageError, VerifyError
 from buildx_tasks.planning.cells import reference_of
 from buildx_tasks.platforms import runs_natively
-from buildx_tasks.publishing import evidence, mirrors, sign
+from buildx_tasks.publishing import attaching, evidence, mirrors, sign
 from buildx_tasks.publishing.publish import Before, Published, publish
 from buildx_tasks.publishing.release import Located, Release, release, require_whole
 from buildx_tasks.verification import passed, units
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from buildx_tasks.planning.cells import TargetPlan
     from buildx_tasks.planning.selection import Plan
     from buildx_tasks.platforms import Platform
+    from buildx_tasks.publishing.attaching import Given
     from buildx_tasks.publishing.audience import Audience
     from buildx_tasks.references import Reference
     from buildx_tasks.workspace import Workspace
@@ -49,6 +50,7 @@ def push(
 
     Raises:
         EngineError: an image is not built, or not whole.
+        ConfigError: a file that is to be attached is not there; nothing was pushed.
         VerifyError: one is not as expected; nothing was pushed.
         PushError, RegistryError: see :func:`~buildx_tasks.publishing.publish.publish`.
 
@@ -56,14 +58,24 @@ def push(
     targets = [target for target in plan.targets if target.name in tags]
     _refuse_parts(workspace, targets)
     before = Before(sign=signing(workspace, targets))
+    files = attaching.given(workspace, targets)
     workspace.engine.require()
     located = (
         _verified(workspace, plan, targets, audience) if verify else _as_is(workspace, targets)
     )
     with faults(), audience.uploading() as watcher:
-        releases = [release(workspace, one, located[one.name], tags[one.name]) for one in targets]
+        releases = [
+            with_files(release(workspace, one, located[one.name], tags[one.name]), files[one.name])
+            for one in targets
+        ]
         moved = publish(workspace, releases, watcher, audience.moved, before_tags=before)
         return [*moved, *mirrors.mirror(workspace, releases, watcher, audience, before)]
+
+
+def with_files(one: Release, files: Sequence[Given]) -> Release:
+    """Return a release that has a person's files attached, too."""
+    more = attaching.attachments(one.graph, one.manifests, files)
+    return one._replace(attachments=(*one.attachments, *more))
 
 
 def signing(
@@ -148,6 +160,7 @@ def commands_of(workspace: Workspace, targets: Sequence[TargetPlan], tags: Tags)
         if target.spec.sign:
             argv = sign.command(target.spec.sign, "REPOSITORY@DIGEST")
             lines.append(f"# before a tag moves: {shlex.join(argv)}")
+        lines += attaching.lines(target)
         waiting = location.reference(workspace.ledger, target)
         stored = reference_of(target)
         for tag in map(str, tags[target.name]):

@@ -67,16 +67,13 @@ def verify(
     if jobs < 0:
         raise UsageError(f"--jobs: {jobs} is no number of cells; write 1 or more")
     if ref or require:
-        if target or platform:
-            raise UsageError("--ref names an image by itself: leave out --target and --platform")
-        _demand(c, overlay, set_, texts(ref, "--ref"), texts(require, "--require"))
+        _demand(c, (target, platform, overlay, set_), ref, require)
         return
     with loaded(c, overlay, set_) as project:
         selection = selected(project, target, platform)
-        typed = passed.commands_of(selection.plan, project.root)
         if project.commands.is_dry or project.commands.is_echoed:
             # The cells run through the Engine API, in parallel; typed one by one, they do the same.
-            print("\n".join(typed), flush=True)
+            print("\n".join(passed.commands_of(selection.plan, project.root)), flush=True)
         if project.commands.is_dry:
             return
         options = {"force": force, "keep": keep, "fail_fast": fail_fast, "last_failed": last_failed}
@@ -87,7 +84,7 @@ def verify(
         writing.conclude(report, {"junit": junit, "json": json, "html": html}, project.file)
 
 
-def _demand(c: Context, overlay: Texts, set_: Texts, refs: list[str], required: list[str]) -> None:
+def _demand(c: Context, selection: tuple[Texts, ...], ref: Texts, require: Texts) -> None:
     """Print what published images have of what is required of them.
 
     Raises:
@@ -96,26 +93,17 @@ def _demand(c: Context, overlay: Texts, set_: Texts, refs: list[str], required: 
 
     """
     from buildx_tasks.engine.faults import faults
-    from buildx_tasks.errors import UsageError, VerifyError
+    from buildx_tasks.errors import UsageError
     from buildx_tasks.publishing import demands
-    from buildx_tasks.publishing.tags import exact
     from buildx_tasks.text import printable
 
-    if not refs:
-        raise UsageError("--require is about published images: name them with --ref")
-    if not required:
-        raise UsageError("--ref needs what is required of the image; write --require verdict")
-    for one in required:
-        require_known("--require", one, demands.DEMANDS)
-    lacking = []
+    target, platform, overlay, set_ = selection
+    if target or platform:
+        raise UsageError("--ref names an image by itself: leave out --target and --platform")
+    asked = demands.asked(texts(ref, "--ref"), texts(require, "--require"))
+    answers = []
     with loaded(c, overlay, set_) as project, faults():
-        for answer in demands.verdicts(project, [exact(text, "--ref") for text in refs]):
+        for answer in demands.verdicts(project, asked):
             print("\n".join(map(printable, demands.lines(answer))), flush=True)
-            if answer.lacks:
-                lacking.append(f"{answer.reference} {answer.platform}")
-    if lacking:
-        named = printable(", ".join(lacking))
-        raise VerifyError(
-            f"without a verdict that they passed: {named}; verify and push them, with "
-            "[target.NAME.push] verdicts = true where the registry lists no referrers"
-        )
+            answers.append(answer)
+    demands.conclude(answers)

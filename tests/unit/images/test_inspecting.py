@@ -104,10 +104,11 @@ def test_json_says_the_same() -> None:
             {"digest": first, "predicates": (SLSA, SPDX), "size": 1400},
             {"digest": GONE, "predicates": (), "size": None},
         ],
+        "evidence": [],
     }
     assert said["platforms"][1]["size"] == 2030
     lacking = {"platform": "linux/riscv64", "digest": GONE, "size": None, "layers": None}
-    assert said["platforms"][2] == {**lacking, "attestations": []}
+    assert said["platforms"][2] == {**lacking, "attestations": [], "evidence": []}
     assert [one["digest"] for one in said["attestations"]] == [stray]
     assert "unknown/unknown" not in str(said)
 
