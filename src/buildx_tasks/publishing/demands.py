@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from buildx_tasks.errors import EngineError, MissingError
+from buildx_tasks.errors import EngineError, MissingError, UsageError, VerifyError, nearest
 from buildx_tasks.images import evidence, statements
 from buildx_tasks.images.image import platform_of
 from buildx_tasks.images.sources import RepositorySource
 from buildx_tasks.publishing.release import platforms_in
+from buildx_tasks.publishing.tags import exact
 from buildx_tasks.registry.manifests import MalformedError
+from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from buildx_tasks.images.evidence import Evidence
     from buildx_tasks.platforms import Platform
@@ -23,6 +25,24 @@ if TYPE_CHECKING:
 
 VERDICT = "verdict"
 DEMANDS = (VERDICT,)
+
+
+def asked(refs: Sequence[str], required: Sequence[str]) -> list[tuple[Reference, str]]:
+    """Return what ``--ref`` and ``--require`` mean: references, each with a digest or ``""``.
+
+    Raises:
+        UsageError: one of both is missing, or is none.
+
+    """
+    if not refs:
+        raise UsageError("--require is about published images: name them with --ref")
+    if not required:
+        raise UsageError("--ref needs what is required of the image; write --require verdict")
+    for one in required:
+        if one not in DEMANDS:
+            hint = nearest(one, DEMANDS) or f"; known: {', '.join(DEMANDS)}"
+            raise UsageError(f'--require: unknown demand "{one}"{hint}')
+    return [exact(text, "--ref") for text in refs]
 
 
 class Answer(NamedTuple):
@@ -39,10 +59,10 @@ class Answer(NamedTuple):
     refused: tuple[str, ...] = ()
 
 
-def verdicts(workspace: Workspace, asked: Iterable[tuple[Reference, str]]) -> Iterator[Answer]:
+def verdicts(workspace: Workspace, images: Iterable[tuple[Reference, str]]) -> Iterator[Answer]:
     """Yield for each platform of each image whether it has a verdict that it passed, and none else.
 
-    ``asked`` are references, each with a digest or ``""`` for its tag.
+    ``images`` are references, each with a digest or ``""`` for its tag.
 
     Raises:
         MissingError: there is no such image.
@@ -50,7 +70,7 @@ def verdicts(workspace: Workspace, asked: Iterable[tuple[Reference, str]]) -> It
         RegistryError: a registry refuses, or does not answer.
 
     """
-    for reference, pinned in asked:
+    for reference, pinned in images:
         repository = workspace.registries.repository(reference)
         name = f"{repository}@{pinned}" if pinned else str(reference)
         root = repository.get(pinned or reference.tag)
@@ -93,3 +113,18 @@ def lines(one: Answer) -> Iterator[str]:
     yield f"{one.reference} {one.platform} {one.digest}: {one.says or one.lacks}"
     for text in one.refused:
         yield f"  refused {text}"
+
+
+def conclude(answers: Sequence[Answer]) -> None:
+    """Fail where something is lacking.
+
+    Raises:
+        VerifyError: with each platform that lacks it, and the fix.
+
+    """
+    lacking = [f"{one.reference} {one.platform}" for one in answers if one.lacks]
+    if lacking:
+        raise VerifyError(
+            f"without a verdict that they passed: {printable(', '.join(lacking))}; verify and push "
+            "them, with [target.NAME.push] verdicts = true where the registry lists no referrers"
+        )

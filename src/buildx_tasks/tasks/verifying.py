@@ -10,7 +10,6 @@ from buildx_tasks.tasks.options import (
     ITERABLE,
     SELECTION,
     loaded,
-    require_known,
     selected,
     texts,
 )
