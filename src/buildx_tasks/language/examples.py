@@ -207,10 +207,12 @@ pattern = "v[0-9.]+"
 ignore = ["EmulatedRun", "StageNameCasing"]
 """,
     "[target.NAME.push]": """
+attach = { sbom = "sbom-{os}-{arch}.json", vex = "app.openvex.json" }
 drop = ["linux/arm/v6"]
 immutable = ["v*"]
 mirrors = ["ghcr.io/org/app"]
 sign = true
+verdicts = true
 """,
     "[builder]": """
 buildkitd = { worker = { oci = { max-parallelism = 4 } } }
