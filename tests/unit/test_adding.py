@@ -66,11 +66,11 @@ def test_a_kind_of_check_is_added_by_the_list(tmp_path: Path) -> None:
         '    system: Annotated[Optional[System], Meta(description="Its system")] = None\n'
         "    only: Annotated[Texts,",
     )
-    edit(said, 'KINDS = ("run", ', 'KINDS = ("run", "system", ')
+    edit(said, '    "run",\n', '    "run",\n    "system",\n')
     (copy / "verification" / "checks" / "system.py").write_text(CHECK)
     room = copy / "verification" / "checks" / "__init__.py"
-    edit(room, "files, run, service, size", "files, run, service, size, system")
-    edit(room, '"size": size}', '"size": size, "system": system}')
+    edit(room, "    size,\n)", "    size,\n    system,\n)")
+    edit(room, '    "size": size,\n', '    "size": size,\n    "system": system,\n')
 
     changed = {p.name for p, text in before.items() if p.read_bytes() != text}
     assert changed == {"expectations.py", "__init__.py"}

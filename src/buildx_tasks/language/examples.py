@@ -70,7 +70,12 @@ skip = { "linux/riscv64" = "no emulator there" }
 xfail = { "linux/arm/v7" = "issue 12" }
 """,
     "[[target.NAME.verify.check]]": """
-name = "reads its input"
+command = ["trivy", "image", "--input", "{oci}", "--format", "sarif", "--exit-code", "1"]
+fresh = "24h"
+memory = "2GB"
+name = "vulnerabilities"
+report = "sarif"
+timeout = 600
 """,
     "[target.NAME.verify.run]": """
 args = ["--version"]

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, Optional, Union
 
 from msgspec import Meta, Struct
 
+HOURS = {"h": 1, "d": 24, "w": 7 * 24}
+
 Text = Annotated[str, Meta(min_length=1)]
 Texts = list[Text]
 Path = Annotated[str, Meta(pattern="^/")]
@@ -264,10 +266,57 @@ class Kinds(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     ] = {}
 
 
+class Tool(Struct, frozen=True):
+    """``command``, with what else its table says of it."""
+
+    command: Texts
+    report: str
+    fresh: Optional[str]
+    timeout: float
+    memory: Union[int, str, None]
+
+    @property
+    def hours(self) -> int:
+        """How long its verdict holds, 0 for as long as nothing changes."""
+        return int(self.fresh[:-1]) * HOURS[self.fresh[-1]] if self.fresh else 0
+
+
 class NamedCheck(Kinds, frozen=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
     """``[[target.NAME.verify.check]]``: one check with a name of its own."""
 
     name: Annotated[Text, Meta(description="What reports call it")]
+    command: Annotated[
+        Optional[Annotated[Texts, Meta(min_length=1)]],
+        Meta(
+            description="Program of this machine and its arguments, which must end with exit code 0. "
+            "{oci} is the platform's image as an OCI layout, {rootfs} a folder with its files, {ref} "
+            "repository@digest of its manifest, {report} a file that the report is read from"
+        ),
+    ] = None
+    report: Annotated[
+        Literal["sarif", "junit", "json", "none"],
+        Meta(
+            description="What the command writes to {report}, or prints where it does not name it"
+        ),
+    ] = "none"
+    fresh: Annotated[
+        Optional[Annotated[str, Meta(pattern="^[1-9][0-9]*[hdw]$")]],
+        Meta(
+            description="How long the command's verdict holds, as in 24h (h, d or w); default: for good"
+        ),
+    ] = None
+    timeout: Annotated[Seconds, Meta(description="Seconds after which the command has failed")] = (
+        300.0
+    )
+    memory: Annotated[
+        Optional[Memory],
+        Meta(description="Most memory of each of the command's processes, as in 2GB"),
+    ] = None
+
+    @property
+    def tool(self) -> Tool:
+        """The command, as it is run."""
+        return Tool(self.command or [], self.report, self.fresh, self.timeout, self.memory)
 
 
 class Verify(Kinds, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -279,7 +328,17 @@ class Verify(Kinds, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 
 
 # In the order in which they are reported; index is about the whole image, the others about a cell.
-KINDS = ("run", "service", "binaries", "config", "files", "size", "reproducible", "index")
+KINDS = (
+    "run",
+    "service",
+    "binaries",
+    "config",
+    "files",
+    "size",
+    "command",
+    "reproducible",
+    "index",
+)
 OF_THE_WHOLE = frozenset({"index"})
 
 

@@ -34,6 +34,7 @@ def faults(table: dict[str, Any]) -> Iterator[tuple[KeyPath, str]]:
         where = ("check", number)
         kinds = _kinds(check)
         name = check["name"]
+        yield from (((*where, *path), message) for path, message in _of_command(check))
         if not kinds:
             yield where, f'check "{name}" checks nothing; add one of: {", ".join(KINDS)}'
         for path, message in _of_table(check):
@@ -45,6 +46,24 @@ def faults(table: dict[str, Any]) -> Iterator[tuple[KeyPath, str]]:
                         (*where, key),
                         f'check "{name}" is about the whole image, not one platform; remove {key}',
                     )
+
+
+def _of_command(check: dict[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Give what is wrong in what a check says of its command."""
+    if "command" not in check:
+        for key in ("report", "fresh", "timeout", "memory"):
+            if key in check:
+                yield (
+                    (key,),
+                    f'{key} is of a command, and check "{check["name"]}" has none; remove it',
+                )
+    elif check.get("report", "none") == "none" and any(
+        "{report}" in one for one in check["command"]
+    ):
+        yield (
+            ("command",),
+            '{report} is a file for a report; write report = "sarif", "junit" or "json"',
+        )
 
 
 def same_names(table: dict[str, Any]) -> Iterator[tuple[KeyPath, str]]:

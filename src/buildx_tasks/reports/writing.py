@@ -36,9 +36,9 @@ def write(report: Report, wanted: Mapping[str, str]) -> list[str]:
 
     ``wanted`` maps kinds to paths, ``""`` for none.
     """
-    from buildx_tasks.reports import jsonreport, junit, page
+    from buildx_tasks.reports import jsonreport, junit, page, sarif
 
-    texts = {"junit": junit.text, "json": jsonreport.text, "html": page.text}
+    texts = {"junit": junit.text, "json": jsonreport.text, "html": page.text, "sarif": sarif.text}
     faults = []
     for kind, path in wanted.items():
         if not path:

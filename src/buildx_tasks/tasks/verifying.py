@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         "junit": "Write the result as JUnit XML to this file too",
         "json": "Write the result as JSON to this file too",
         "html": "Write the result as one HTML page to this file too",
+        "sarif": "Write what commands found, of all cells, as one SARIF file",
     },
 )
 def verify(
@@ -53,6 +54,7 @@ def verify(
     junit: str = "",
     json: str = "",
     html: str = "",
+    sarif: str = "",
     full: bool = False,
     ref: Texts = None,
     require: Texts = None,
@@ -80,7 +82,8 @@ def verify(
         if not report.results and last_failed:
             print("no selected cell failed the last time; nothing to do")
             return
-        writing.conclude(report, {"junit": junit, "json": json, "html": html}, project.file)
+        files = {"junit": junit, "json": json, "html": html, "sarif": sarif}
+        writing.conclude(report, files, project.file)
 
 
 def _demand(c: Context, selection: tuple[Texts, ...], ref: Texts, require: Texts) -> None:

@@ -82,7 +82,7 @@ class Found(NamedTuple):
     """What a check found: ``problems`` is empty where all is as expected.
 
     ``facts`` are worth reading anyhow, as in ``3.2 MB compressed``; ``enter`` is the command that
-    enters the container that was kept.
+    enters the container that was kept. ``sarif`` are the runs of a SARIF report, as they came.
     """
 
     problems: tuple[str, ...] = ()
@@ -90,6 +90,7 @@ class Found(NamedTuple):
     stdout: str = ""
     stderr: str = ""
     enter: str = ""
+    sarif: tuple[dict[str, Any], ...] = ()
 
 
 def of_cell(verify: Verify, cell: Cell, tag: str) -> tuple[Check, ...]:
@@ -103,7 +104,7 @@ def of_cell(verify: Verify, cell: Cell, tag: str) -> tuple[Check, ...]:
         skip, xfail = (_reason(reasons, cell) for reasons in (table.skip, table.xfail))
         kinds = [kind for kind in _declared(table) if kind not in OF_THE_WHOLE]
         for kind in kinds:
-            spec = fill_in(getattr(table, kind), values)
+            spec = fill_in(_spec(table, kind), values)
             found.append(Check(name_of(prefix, kind, len(kinds)), kind, spec, skip, xfail))
     return tuple(found)
 
@@ -155,7 +156,12 @@ def _tables(verify: Verify) -> Iterator[tuple[str, Kinds]]:
 
 def _declared(table: Kinds) -> list[str]:
     # An empty table declares a check too; only `reproducible = false` is none.
-    return [kind for kind in KINDS if getattr(table, kind) not in (None, False)]
+    return [kind for kind in KINDS if getattr(table, kind, None) not in (None, False)]
+
+
+def _spec(table: Kinds, kind: str) -> Any:
+    # What is said of a command stands beside it, in the check's own table.
+    return table.tool if kind == "command" else getattr(table, kind)  # type: ignore[attr-defined]
 
 
 def _reason(reasons: Mapping[str, str], cell: Cell) -> str:

@@ -11,7 +11,7 @@ from buildx_tasks.building import location
 from buildx_tasks.engine.faults import faults
 from buildx_tasks.errors import EngineError
 from buildx_tasks.planning.cells import reference_of
-from buildx_tasks.records import ledger
+from buildx_tasks.records import ledger, tool_reports
 from buildx_tasks.verification import check as checks
 from buildx_tasks.verification import units
 from buildx_tasks.verification.recording import record_verified
@@ -108,9 +108,18 @@ def _record(kept_in: ledger.Ledger, report: Report, hashes: Mapping[str, str]) -
     try:
         if kept:
             kept_in.record("kept", kept)
+        for result in report.results:
+            for check in () if result.since else result.checks:
+                if check.sarif:
+                    verdict = result.digest, hashes[result.id]
+                    tool_reports.keep(kept_in.folder, result.id, check.name, verdict, check.sarif)
         record_verified(kept_in, report.results, hashes)
     except EngineError as error:
         return [str(error)]
+    except OSError as error:
+        return [
+            f"{kept_in.folder} cannot be written: {error.strerror}; make room, and verify again"
+        ]
     return []
 
 
@@ -165,5 +174,8 @@ def commands_of(plan: Plan, root: Path) -> list[str]:
                     command = running[check.kind].command
                     lines.append(_typed(command(reference, cell.platform, root, check.spec)))
                 else:
-                    lines.append(f"# {cell} {check.name}: {check.skip or check.kind}")
+                    what = check.skip or check.kind
+                    if check.kind == "command" and not check.skip:
+                        what = _typed(check.spec.command)
+                    lines.append(f"# {cell} {check.name}: {what}")
     return lines

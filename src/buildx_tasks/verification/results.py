@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from buildx_tasks.platforms import Platform
@@ -16,7 +16,8 @@ class CheckResult(NamedTuple):
 
     ``reason`` says why it was skipped or is known to fail; ``facts`` are what was measured;
     ``stdout`` and ``stderr`` hold all that was kept of the output; ``enter`` is the command that
-    enters the container that was kept; ``seconds`` is wall time.
+    enters the container that was kept; ``seconds`` is wall time. ``sarif`` are the runs of a SARIF
+    report, as they came.
     """
 
     name: str
@@ -29,6 +30,7 @@ class CheckResult(NamedTuple):
     stdout: str = ""
     stderr: str = ""
     enter: str = ""
+    sarif: tuple[dict[str, Any], ...] = ()
 
 
 class CellResult(NamedTuple):

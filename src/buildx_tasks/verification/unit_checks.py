@@ -187,6 +187,7 @@ def result_of(check: Check, found: Found | FaultError, seconds: float) -> CheckR
         found.stdout,
         found.stderr,
         found.enter,
+        found.sarif,
     )
     if not check.xfail:
         return result

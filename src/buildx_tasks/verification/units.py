@@ -5,6 +5,7 @@ The hash decides what is not run again: it holds all that a verdict depends on, 
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import os
 import stat
@@ -212,4 +213,15 @@ def settled(
         if not unit.checks and unit.digest:
             yield unit, ""
         elif unit.digest and (unit.digest, unit.hash) in known:
-            yield unit, known[unit.digest, unit.hash]
+            since = known[unit.digest, unit.hash]
+            if _is_fresh(unit, since):
+                yield unit, since
+
+
+def _is_fresh(unit: Unit, since: str) -> bool:
+    """Say whether a verdict still holds: one of a command may be for some hours only."""
+    hours = [one.spec.hours for one in unit.checks if one.kind == "command" and one.spec.hours]
+    if not hours:
+        return True
+    age = dt.datetime.now(dt.timezone.utc) - dt.datetime.fromisoformat(since)
+    return age < dt.timedelta(hours=min(hours))

@@ -13,12 +13,14 @@ from buildx_tasks import platforms
 from buildx_tasks.engine import faults
 from buildx_tasks.machine.interruption import deferred
 from buildx_tasks.machine.version import __version__
+from buildx_tasks.records.tool_reports import kept
 from buildx_tasks.verification import containers
 from buildx_tasks.verification.results import CellResult, CheckResult, Report
 from buildx_tasks.verification.units import RUNNING, settled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from buildx_tasks.planning.selection import Plan
     from buildx_tasks.platforms import Platform
@@ -69,7 +71,8 @@ def verify(
     engine = workspace.engine
     began, at = time.monotonic(), dt.datetime.now(dt.timezone.utc)
     containers.sweep(engine)
-    results = {u.id: u.result(_as_known(u), since=since) for u, since in settled(listed, known)}
+    ours = workspace.ledger.folder
+    results = {u.id: u.result(_as_known(u, ours), since=s) for u, s in settled(listed, known)}
     for result in results.values():
         watcher.ended(result)
     open_units = [unit for unit in listed if unit.id not in results]
@@ -87,13 +90,15 @@ def verify(
     )
 
 
-def _as_known(unit: Unit) -> list[CheckResult]:
+def _as_known(unit: Unit, ours: Path) -> list[CheckResult]:
+    verdict = unit.digest, unit.hash
     return [
         CheckResult(
             check.name,
             check.kind,
             "skip" if check.skip else "xfail" if check.xfail else "ok",
             reason=check.skip or check.xfail,
+            sarif=kept(ours, unit.id, check.name, verdict) if check.kind == "command" else (),
         )
         for check in unit.checks
     ]

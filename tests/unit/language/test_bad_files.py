@@ -33,6 +33,14 @@ BAD = [
         '3:16: invoke lint has no code "EmulatedRuns"; did you mean "EmulatedRun"?',
     ),
     (
+        BASE + 'verify.check = [{ name = "x", run = {}, fresh = "24h" }]',
+        '3:41: fresh is of a command, and check "x" has none; remove it',
+    ),
+    (
+        BASE + 'verify.check = [{ name = "x", command = ["scan", "{report}"] }]',
+        '3:31: {report} is a file for a report; write report = "sarif", "junit" or "json"',
+    ),
+    (
         BASE + 'push.drop = ["linux/arm64"]',
         "3:14: [target.a] declares linux/arm64 and drops it; take it out of platforms, or out of drop",
     ),

@@ -17,6 +17,7 @@ from buildx_tasks.images import elf as elf_module
 from buildx_tasks.language.expectations import Binaries
 from buildx_tasks.machine.executables import Header, binary
 from buildx_tasks.platforms import ARCHITECTURES, parse
+from buildx_tasks.verification.check import Found
 from buildx_tasks.verification.checks.binaries import BinariesVisitor
 from buildx_tasks.verification.walk import look
 
@@ -43,7 +44,7 @@ def test_a_program_is_its_own_platforms_and_no_others(architecture: str) -> None
     program = binary(parse(f"linux/{architecture}"))
     found = found_in({"hello": program}, f"linux/{architecture}", static=True)
     platform = parse(f"linux/{architecture}")
-    assert found == ((), (f"1 ELF file, for {platform}, static",), "", "", "")
+    assert found == Found(facts=(f"1 ELF file, for {platform}, static",))
     other = "linux/amd64" if architecture != "amd64" else "linux/arm64"
     (problem,) = problems({"hello": program}, other)
     assert problem.startswith(f"/hello is for linux/{architecture} (EM_")
@@ -209,16 +210,12 @@ def test_the_interpreter_must_be_in_the_image() -> None:
         "usr/lib": folder(),
     }
     assert len(problems(there)) == 1
-    assert found_in({**there, "usr/lib/ld.so": STATIC}) == (
-        (),
-        (
+    assert found_in({**there, "usr/lib/ld.so": STATIC}) == Found(
+        facts=(
             "2 ELF files, all for linux/amd64, 1 static",
             "libc.so.6, which /app/hello needs, is not in the image",
             "libz.so.1, which /app/hello needs, is not in the image",
-        ),
-        "",
-        "",
-        "",
+        )
     )
 
 

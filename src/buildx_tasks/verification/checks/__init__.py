@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from buildx_tasks.verification.checks import binaries, config, files, run, service, size
+from buildx_tasks.verification.checks import (
+    binaries,
+    command,
+    config,
+    files,
+    run,
+    service,
+    size,
+)
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 # By kind, the modules with ``check(subject, spec) -> Found``.
-OF_A_CELL: dict[str, ModuleType] = {"run": run, "service": service, "config": config, "size": size}
+OF_A_CELL: dict[str, ModuleType] = {
+    "run": run,
+    "service": service,
+    "config": config,
+    "size": size,
+    "command": command,
+}
 # Those with ``visitor(subject, spec)``: they share one walk through the image's files.
 OF_ITS_FILES: dict[str, ModuleType] = {"binaries": binaries, "files": files}
