@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from buildx_tasks.dockerfiles import instructions
+from buildx_tasks.starting import dockerfiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +27,10 @@ _DEEPEST = 4  # folders below the repo's own
 # Files of other tools → what takes them over.
 _DECLARING = tuple(
     "docker-bake.hcl docker-bake.json compose.yaml compose.yml docker-compose.yml "
-    "docker-compose.yaml".split()
+    "docker-compose.yaml Makefile package.json".split()
 )
+# Of those that declare other things: a command that builds.
+_BUILDS = re.compile(r"docker(?:\s+image|\s+buildx)?\s+(?:build|bake)\b|\bdocker-compose\s+build\b")
 # Hosts of repositories → registries that they have for their owners.
 _REGISTRIES = {"github.com": "ghcr.io", "gitlab.com": "registry.gitlab.com"}
 
@@ -41,7 +44,10 @@ class Found(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What was seen in ``folder``; ``declaring`` are files of other tools that declare images."""
+    """What was seen in ``folder``; ``declaring`` are files of other tools that declare images.
+
+    ``languages`` are those of which a Dockerfile could be written.
+    """
 
     folder: Path
     name: str
@@ -49,6 +55,7 @@ class Seen(NamedTuple):
     dockerfiles: tuple[Found, ...]
     declaring: tuple[str, ...]
     mentions_git: bool
+    languages: tuple[str, ...] = ()
 
 
 def look(folder: Path, commands: Commands) -> Seen:
@@ -67,9 +74,18 @@ def look(folder: Path, commands: Commands) -> Seen:
             one = one._replace(target=f"{one.target.rstrip('-0123456789')}-{number}")
             number += 1
         found[one.target] = one
-    declaring = tuple(one for one in _DECLARING if (folder / one).is_file())
+    declaring = tuple(one for one in _DECLARING if _declares(folder / one))
     mentions = any(re.search(r"(?<![\w.])\.git\b", text) for text in texts)
-    return Seen(folder, name, registry, tuple(found.values()), declaring, mentions)
+    languages = tuple(dockerfiles.seen(folder))
+    return Seen(folder, name, registry, tuple(found.values()), declaring, mentions, languages)
+
+
+def _declares(file: Path) -> bool:
+    if not file.is_file():
+        return False
+    if file.name not in ("Makefile", "package.json"):
+        return True
+    return bool(_BUILDS.search(file.read_text("utf-8", "replace")))
 
 
 def as_name(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,22 +39,6 @@ fallback = "dev"
 [target.{target}.verify]
 {checks}"""
 _IGNORED = (".buildx", "**/.venv", "**/node_modules", "**/__pycache__")
-# CGO_ENABLED=0 makes one static program; each platform is compiled natively, by the cross compiler in Go.
-_GO = """# Compiles natively for each platform: nothing is emulated.
-FROM --platform=$BUILDPLATFORM golang:{version}-alpine AS builder
-WORKDIR /src
-COPY . .
-ARG TARGETOS TARGETARCH TARGETVARIANT
-RUN --mount=type=cache,target=/root/.cache/go-build \\
-    --mount=type=cache,target=/go/pkg/mod \\
-    CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH GOARM=${{TARGETVARIANT#v}} \\
-    go build -trimpath -o /{name} {package}
-
-FROM alpine:3.22
-COPY --from=builder /{name} /usr/local/bin/{name}
-USER 65534:65534
-ENTRYPOINT ["{name}"]
-"""
 
 
 def files(seen: Seen) -> dict[str, str]:
@@ -68,8 +51,9 @@ def files(seen: Seen) -> dict[str, str]:
     texts = {"tasks.py": _TASKS, ".dockerignore": _ignored(seen)}
     if not loading.declared_in(seen.folder):
         if not seen.dockerfiles:
+            one_of = " or ".join(f"--dockerfile {one}" for one in seen.languages or ("go",))
             raise UsageError(
-                "init: no Dockerfile is here; write one, have one written with --dockerfile go, or "
+                f"init: no Dockerfile is here; write one, have one written with {one_of}, or "
                 + (
                     f"run invoke import --from {seen.declaring[0]}"
                     if seen.declaring
@@ -79,35 +63,6 @@ def files(seen: Seen) -> dict[str, str]:
         texts["buildx.toml"] = _declared(seen)
         _require_loaded(texts["buildx.toml"])
     return {name: text for name, text in texts.items() if not (seen.folder / name).exists()}
-
-
-def dockerfile(folder: Path, language: str, name: str) -> str:
-    """Return a Dockerfile that compiles natively for each platform.
-
-    Raises:
-        UsageError: the folder is no module of that language, or has no program.
-
-    """
-    module = folder / "go.mod"
-    if not module.is_file():
-        raise UsageError(f"init: --dockerfile {language}: no go.mod is here; run go mod init first")
-    version = re.search(r"(?m)^go (\d+\.\d+)", module.read_text("utf-8", "replace"))
-    programs = sorted({path.parent for path in folder.glob("*.go") if _is_main(path)}) or sorted(
-        {path.parent for path in folder.glob("cmd/*/*.go") if _is_main(path)}
-    )
-    if not programs:
-        raise UsageError("init: --dockerfile go: no package main is here or in cmd/*; write one")
-    inside = programs[0].relative_to(folder).as_posix()
-    return _GO.format(
-        version=version[1] if version else "1.24",
-        name=name if inside == "." else programs[0].name,
-        package="." if inside == "." else f"./{inside}",
-    )
-
-
-def _is_main(path: Path) -> bool:
-    text = path.read_text("utf-8", "replace")
-    return bool(re.search(r"(?m)^package main\b", text)) and not path.name.endswith("_test.go")
 
 
 def diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:

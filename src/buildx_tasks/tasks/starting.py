@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     iterable=["overlay", "set_"],
     help={
         "yes": "Write the files; without it only the diff is shown",
-        "dockerfile": "Write a Dockerfile that compiles natively for each platform, too: go",
+        "dockerfile": "Write a Dockerfile that compiles natively for each platform, too: go, rust, "
+        "c, node or python",
         "expect": "Add what this target's built image is to what verify expects of it",
         "ci": "Write what builds, verifies and publishes the images: github, gitlab or woodpecker",
         "check": "With --ci: exit with 1 where the files there differ from what would be written",
@@ -125,15 +126,15 @@ def _begun(c: Context, folder: Path, language: str) -> dict[str, str]:
     """Return the files that are to be written."""
     from buildx_tasks.errors import UsageError
     from buildx_tasks.machine.commands import Commands
-    from buildx_tasks.starting import looking, writing
+    from buildx_tasks.starting import dockerfiles, looking, writing
 
     seen = looking.look(folder, Commands(folder, c))
     after = {}
     if language:
-        require_known("--dockerfile", language, ("go",))
+        require_known("--dockerfile", language, dockerfiles.LANGUAGES)
         if (folder / "Dockerfile").exists():
             raise UsageError("init: --dockerfile: Dockerfile is there already; leave it out")
-        after["Dockerfile"] = writing.dockerfile(folder, language, seen.name)
+        after["Dockerfile"] = dockerfiles.dockerfile(folder, language, seen.name)
         seen = seen._replace(
             dockerfiles=(looking.Found(seen.name, ".", "Dockerfile"), *seen.dockerfiles)
         )

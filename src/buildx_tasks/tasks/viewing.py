@@ -96,7 +96,13 @@ def _print_jobs(
 
 @command(
     iterable=ITERABLE,
-    help={**SELECTION, "format": "table or json", "strict": "Notes fail it as well"},
+    help={
+        **SELECTION,
+        "format": "table or json",
+        "strict": "Notes fail it as well",
+        "fix": "Show how what compiles under emulation would compile natively",
+        "yes": "Write what --fix shows",
+    },
 )
 def lint(
     c: Context,
@@ -106,14 +112,21 @@ def lint(
     set_: Texts = None,
     format: str = "table",  # noqa: A002
     strict: bool = False,
+    fix: bool = False,
+    yes: bool = False,
 ) -> None:
     """Check the Dockerfiles: BuildKit's own checks, emulated steps, one platform's files in all."""
     from buildx_tasks.dockerfiles import findings
     from buildx_tasks.errors import LintError
+    from buildx_tasks.tasks.mending import mend, require_fix
     from buildx_tasks.text import json_text
 
     require_known("--format", format, ("table", "json"))
+    require_fix(fix, yes, format)
     with loaded(c, overlay, set_) as project:
+        if fix:
+            mend(selected(project, target, platform), write=yes)
+            return
         found = selected(project, target, platform).lint()
         if project.commands.is_dry:
             return

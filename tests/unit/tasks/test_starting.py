@@ -11,12 +11,18 @@ import pytest
 import tomli
 
 from buildx_tasks import Project as LoadedProject
+from buildx_tasks.dockerfiles import rules
+from buildx_tasks.dockerfiles.build import DockerfileBuild
 from buildx_tasks.errors import UsageError
 from buildx_tasks.language import schema
+from buildx_tasks.platforms import parse
+from buildx_tasks.starting import dockerfiles
 from buildx_tasks.starting.expecting import added
 from buildx_tasks.starting.writing import FIRST_CHECKS, toml
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import Project
 
 LINE = "#:schema ./buildx.schema.json"
@@ -119,7 +125,7 @@ def test_each_dockerfile_is_a_target_with_the_context_that_has_its_files(project
 
 def test_a_dockerfile_for_go_is_written_where_there_is_a_program(project: Project) -> None:
     for files, message in (
-        ({}, "no Dockerfile is here; write one, have one written with --dockerfile go"),
+        ({}, "no Dockerfile is here; write one, have one written with --dockerfile go, or name"),
         ({"docker-bake.hcl": ""}, "or run invoke import --from docker-bake.hcl"),
     ):
         for name, text in files.items():
@@ -141,6 +147,98 @@ def test_a_dockerfile_for_go_is_written_where_there_is_a_program(project: Projec
     assert "go build -trimpath -o /tool ./cmd/tool" in made["Dockerfile"]
     done = project.invoke("init", "--dockerfile", "go")
     assert "Dockerfile is there already" in done.stderr
+
+
+PROGRAMS: dict[str, tuple[dict[str, str], list[str]]] = {
+    "rust": (
+        {
+            "Cargo.toml": '[package]\nname = "tool"\n',
+            "Cargo.lock": "",
+            "src/main.rs": "fn main() {}",
+        },
+        [
+            "FROM --platform=$BUILDPLATFORM rust:1-slim-trixie AS builder",
+            "cargo build --release --locked --target $triple",
+            "cp target/$triple/release/tool /tool",
+            'ENTRYPOINT ["tool"]',
+        ],
+    ),
+    "c": (
+        {"CMakeLists.txt": "project(x C)\nadd_executable(tool main.c)\n", "main.c": "int main;"},
+        ["-DCMAKE_C_COMPILER=$gnu-gcc", "--target tool", "COPY --from=builder /out/ /"],
+    ),
+    "node": (
+        {
+            "package.json": '{"scripts": {"build": "tsc", "start": "node dist/server.js --port 80"}}',
+            "package-lock.json": "{}",
+        },
+        [
+            "RUN npm run build",
+            "npm ci --omit=dev --ignore-scripts --os=linux --cpu=$cpu",
+            'CMD ["node","dist/server.js","--port","80"]',
+        ],
+    ),
+    "python": (
+        {
+            "pyproject.toml": '[project]\nname = "my-tool"\n[project.scripts]\ntool = "my_tool:main"\n'
+        },
+        ["pip wheel --no-deps", "--only-binary=:all: --python-version 3.13", 'CMD ["tool"]'],
+    ),
+}
+
+
+@pytest.mark.parametrize("language", PROGRAMS)
+def test_a_dockerfile_for_each_language_compiles_for_each_platform(
+    project: Project, language: str
+) -> None:
+    files, wanted = PROGRAMS[language]
+    for name, text in files.items():
+        path = project.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert f"--dockerfile {language}" in project.invoke("init").stderr
+    made = written(project, files, "--dockerfile", language)
+    for line in wanted:
+        assert line in made["Dockerfile"]
+    platforms = tuple(map(parse, ("linux/amd64", "linux/arm64", "linux/arm/v7")))
+    build = DockerfileBuild("app", "app", "Dockerfile", {}, platforms)
+    found = rules.check(build, made["Dockerfile"], lambda one: one.architecture == "amd64")
+    assert [str(one) for one in found if one.level != "note"] == []
+
+
+REFUSED = [
+    ("go", {}, "no go.mod is here"),
+    ("rust", {"Cargo.toml": "[workspace]\n"}, "Cargo.toml is a workspace"),
+    ("rust", {"Cargo.toml": "["}, "Cargo.toml cannot be read"),
+    ("rust", {"Cargo.toml": "[package]\nname = 'x'\n"}, "no program is here"),
+    ("c", {"CMakeLists.txt": "project(x)\n"}, "CMakeLists.txt has no add_executable"),
+    ("c", {"Makefile": "all:\n"}, "Makefile has no goal install"),
+    ("node", {"package.json": "["}, "package.json cannot be read"),
+    ("node", {"package.json": "{}", "yarn.lock": ""}, "it is written for npm"),
+    ("python", {"requirements.txt": "six\n"}, "neither a package nor main.py is here"),
+    ("go", {"go.mod": "module x\n", "cmd/a b/main.go": MAIN}, "is no name of a program"),
+]
+
+
+@pytest.mark.parametrize(("language", "files", "message"), REFUSED)
+def test_what_its_program_is_must_be_known(
+    tmp_path: Path, language: str, files: dict[str, str], message: str
+) -> None:
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        dockerfiles.dockerfile(tmp_path, language, "app")
+
+
+def test_files_of_other_tools_that_build_images_are_named(project: Project) -> None:
+    (project.folder / "Makefile").write_text("image:\n\tdocker buildx build -t x .\n")
+    (project.folder / "package.json").write_text('{"scripts": {"test": "jest"}}')
+    (project.folder / "Dockerfile").write_text("FROM scratch\n")
+    said = project.invoke("init").stderr
+    assert "note: Makefile declares images, too: invoke import --from Makefile" in said
+    assert "package.json" not in said
 
 
 def test_a_repo_without_tasks_begins_with_the_module(project: Project) -> None:
