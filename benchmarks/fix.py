@@ -29,16 +29,15 @@ STAND_INS = {
 GO = {
     "go.mod": "module hello\n\ngo 1.24\n",
     "main.go": (
-        'package main\n\nimport (\n\t"crypto/tls"\n\t"encoding/json"\n\t"fmt"\n\t"net/http"\n\t"runtime"\n)\n\n'
-        "var _ = http.Get\nvar _ tls.Config\nvar _ = json.Marshal\n\n"
+        'package main\n\nimport (\n\t"fmt"\n\t"runtime"\n)\n\n'
         'func main() { fmt.Println("hello from", runtime.GOARCH) }\n'
     ),
 }
 CGO = {
     "go.mod": GO["go.mod"],
     "main.go": (
-        'package main\n\n// static int seven(void) { return 7; }\nimport "C"\n\nimport (\n\t"fmt"\n\t"net"\n)\n\n'
-        'var _ = net.Dial\n\nfunc main() { fmt.Println("hello from", C.seven()) }\n'
+        'package main\n\n// static int seven(void) { return 7; }\nimport "C"\n\nimport "fmt"\n\n'
+        'func main() { fmt.Println("hello from", C.seven()) }\n'
     ),
 }
 RUST = {
