@@ -17,6 +17,7 @@ from buildx_tasks.building import (
     staging,
 )
 from buildx_tasks.building.bake_call import BakeCall
+from buildx_tasks.building.mounts import Mounts
 from buildx_tasks.building.requirements import require_files, require_new_enough, require_readable
 from buildx_tasks.building.standing import Standing
 from buildx_tasks.building.unchanged import Looked, facts_of
@@ -92,12 +93,22 @@ def build(workspace: Workspace, plan: Plan, options: Options) -> list[Built]:
         built = [] if is_anew else looked.unchanged(plan)
         changed = without(plan, [one.target for one in built])
         parts = batches(changed) if changed.targets else []
+        mounts = _mounts(workspace, changed, standing, options)
+        mounts.bring()
         for number, part in enumerate(parts, start=1):
             if len(parts) > 1:
                 _say(f"batch {number} of {len(parts)}: {len(part.targets)} targets")
             built += _build_part(workspace, part, standing, options, looked)
+        mounts.keep()
     order = {target.name: number for number, target in enumerate(plan.targets)}
     return sorted(built, key=lambda item: order[item.target])
+
+
+def _mounts(workspace: Workspace, plan: Plan, standing: Standing, options: Options) -> Mounts:
+    """Return the cache mounts that outlive the machine; what is built without any cache has none."""
+    has_some = workspace.config.cache.mounts and plan.targets and not options.no_cache
+    definition = _definition(workspace, plan, standing)[0] if has_some else {"target": {}}
+    return Mounts(workspace, standing, definition["target"])
 
 
 def _say(line: str) -> None:

@@ -106,7 +106,7 @@ class Standing:
 
     Everything that is built in the run is built from it, so it never mixes two of one name.
     ``pull`` is what the person asked for; without ``asks`` nothing is resolved, and only the lock
-    counts.
+    counts. ``native`` says what ``$BUILDPLATFORM`` is taken for.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Standing:
         self._workspace = workspace
         self.builder = builder
         self.pins: Mapping[str, Pin] | None = workspace.pins if locked else None
-        self._native = _native(workspace, builder)
+        self.native = _native(workspace, builder)
         self.readings = readings(workspace, plan, builder)
         self._own = own_tags(workspace)
         self.is_pulled = pull
@@ -214,7 +214,7 @@ class Standing:
         for build in dockerfile_builds(plan):
             reading = known.get(build.name)
             if reading is None or reading.build != build:
-                reading = _reading(self._workspace.root, build, self._native)
+                reading = _reading(self._workspace.root, build, self.native)
             for name in reading.names:
                 if name in targets:
                     targets[name] = self._attributes(targets[name], reading)
@@ -247,7 +247,7 @@ class Standing:
         if not self._workspace.config.target[build.target].is_based or reading.text is None:
             return
         try:
-            view = view_of(build, reading.text, self._native)
+            view = view_of(build, reading.text, self.native)
         except ValueError:
             return
         lines = {image_of(view, platform)[-1].stage.line for platform in build.platforms}

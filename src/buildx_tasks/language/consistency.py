@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import TYPE_CHECKING
 
 from buildx_tasks import platforms, references
 from buildx_tasks.errors import nearest
+from buildx_tasks.language.placeholders import IN_BRACES, OF_A_PLATFORM
 from buildx_tasks.language.targets import cycle, helper_names, links
 from buildx_tasks.language.verify_table import named_platforms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from buildx_tasks.language.caching import Cache
     from buildx_tasks.language.positions import KeyPath
     from buildx_tasks.language.shipping import Ci
     from buildx_tasks.language.sources import Fail
     from buildx_tasks.language.tables import Tables
     from buildx_tasks.language.targets import Target
     from buildx_tasks.platforms import Platform
+
+# What ends up in a Dockerfile of ours, within the flags of a mount.
+_ID = re.compile(r"[^\s,\"'`$\\]+")
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
 
 
 def check_links(targets: Mapping[str, Target], tables: Tables, fail: Fail) -> None:
@@ -82,6 +89,39 @@ def check_verify(targets: Mapping[str, Target], tables: Tables, fail: Fail) -> N
                 raise fail(
                     (*table.path, "verify", *steps),
                     f"[target.{name}] has no platform {text} to verify{hint}",
+                )
+
+
+def check_cache(cache: Cache, fail: Fail) -> None:
+    """Refuse a place for cache mounts that is no repository, and misspelt placeholders."""
+    if cache.to is not None and not references.is_repository(cache.to):
+        raise fail(
+            ("cache", "to"),
+            f'"{cache.to}" is no repository; write it without a tag, as in localhost:5000/cache',
+            value=True,
+        )
+    if cache.helper is not None and not _IMAGE.fullmatch(cache.helper):
+        raise fail(
+            ("cache", "helper"),
+            f'"{cache.helper}" is no image; write it as in alpine:3.22',
+            value=True,
+        )
+    for number, text in enumerate(cache.mounts):
+        if not _ID.fullmatch(text):
+            raise fail(
+                ("cache", "mounts", number),
+                f'"{text}" is no id of a cache mount; write it without spaces, commas, quotes, $ and '
+                "\\, as in go-build-{arch}",
+                value=True,
+            )
+        for word in IN_BRACES.findall(text):
+            if word not in OF_A_PLATFORM:
+                hint = (
+                    nearest(word.lower(), OF_A_PLATFORM)
+                    or "; {platform}, {os}, {arch}, {variant} are"
+                )
+                raise fail(
+                    ("cache", "mounts", number), f"{{{word}}} is no placeholder{hint}", value=True
                 )
 
 

@@ -314,6 +314,12 @@ exclude = ["*:dev"]
     "[skip]": """
 registry = false
 """,
+    "[cache]": """
+helper = "alpine:3.22"
+mounts = ["go-build-{arch}"]
+to = "localhost:5000/cache"
+when = "always"
+""",
     "[ci]": """
 runners = { "linux/arm64" = "ubuntu-24.04-arm" }
 staging = "localhost:5000/staging"

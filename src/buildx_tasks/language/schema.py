@@ -14,6 +14,7 @@ import msgspec
 from buildx_tasks.errors import UsageError
 from buildx_tasks.language import (
     buildkitd,
+    caching,
     config,
     expectations,
     locking,
@@ -69,6 +70,7 @@ _TABLES = (
     (config.Emulators, "[emulators]"),
     (locking.Lock, "[lock]"),
     (skipping.Skip, "[skip]"),
+    (caching.Cache, "[cache]"),
     (shipping.Ci, "[ci]"),
     (shipping.Cache, "[ci.cache]"),
 )

@@ -57,6 +57,23 @@ BAD = [
         '4:11: "localhost:5000/x:v1" is no repository; write it without a tag, as in localhost:5000/staging',
     ),
     (
+        BASE + '[cache]\nto = "localhost:5000/x:v1"',
+        '4:6: "localhost:5000/x:v1" is no repository; write it without a tag, as in localhost:5000/cache',
+    ),
+    (
+        BASE + '[cache]\nmounts = ["a", "go-{Arch}"]',
+        '4:16: {Arch} is no placeholder; did you mean "arch"?',
+    ),
+    (
+        BASE + '[cache]\nmounts = ["go-build,target=/x"]',
+        '4:11: "go-build,target=/x" is no id of a cache mount; write it without spaces, commas, quotes, $ and \\, as in go-build-{arch}',
+    ),
+    (
+        BASE + '[cache]\nhelper = "alpine\\nRUN x"',
+        '4:10: "alpine\nRUN x" is no image; write it as in alpine:3.22',
+    ),
+    (BASE + '[cache]\nwhen = "never"', '4:8: "when" cannot be "never"; known: always, ci'),
+    (
         BASE + '[target.a.platform."linux/amd64"]\noptional = "no runner"',
         '3:20: [target.a] has overrides for linux/amd64, which is none of its platforms; did you mean "linux/arm64"?',
     ),

@@ -1,0 +1,101 @@
+"""Cache mounts that outlive a machine: kept in a registry, brought to another engine, never a fault."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from conftest import Project
+
+from .conftest import docker, free_port, in_registry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TOML = '''
+[cache]
+mounts = ["{name}-{{arch}}", "go-biuld"]
+{cache}
+[target.app]
+dockerfile-inline = """
+FROM {base}
+ARG TARGETARCH
+COPY word /
+RUN --mount=type=cache,id={name}-$TARGETARCH,target=/c,mode=0700,uid=7 \\
+    --mount=type=secret,id=token \\
+    cat /word >> /c/words && {more} cp /c/words /words
+CMD ["cat", "/words"]
+"""
+platforms = ["linux/amd64", "linux/arm64"]
+tags = ["{registry}/{name}:v1"]
+secret = [{{ id = "token", env = "TOKEN" }}]
+'''
+CI = {"CI": "true", "TOKEN": "a-secret-value"}
+
+
+class Place:
+    """A project whose RUN appends a word to what its cache mount holds."""
+
+    def __init__(self, folder: Path, registry: str, name: str, base: str) -> None:
+        self.project = Project(folder)
+        self.values = {"registry": registry, "name": name, "base": base}
+
+    def build(self, word: str, env: dict[str, str], cache: str = "", more: str = "") -> str:
+        """Build; return what was said of cache mounts."""
+        (self.project.folder / "word").write_text(f"{word}\n")
+        self.project.write(TOML.format(cache=cache, more=more, **self.values))
+        result = self.project.invoke("build", "--progress", "quiet", env=env)
+        assert result.returncode == 0, result.stderr
+        return "\n".join(line for line in result.stderr.splitlines() if "cache mount" in line)
+
+    def words(self, platform: str, host: str = "") -> list[str]:
+        to = ["--host", host] if host else []
+        return docker(*to, "run", "--rm", "--platform", platform, self.tag).split()
+
+    @property
+    def tag(self) -> str:
+        return f"{self.values['registry']}/{self.values['name']}:v1"
+
+    def kept(self, arch: str) -> str:
+        name = self.values["name"]
+        return f"{self.values['registry']}/{name}:mount-{name}-{arch}"
+
+
+def test_another_machine_goes_on_where_the_first_one_was(
+    registry: str, name: str, fresh_engine: str, tmp_path: Path
+) -> None:
+    base = f"{registry}/{name}-base:v1"
+    docker("tag", "alpine:3.22", base)
+    docker("push", "--quiet", base)
+    (tmp_path / "one").mkdir()
+    one = Place(tmp_path / "one", registry, name, base)
+    without = {**CI, "CI": ""}
+    assert one.build("first", without) == ""
+    assert in_registry(one.kept("amd64")) is None
+    said = one.build("second", CI)
+    there = f"{name}-amd64, {name}-arm64"
+    assert f"cache mount go-biuld: nothing that is built has it; there is: {there}" in said
+    for arch in ("amd64", "arm64"):
+        assert f"cache mount {name}-{arch}: kept in {one.kept(arch)}" in said
+        assert one.words(f"linux/{arch}") == ["first", "second"]
+    assert "brought" not in said  # they were there
+
+    (tmp_path / "two").mkdir()
+    two = Place(tmp_path / "two", registry, name, base)
+    other = {"DOCKER_HOST": fresh_engine}
+    said = two.build("third", {**CI, **other})
+    assert f"cache mount {name}-arm64: brought from {two.kept('arm64')}" in said
+    for arch in ("amd64", "arm64"):
+        assert two.words(f"linux/{arch}", fresh_engine) == ["first", "second", "third"]
+    listed = docker("--host", fresh_engine, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}")
+    assert listed.split() == [two.tag]
+
+    # What cannot be kept, or not be had, fails nothing, and is one line for each.
+    before = in_registry(one.kept("amd64"))
+    said = one.build("fifth", CI, more="cp /run/secrets/token /c/leaked;")
+    assert f"cache mount {name}-amd64: not kept: a secret of the build is in it" in said
+    assert in_registry(one.kept("amd64")) == before
+    away = f'to = "localhost:{free_port()}/x"'
+    said = two.build("sixth", {**CI, **other}, away)
+    assert f"cache mount {name}-amd64: not kept: " in said
+    assert "the build does without" in said
+    assert "brought" not in said  # they are there by now
