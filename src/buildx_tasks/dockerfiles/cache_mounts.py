@@ -68,7 +68,7 @@ def _values(view: View, platform: Platform, chain: list[Placed]) -> Mapping[str,
     for link in reversed(chain):
         for one in link.stage.instructions:
             if one.keyword == "ENV":
-                found.update(_pairs(one.value, found))
+                found.update(_environment(one.value, found))
             elif one.keyword == "ARG" and link is chain[0]:
                 for name, default in _pairs(one.value, found).items():
                     value = args.get(name, default or known.get(name, ""))
@@ -76,11 +76,16 @@ def _values(view: View, platform: Platform, chain: list[Placed]) -> Mapping[str,
     return found
 
 
+def _environment(text: str, values: Mapping[str, str]) -> dict[str, str]:
+    name, _, rest = text.strip().partition(" ")
+    # ENV NAME all that follows
+    return (
+        {name: expand(rest.strip(), values)} if rest and "=" not in name else _pairs(text, values)
+    )
+
+
 def _pairs(text: str, values: Mapping[str, str]) -> dict[str, str]:
     with suppress(ValueError):
-        words = shlex.split(text)
-        if words and "=" not in words[0] and len(words) > 1:  # ENV NAME all that follows
-            return {words[0]: expand(" ".join(words[1:]), values)}
-        pairs = (word.partition("=") for word in words)
-        return {name: expand(value, values) for name, _, value in pairs}
+        words = (word.partition("=") for word in shlex.split(text))
+        return {name: expand(value, values) for name, _, value in words}
     return {}

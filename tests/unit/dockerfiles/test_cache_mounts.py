@@ -34,6 +34,7 @@ CACHE = "--mount=type=cache,target=/c"
         (f"RUN {CACHE},id=x make", "x"),
         ("RUN --mount=type=cache,dst=/d make", "/d"),
         (f"ARG TARGETARCH\nRUN {CACHE},id=x-$TARGETARCH make", "x-arm"),
+        (f"ARG TARGETOS TARGETARCH\nRUN {CACHE},id=$TARGETOS-$TARGETARCH make", "linux-arm"),
         (f"ARG TARGETPLATFORM\nRUN {CACHE},id=x-${{TARGETPLATFORM}} make", "x-linux/arm/v7"),
         (f"RUN {CACHE},id=x-$TARGETARCH make", "x-"),  # not declared in the stage
         (f"ARG V=1\nENV W=$V-2\nRUN {CACHE},id=x-$W make", "x-1-2"),
