@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 from uuid import uuid4
 
@@ -20,7 +21,8 @@ from conftest import Project
 from buildx_tasks import Project as Loaded
 from buildx_tasks import platforms
 from buildx_tasks.errors import BuildxTasksError, PushError, RefusalError
-from buildx_tasks.images import graph
+from buildx_tasks.images import evidence, graph, statements
+from buildx_tasks.images.artifacts import descriptor_of
 from buildx_tasks.images.attestations import ATTESTATION
 from buildx_tasks.images.layout import Layout
 from buildx_tasks.images.sources import Beside
@@ -30,12 +32,15 @@ from buildx_tasks.machine import executables
 from buildx_tasks.planning.runs import part_tag
 from buildx_tasks.publishing import upload
 from buildx_tasks.publishing.audience import Nobody
+from buildx_tasks.registry import referrers
 
 from .conftest import in_registry, second_engine, serving_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from buildx_tasks.registry.repository import Repository
 
 PLATFORMS = ("linux/amd64", "linux/arm64", "linux/arm/v6", "linux/arm/v7")
 TARGETS = ("app", "app-api")
@@ -529,6 +534,9 @@ def test_prune_removes_what_nobody_needs(
         index = records.whole([raw for _, raw in images], {})
         repository = project.registries.of(f"{staging}:x")
         repository.put("v0", index)
+        gone = known[part_tag("a", "app", platforms.parse("linux/amd64"))]
+        for one in (kept.record, gone.record):
+            attach(repository, one)
         none = prune.wanted("", "7d")
         assert list(prune.piles(project, plan, none)) == []
         (pile,) = prune.piles(project, plan, prune.wanted("a", "7d"))
@@ -540,14 +548,26 @@ def test_prune_removes_what_nobody_needs(
             assert bool(in_registry(f"{staging}:{tag}")) == ("-b-" in tag)
         for one in (index.digest, *(one.digest for one, _ in images)):
             assert in_registry(f"{staging}@{one}")
-        gone = known[part_tag("a", "app", platforms.parse("linux/amd64"))]
         assert in_registry(f"{staging}@{gone.record.digest}") is None
+        # A verdict stays with what it is of, and goes with it.
+        assert in_registry(f"{staging}:{referrers.tag_of(gone.record.digest)}") is None
+        (verdict,) = evidence.attached(repository, kept.record.digest)
+        assert verdict.verdict is not None
     monkeypatch.setenv("REGISTRY_STORAGE_DELETE_ENABLED", "false")
     with serving_registry(tmp_path) as address, Loaded.load(made.project.root) as project:
         repository = project.registries.of(f"{address}/staging:x")
         left = prune.Pile(repository, (), (digests[next(t for t in digests if "-b-" in t)],), ())
         with pytest.raises(RefusalError, match="REGISTRY_STORAGE_DELETE_ENABLED=true"):
             prune.remove(left)
+
+
+def attach(repository: Repository, record: records.Record) -> None:
+    """Attach a part's verdict to its platform's manifest."""
+    about = descriptor_of(repository.get(record.digest))
+    written = statements.written(record.verdict(), about)
+    for digest, data in written.blobs.items():
+        repository.upload(digest, len(data), partial(iter, [data]), lambda _: None)
+    referrers.attach(repository, written.manifest)
 
 
 def put(project: Loaded, staging: str, tag: str, part: Part) -> str:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from buildx_tasks.building.standing import Standing
-    from buildx_tasks.language.caching import Cache
+    from buildx_tasks.language.caching import Caches
     from buildx_tasks.language.merging import Attributes
     from buildx_tasks.language.targets import Target
     from buildx_tasks.platforms import Platform
@@ -198,7 +198,7 @@ def _found(
 
 
 def _one(
-    cache: Cache, mount: CacheMount, spec: Target, tag: str, own: Attributes
+    cache: Caches, mount: CacheMount, spec: Target, tag: str, own: Attributes
 ) -> Iterator[Kept]:
     """Yield a mount that can be kept; say why another one cannot."""
     helper = cache.helper or mount.base

@@ -9,7 +9,7 @@ Text = Annotated[str, Meta(min_length=1)]
 When = Literal["ci", "always"]
 
 
-class Cache(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+class Caches(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """``[cache]``: cache mounts (``RUN --mount=type=cache``) that outlive a CI's machine."""
 
     mounts: Annotated[

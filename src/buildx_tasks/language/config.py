@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Optional, Union
 from msgspec import Meta, Struct, field
 
 from buildx_tasks.language.buildkitd import Buildkitd
-from buildx_tasks.language.caching import Cache
+from buildx_tasks.language.caching import Caches
 from buildx_tasks.language.expectations import Verify
 from buildx_tasks.language.locking import Lock
 from buildx_tasks.language.shipping import Ci, Push
@@ -377,5 +377,7 @@ class BuildxToml(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"
     )
     lock: Annotated[Lock, Meta(description="What invoke lock keeps to")] = Lock()
     skip: Annotated[Skip, Meta(description="What is not built again")] = Skip()
-    cache: Annotated[Cache, Meta(description="Cache mounts that outlive a CI's machine")] = Cache()
+    cache: Annotated[Caches, Meta(description="Cache mounts that outlive a CI's machine")] = (
+        Caches()
+    )
     ci: Annotated[Ci, Meta(description="Runners that build parts, and where these wait")] = Ci()

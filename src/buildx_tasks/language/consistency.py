@@ -15,7 +15,7 @@ from buildx_tasks.language.verify_table import named_platforms
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from buildx_tasks.language.caching import Cache
+    from buildx_tasks.language.caching import Caches
     from buildx_tasks.language.positions import KeyPath
     from buildx_tasks.language.shipping import Ci
     from buildx_tasks.language.sources import Fail
@@ -92,7 +92,7 @@ def check_verify(targets: Mapping[str, Target], tables: Tables, fail: Fail) -> N
                 )
 
 
-def check_cache(cache: Cache, fail: Fail) -> None:
+def check_cache(cache: Caches, fail: Fail) -> None:
     """Refuse a place for cache mounts that is no repository, and misspelt placeholders."""
     if cache.to is not None and not references.is_repository(cache.to):
         raise fail(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from buildx_tasks.language import consistency, drivers, matrix, secrets
-from buildx_tasks.language.caching import Cache
+from buildx_tasks.language.caching import Caches
 from buildx_tasks.language.config import Builder, Emulators
 from buildx_tasks.language.grouping import grouped
 from buildx_tasks.language.inheritance import Inheritance
@@ -57,6 +57,6 @@ def expand(sources: Sources, variables: Variables, git: Git, overriding: Overrid
     lock = msgspec.convert(data.get("lock", {}), Lock)
     ci = msgspec.convert(data.get("ci", {}), Ci)
     consistency.check_ci(ci, fail)
-    cache = msgspec.convert(data.get("cache", {}), Cache)
+    cache = msgspec.convert(data.get("cache", {}), Caches)
     consistency.check_cache(cache, fail)
     return Config(targets, groups, builder, emulators, Places(tables, fail), lock, skip, ci, cache)

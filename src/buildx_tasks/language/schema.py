@@ -70,7 +70,7 @@ _TABLES = (
     (config.Emulators, "[emulators]"),
     (locking.Lock, "[lock]"),
     (skipping.Skip, "[skip]"),
-    (caching.Cache, "[cache]"),
+    (caching.Caches, "[cache]"),
     (shipping.Ci, "[ci]"),
     (shipping.Cache, "[ci.cache]"),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from buildx_tasks.errors import ConfigError
-from buildx_tasks.language.caching import Cache
+from buildx_tasks.language.caching import Caches
 from buildx_tasks.language.locking import Lock
 from buildx_tasks.language.shipping import Ci
 from buildx_tasks.language.skipping import Skip
@@ -87,7 +87,7 @@ class Config(NamedTuple):
     lock: Lock = Lock()
     skip: Skip = Skip()
     ci: Ci = Ci()
-    cache: Cache = Cache()
+    cache: Caches = Caches()
 
     def error(self, name: str, message: str, *steps: Any) -> ConfigError:
         """Return the error about a target's value, with its place where the files are known."""
