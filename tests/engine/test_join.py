@@ -535,8 +535,8 @@ def test_prune_removes_what_nobody_needs(
         repository = project.registries.of(f"{staging}:x")
         repository.put("v0", index)
         gone = known[part_tag("a", "app", platforms.parse("linux/amd64"))]
-        for one in (kept.record, gone.record):
-            attach(repository, one)
+        for record in (kept.record, gone.record):
+            attach(repository, record)
         none = prune.wanted("", "7d")
         assert list(prune.piles(project, plan, none)) == []
         (pile,) = prune.piles(project, plan, prune.wanted("a", "7d"))
