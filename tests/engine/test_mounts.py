@@ -20,7 +20,7 @@ dockerfile-inline = """
 FROM {base}
 ARG TARGETARCH
 COPY word /
-RUN --mount=type=cache,id={name}-$TARGETARCH,target=/c,mode=0700,uid=7 \\
+RUN --mount=type=cache,id={name}-$TARGETARCH,target=/c \\
     --mount=type=secret,id=token \\
     cat /word >> /c/words && {more} cp /c/words /words
 CMD ["cat", "/words"]
