@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -9,22 +10,38 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from buildx_tasks.convert import bake, scripts
+from buildx_tasks.convert import bake, flags, scripts
 from buildx_tasks.errors import UsageError
 from buildx_tasks.language import loading
 from buildx_tasks.machine.commands import Commands
 from buildx_tasks.planning.selection import make_plan
 
+from .conftest import buildx, docker
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from conftest import Project
+    from invoke import Result
 
 CORPUS = Path(__file__).parent / "import_corpus"
 BAKES = ("docker-bake.hcl", "compose.yaml")
 CASES = sorted(path.parent for path in CORPUS.glob("*/*/expected.toml"))
 
 
+class Direct(Commands):
+    """Starts the plug-in itself: docker would start it twice for each question."""
+
+    def query(self, argv: Sequence[str]) -> Result:
+        words = list(argv)
+        if "docker" in words:
+            at = words.index("docker")
+            words[at : at + 2] = [buildx()]
+        return super().query(words)
+
+
 def imported(folder: Path, *goals: str) -> str:
-    commands = Commands(Path.cwd())
+    commands = Direct(Path.cwd())
     ours = [Path(path.name) for path in sorted(folder.iterdir()) if scripts.is_script(path)]
     if ours:
         found = scripts.convert(commands, ours[0], goals)
@@ -95,11 +112,40 @@ def test_what_cannot_be_imported_is_one_error(
     assert "\n" not in str(caught.value)
 
 
+def options_of(command: str) -> list[tuple[str, str]]:
+    """Return the long flags that docker's own help lists, and the kind of value they take."""
+    said = docker("buildx", command, "--help")
+    found = re.findall(r"(?m)^\s+(?:-\w, )?(--[a-z-]+)( [\w]+)?  ", said)
+    return [one for one in found if one[0] != "--help"]
+
+
+@pytest.mark.parametrize("command", ["build", "create", "bake"])
+def test_every_flag_of_docker_is_mapped_or_named(command: str) -> None:
+    options = options_of(command)
+    assert len(options) > 10
+    for flag, kind in options:
+        assert (flag in flags.SWITCHES) == (kind == ""), flag
+        words = [flag] if flag in flags.SWITCHES else [flag, "type=x"]
+        if command == "build":
+            table, comments, *_ = flags.target([*words, "."])
+            said = {**table, "context": ""}
+        elif command == "create":
+            made = flags.builder(words)
+            comments = made.comments
+            said = {**made.table, **made.node, "appended": made.appended}
+            said = {} if said == {**flags.builder([]).table, "appended": False} else said
+        else:
+            told = flags.baked(words)
+            comments, said = told.comments, {"x": [*told.files, *told.options]}
+        mapped = bool(said and any(value for value in said.values()))
+        assert mapped or flags.ELSEWHERE[flag] in comments[0], flag
+
+
 def test_the_task_reads_a_makefile_and_its_goals(project: Project) -> None:
     project.write("T ?= 1\na:\n\tdocker build -t a:$(T) .\nb:\n\tdocker build -t b .\n", "Makefile")
     result = project.invoke("import", "--from", "Makefile", "a", env={"T": "hunter2"})
     assert (result.returncode, result.stdout) == (0, "wrote buildx.toml\n"), result.stderr
-    assert "note: Makefile:3: docker build … of a is [target.a]" in result.stderr
+    assert "note: Makefile:3: docker build … of a is [target.a], equal" in result.stderr
     written = (project.folder / "buildx.toml").read_text()
     assert 'tags = [\n    "a:${T}",\n]' in written
     assert "target.b" not in written

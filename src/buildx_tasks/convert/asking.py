@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from buildx_tasks.convert.attributes import without_comments
 from buildx_tasks.convert.beside import KEPT_IN_ENVIRONMENT, fleeting, with_overrides
 from buildx_tasks.convert.keeping import several
+from buildx_tasks.convert.standing import agent
 from buildx_tasks.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,13 +40,14 @@ class Asking:
     """Asks bake about files, and those that are read over them (``files``).
 
     ``hidden`` are the variables that are set here, and were kept from bake: a value may be a secret.
-    ``of_dot_env`` are those of them that ``.env`` sets.
+    ``of_dot_env`` are those of them that ``.env`` sets. With ``beside``, what stands beside them is read
+    as bake reads it where no file is named.
     """
 
-    def __init__(self, commands: Commands, paths: Sequence[Path]) -> None:
+    def __init__(self, commands: Commands, paths: Sequence[Path], *, beside: bool = True) -> None:
         self._commands = commands
         self.named = list(paths)
-        self.files = with_overrides(paths)
+        self.files = with_overrides(paths) if beside else list(paths)
         self.name = ", ".join(path.name for path in paths)
         self.texts = [one.read_bytes().decode("utf-8-sig", "replace") for one in self.files]
         self.hidden: list[str] = []
@@ -91,12 +93,12 @@ class Asking:
             Refused: it has none.
 
         """
-        with self._without_marks() as files:
+        with self._without_marks() as files, tempfile.TemporaryDirectory() as folder:
             named = [word for file in files for word in ("--file", str(file))]
             words = [*self._words, *(f"{name}={value}" for name, value in (values or {}).items())]
-            environment = ["env", *words] if words else []
+            words += agent(Path(folder))
             result = self._commands.query(
-                [*environment, "docker", "buildx", "bake", *named, *options]
+                ["env", *words, "docker", "buildx", "bake", *named, *options]
             )
         if not result.ok:
             raise Refused(_why(result.stderr))

@@ -7,16 +7,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
-from buildx_tasks import platforms
 from buildx_tasks.convert import beside
 from buildx_tasks.convert.asking import Asking, Refused
 from buildx_tasks.convert.attributes import given
 from buildx_tasks.convert.imported import Imported
 from buildx_tasks.convert.keeping import Kept, kept, steady
+from buildx_tasks.convert.printed import data_of
 from buildx_tasks.convert.writing import require_taken, text_of
 from buildx_tasks.errors import UsageError, listed, nearest
-from buildx_tasks.language.merging import ATTRIBUTES, as_csv
-from buildx_tasks.language.targets import DEFAULT, LINK
+from buildx_tasks.language.merging import ATTRIBUTES
+from buildx_tasks.language.targets import DEFAULT
 from buildx_tasks.machine.files import write_file
 
 if TYPE_CHECKING:
@@ -25,12 +25,7 @@ if TYPE_CHECKING:
     from buildx_tasks.machine.commands import Commands
 
 _HEADER = "Imported from {name}; functions, matrices and inheritance are worked out."
-_COMPOSABLE = ("attest", "cache-from", "cache-to", "output", "secret", "ssh")
-_ESCAPED = {"$${": "${", "%%{": "%{"}
-# bake prints these escaped, and all other strings as they are.
-_ESCAPED_KEYS = frozenset({"annotations", "args", "dockerfile-inline", "extra-hosts", "labels"})
 _WORKED_OUT = frozenset({"inherits", "matrix", "name"})
-_LOCAL = "local"  # bake's word for this machine's own platform
 
 
 def convert(commands: Commands, paths: Sequence[Path], targets: Sequence[str] = ()) -> Imported:
@@ -103,23 +98,12 @@ def _read(
 
     def answer(values: Mapping[str, str]) -> dict[str, Any] | None:
         try:
-            return _data(asking.ask("--print", *wanted, values=values), default)[0]
+            return data_of(asking.ask("--print", *wanted, values=values), default)[0]
         except Refused:
             return None
 
-    plain, notes = _data(everything, default)
+    plain, notes = data_of(everything, default)
     return plain, answer, [*_dropped(asking, everything["target"]), *notes]
-
-
-def _data(
-    everything: dict[str, Any], default: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[str]]:
-    """Return what bake printed as data of a ``buildx.toml``, and notes about new names."""
-    groups = {k: v for k, v in everything["group"].items() if k != DEFAULT}
-    groups = {**{k: {**v} for k, v in default.items()}, **groups}
-    data: dict[str, Any] = {"group": groups} if groups else {}
-    data["target"] = {name: _target(t) for name, t in everything["target"].items()}
-    return data, _apart(data)
 
 
 def _frozen(found: Kept) -> list[str]:
@@ -207,81 +191,3 @@ def _dropped(asking: Asking, resolved: dict[str, Any]) -> list[str]:
                 why = f'"{key}" needs a newer buildx than is here, left out'
                 notes.append(f'{place}: target "{target}": {why}')
     return list(dict.fromkeys(notes))
-
-
-def _apart(data: dict[str, Any]) -> list[str]:
-    """Give groups and targets of one name two: bake takes the group where that is asked for."""
-    notes = []
-    groups, targets = data.get("group", {}), data["target"]
-    for name in [name for name in groups if name in targets]:
-        # What is built where nothing is said must keep its name.
-        kind = "target" if name == DEFAULT else "group"
-        new = f"{name}-{kind}"
-        while new in groups or new in targets:
-            new += "-"
-        if kind == "group":
-            data["group"] = {new if key == name else key: one for key, one in groups.items()}
-            for key, group in data["group"].items():
-                members = group["targets"]
-                group["targets"] = [new if m == name and key != new else m for m in members]
-        else:
-            data["target"] = {new if key == name else key: one for key, one in targets.items()}
-            for group in groups.values():
-                group["targets"] = [new if m == name else m for m in group["targets"]]
-            for one in data["target"].values():
-                for key, value in one.get("contexts", {}).items():
-                    one["contexts"][key] = LINK + new if value == LINK + name else value
-        groups, targets = data["group"], data["target"]
-        notes.append(f'"{name}" is a target and a group; the {kind} is called "{new}" now')
-    return notes
-
-
-def _target(attributes: dict[str, Any]) -> dict[str, Any]:
-    target: dict[str, Any] = {}
-    for key, value in attributes.items():
-        if (key, value) in (("dockerfile", "Dockerfile"), ("context", ".")) or value in _NOTHING:
-            continue
-        if key == "platforms":
-            target.update(_platforms(value))
-        elif key in _COMPOSABLE:
-            target[key] = [_ours(as_csv(key, entry) or entry) for entry in value]
-        else:
-            target[key] = _ours(_unescaped(value) if key in _ESCAPED_KEYS else value)
-    # A target that only says the defaults still has to say something.
-    return target or {"context": "."}
-
-
-_NOTHING: tuple[Any, ...] = ("", None, [], {})
-
-
-def _platforms(written: list[str]) -> dict[str, list[str]]:
-    """Return the platforms, each once; none for this machine's own alone, which is the default."""
-    if set(written) == {_LOCAL}:
-        return {}
-    own = str(platforms.host_platform())
-    found: dict[Any, str] = {}
-    for text in (own if text == _LOCAL else text for text in written if text):
-        try:
-            found.setdefault(platforms.parse(text), text)
-        except ValueError:  # said when it is loaded
-            found.setdefault(text, text)
-    return {"platforms": list(found.values())}
-
-
-def _unescaped(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _unescaped(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return list(map(_unescaped, value))
-    for escaped, plain in _ESCAPED.items():
-        value = value.replace(escaped, plain)
-    return value
-
-
-def _ours(value: Any) -> Any:
-    """Escape what our own file would take for a variable."""
-    if isinstance(value, str):
-        return value.replace("${", "$${")
-    if isinstance(value, dict):
-        return {_ours(key): _ours(item) for key, item in value.items()}
-    return [_ours(item) for item in value if item != ""] if isinstance(value, list) else value

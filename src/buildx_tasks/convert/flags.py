@@ -24,13 +24,23 @@ _LISTS = {
 _TABLES = {"--build-context": "contexts", "--label": "labels"}
 _TEXTS = {"--network": "network", "--shm-size": "shm-size", "--target": "target", "--call": "call"}
 # Flags without a value of their own.
-_SWITCHES = frozenset(
+SWITCHES = frozenset(
     "--check --debug --load --no-cache --pull --push --quiet --compress --force-rm --rm --squash "
-    "--disable-content-trust --append --bootstrap --leave --use".split()
+    "--disable-content-trust --append --bootstrap --leave --use --print --amend --insecure".split()
 )
 # What is done in another way, and how.
-_ELSEWHERE = {
+ELSEWHERE = {
+    "--allow": "invoke build grants what is declared; invoke plan says it",
     "--builder": "declare [builder] with this name",
+    "--cgroup-parent": "resources limits each step, with buildx 0.35",
+    "--compress": "BuildKit sends only what changed",
+    "--cpu-period": "resources = { cpu-period = … }, with buildx 0.35",
+    "--cpu-quota": "resources = { cpu-quota = … }, with buildx 0.35",
+    "--cpu-shares": "resources = { cpu-shares = … }, with buildx 0.35",
+    "--cpuset-cpus": 'resources = { cpuset-cpus = "…" }, with buildx 0.35',
+    "--cpuset-mems": 'resources = { cpuset-mems = "…" }, with buildx 0.35',
+    "--memory": 'resources = { memory = "…" }, with buildx 0.35',
+    "--memory-swap": 'resources = { memory-swap = "…" }, with buildx 0.35',
     "--debug": "invoke build --progress plain says more",
     "--iidfile": "invoke build --format json has the digests",
     "--load": "images are in the engine's store after invoke build",
@@ -40,20 +50,42 @@ _ELSEWHERE = {
     "--quiet": "invoke build --progress quiet",
     "--rm": "BuildKit leaves no containers",
     "--force-rm": "BuildKit leaves no containers",
-    "--append": "declare each machine as [[builder.node]]",
+    "--call": "invoke lint runs BuildKit's checks",
+    "--check": "invoke lint runs BuildKit's checks",
+    "--list": "invoke plan lists what is there",
+    "--print": "invoke plan --format bake prints it",
     "--leave": "invoke clean --builder removes it",
     "--use": "invoke setup uses it",
     "--bootstrap": "invoke setup starts it",
-    "--node": "declare each machine as [[builder.node]]",
     "--buildkitd-config": "write what the file says below [builder.buildkitd]",
     "--config": "write what the file says below [builder.buildkitd]",
 }
 
 
 class Read(NamedTuple):
-    """A table of a ``buildx.toml``, and what of the command is not in it."""
+    """A table of a ``buildx.toml``, and what of the command is not in it; where it takes files from."""
 
     table: dict[str, Any]
+    comments: list[str]
+    context: str = "."
+    file: str = ""
+
+
+class Created(NamedTuple):
+    """A builder, or a node of one that is there (``appended``), and what is not in it."""
+
+    table: dict[str, Any]
+    node: dict[str, Any]
+    comments: list[str]
+    appended: bool
+
+
+class Baked(NamedTuple):
+    """What bake is told: its files, targets, what changes them, and what is left out."""
+
+    files: list[str]
+    targets: list[str]
+    options: list[str]
     comments: list[str]
 
 
@@ -63,7 +95,7 @@ def target(words: list[str]) -> Read:
     comments: list[str] = []
     places: list[str] = []
     file = ""
-    for flag, value in _flags(words):
+    for flag, value in split(words):
         if not flag:
             places.append(value)
         elif flag == "--file":
@@ -76,7 +108,8 @@ def target(words: list[str]) -> Read:
         comments.append("write what comes from standard input as dockerfile-inline")
     elif file:
         table["dockerfile"] = _from_context(file, context)
-    return Read(table if context in {".", "-"} else {"context": context, **table}, comments)
+    whole = table if context in {".", "-"} else {"context": context, **table}
+    return Read(whole, comments, context, file)
 
 
 def _collected(table: dict[str, Any], flag: str, value: str) -> bool:
@@ -89,8 +122,9 @@ def _collected(table: dict[str, Any], flag: str, value: str) -> bool:
     elif flag == "--build-arg":
         table.setdefault("args", {})[key] = one if mark else f"${{{key}}}"
     elif flag == "--add-host":
-        key, _, one = value.partition("=" if mark else ":")
-        table.setdefault("extra-hosts", {})[key] = one
+        for host in value.split(","):
+            key, _, one = host.partition("=" if "=" in host else ":")
+            table.setdefault("extra-hosts", {})[key] = one
     elif flag == "--platform":
         table.setdefault("platforms", []).extend(one for one in value.split(",") if one)
     else:
@@ -113,28 +147,51 @@ def _told(table: dict[str, Any], flag: str, value: str) -> bool:
     return True
 
 
-def builder(words: list[str]) -> Read:
-    """Return what the words behind ``create`` say as ``[builder]``."""
+def builder(words: list[str]) -> Created:
+    """Return what the words behind ``create`` say as ``[builder]``, and as one node of it."""
     table: dict[str, Any] = {"name": "builder", "driver": "docker-container"}
+    node: dict[str, Any] = {}
     comments: list[str] = []
-    for flag, value in _flags(words):
+    appended = False
+    for flag, value in split(words):
         if flag in {"--name", "--driver"}:
             table[flag[2:]] = value
+        elif flag == "--node":
+            node["name"] = value
+        elif flag == "--append":
+            appended = True
         elif flag == "--driver-opt":
             pairs = [one.partition("=")[::2] for one in re.split(r",(?=[\w.-]+=)", value)]
-            table.setdefault("driver-opts", {}).update(dict(pairs))
+            node.setdefault("driver-opts", {}).update(dict(pairs))
         elif flag == "--buildkitd-flags":
-            table["buildkitd-flags"] = value.split()
+            node["buildkitd-flags"] = value.split()
         elif flag == "--platform":
-            table.setdefault("platforms", []).extend(value.split(","))
+            node.setdefault("platforms", []).extend(value.split(","))
         elif not flag:
-            table["endpoint"] = value
+            node["endpoint"] = value
         else:
             comments.append(_comment(flag, value))
-    return Read(table, comments)
+    return Created(table, node, comments, appended)
 
 
-def _flags(words: list[str]) -> list[tuple[str, str]]:
+def baked(words: list[str]) -> Baked:
+    """Return what the words behind ``bake`` say."""
+    found = Baked([], [], [], [])
+    for flag, value in split(words):
+        if not flag:
+            found.targets.append(value)
+        elif flag == "--file":
+            found.files.append(value)
+        elif flag in {"--set", "--provenance", "--sbom"}:
+            found.options.extend([flag, value])
+        elif flag in {"--no-cache", "--pull"}:
+            found.options.append(flag if value in {"", "true"} else f"{flag}={value}")
+        else:
+            found.comments.append(_comment(flag, value))
+    return found
+
+
+def split(words: list[str]) -> list[tuple[str, str]]:
     """Return flags and their values; what is no flag has an empty one."""
     found, rest = [], list(words)
     while rest:
@@ -147,7 +204,7 @@ def _flags(words: list[str]) -> list[tuple[str, str]]:
         else:
             flag, value = _LETTERS.get(word[:2], word[:2]), word[2:]
             value, mark = value.removeprefix("="), value[:1]
-        if not mark and flag not in _SWITCHES and rest:
+        if not mark and flag not in SWITCHES and rest:
             value = rest.pop(0)
         found.append((flag, value))
     return found
@@ -168,4 +225,4 @@ def _from_context(file: str, context: str) -> str:
 
 def _comment(flag: str, value: str) -> str:
     shown = f"{flag} {value}".strip()
-    return f"{shown}: {_ELSEWHERE.get(flag, 'bake has nothing like it, left out')}"
+    return f"{shown}: {ELSEWHERE.get(flag, 'bake has nothing like it, left out')}"

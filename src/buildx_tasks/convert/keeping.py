@@ -154,7 +154,7 @@ class _Keeping:
             for name in names
             if any(not _same(text, {name: value}, answer) for value, answer in self._tried[name])
         ]
-        if not wrong and not _same(text, {}, self._plain):
+        if not wrong and (not _comes_to(text, {}) or not _same(text, {}, self._plain)):
             return list(names)
         return wrong
 
@@ -192,6 +192,7 @@ def _probes(defaults: Mapping[str, str | None], text: str) -> dict[str, str]:
 
 
 def _same(text: str, values: Mapping[str, str], answer: Data) -> bool:
+    # What is refused either way is the same: a value that is tried may be no platform.
     return bool(_comes_to(text, values) == _comes_to(text_of(answer), {}))
 
 
@@ -205,7 +206,7 @@ def _comes_to(text: str, values: Mapping[str, str]) -> Any:
     for table in attributes.values():
         if table.get("context") == ".":  # the default, which a table without anything else says
             del table["context"]
-    return attributes, config.group
+    return attributes, config.group, config.builder, config.emulators
 
 
 def _named(data: Any, marked: Mapping[str, str]) -> Any:

@@ -6,15 +6,19 @@ import posixpath
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from buildx_tasks.convert import flags
+from buildx_tasks.convert import flags, moving, tagging
+from buildx_tasks.convert.baking import NotRead
 from buildx_tasks.convert.shell import Command, unknown_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from buildx_tasks.convert.baking import Bakes
 
 _DOCKER = frozenset({"docker", "docker-buildx", "docker.exe", "podman", "nerdctl"})
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _REFERENCE = re.compile(r"(?<!\$)\$\{([A-Za-z_]\w*)(?::-[^{}]*)?\}")
+_EMULATING = re.compile(r"binfmt|qemu-user-static")
 
 
 class Step(NamedTuple):
@@ -30,35 +34,58 @@ class Step(NamedTuple):
     shell: str = ""
 
 
+class Built(NamedTuple):
+    """What a command builds as it stands there: attributes whose paths are from ``folder``.
+
+    ``context`` and ``file`` are as docker takes them, ``None`` where bake says them (``attributes``).
+    ``platform`` is the one that ``target`` has of it, ``""`` where it is the whole target.
+    """
+
+    said: str
+    folder: str
+    attributes: dict[str, Any]
+    target: str
+    context: str | None = None
+    file: str = ""
+    platform: str = ""
+
+
 class Found(NamedTuple):
     """Data of a ``buildx.toml``; by target what of its command is not in it; what else is to be said."""
 
     data: dict[str, Any]
     comments: dict[str, list[str]]
     notes: list[str]
+    built: list[Built]
 
 
-def read(steps: Iterable[Step]) -> Found:
-    """Return what the docker commands among the steps say."""
-    reading = _Reading()
+def read(steps: Iterable[Step], bakes: Bakes, values: Mapping[str, str] | None = None) -> Found:
+    """Return what the docker commands among the steps say; bake's get ``values`` of variables."""
+    reading = _Reading(bakes, values or {})
     for step in steps:
         reading.add(step)
     return reading.found()
 
 
 class _Reading:
-    def __init__(self) -> None:
+    def __init__(self, bakes: Bakes, values: Mapping[str, str]) -> None:
+        self._bakes = bakes
+        self._values = values
         self._data: dict[str, Any] = {"target": {}}
         self._comments: dict[str, list[str]] = {}
         self._notes: list[str] = []
         self._variables: dict[str, Any] = {}
         self._assigned: dict[str, str] = {}
         self._moved = ("", "")
+        self._built: dict[str, Built] = {}
+        self._names: list[tagging.Naming] = []
 
     def found(self) -> Found:
+        for one in self._names:
+            self._name_anew(one)
         if self._variables:
             self._data["variable"] = self._variables
-        return Found(self._data, self._comments, self._notes)
+        return Found(self._data, self._comments, self._notes, list(self._built.values()))
 
     def add(self, step: Step) -> None:
         words, said = step.command.words, f"{step.place}: {step.command.text}"
@@ -79,33 +106,123 @@ class _Reading:
         kind, rest = _kind(words)
         if kind == "build":
             self._build(step, rest)
+        elif kind == "bake":
+            self._bake(step, rest)
         elif kind == "create":
-            self._data["builder"], told = flags.builder(rest)
-            self._comments["builder"] = [said, *told]
+            self._create(rest, said)
         elif kind == "binfmt":
-            image = next((word for word in rest if "binfmt" in word), "")
-            self._data["emulators"] = {"from": "image", "image": image}
-            self._comments["emulators"] = [said]
-        elif kind:
-            self._notes.append(f"{said}: {_OTHERWISE[kind]}")
+            self._emulate(rest, said)
+        elif naming := tagging.naming(kind, rest, said):
+            self._names.append(naming)
+        else:
+            self._notes.append(f"{said}: {_OTHERWISE.get(kind, 'builds nothing, left out')}")
+
+    def _folder(self, step: Step) -> str:
+        shell, moved = self._moved
+        return posixpath.normpath(posixpath.join(step.folder, moved * (shell == step.shell)))
 
     def _build(self, step: Step, rest: list[str]) -> None:
-        table, told = flags.target(rest)
-        shell, moved = self._moved
-        folder = posixpath.join(step.folder, moved if shell == step.shell else "")
+        read, folder = flags.target(rest), self._folder(step)
+        told, table = list(read.comments), read.table
         if "${" in folder:
             told.append(f"it runs in {folder}: see that the paths are right from here")
-        elif posixpath.normpath(folder) != ".":
-            _move(table, folder)
+        else:
+            table = moving.moved(table, folder)
         name = _name(step.goal, self._data["target"])
         self._data["target"][name] = table or {"context": "."}
-        comments = [f"{step.place}: {step.command.text}", *told]
-        comments += [
-            f"${{{unknown_name(one)}}} stands for what {one} says" for one in step.command.unknown
-        ]
-        self._comments[name] = comments
-        shown = " ".join(step.command.words[:2])
-        self._notes.append(f"{step.place}: {shown} … of {step.goal} is [target.{name}]")
+        self._built[name] = Built(
+            _shown(step), folder, dict(read.table), name, read.context, read.file
+        )
+        self._comments[name] = [f"{step.place}: {step.command.text}", *told, *_unknown(step)]
+        self._declare(table, step, self._comments[name])
+
+    def _bake(self, step: Step, rest: list[str]) -> None:
+        told, folder = flags.baked(rest), self._folder(step)
+        said = f"{step.place}: {step.command.text}"
+        own = {name: f"${{{name}}}" for name in self._assigned if name not in self._values}
+        values = {**own, **self._values, **step.command.before}
+        try:
+            data, printed = self._bakes.built(told, folder, values)
+        except NotRead as why:
+            self._notes.append(f"{said}: {why}")
+            return
+        names: dict[str, str] = {}
+        for name, target in data["target"].items():
+            table = moving.moved(target, folder)
+            there = self._data["target"].get(name, table)
+            names[name] = name if there == table else _name(name, self._data["target"])
+            self._data["target"][names[name]] = table
+            attributes = printed["target"].get(name, {})
+            self._built[names[name]] = Built(_shown(step), folder, attributes, names[name])
+            comments = self._comments.setdefault(names[name], [])
+            comments += [one for one in (said, *told.comments) if one not in comments]
+            self._declare(table, step, comments)
+        for old, new in names.items():
+            for one in names.values() if old != new else ():
+                moving.rename(self._data["target"][one], old, new)
+                moving.rename(self._built[one].attributes, old, new)
+        groups = self._data.setdefault("group", {})
+        for name, group in data.get("group", {}).items():
+            groups[name] = {"targets": [names.get(one, one) for one in group["targets"]]}
+        chosen = printed["group"].get("default", {}).get("targets", [])
+        goal = _name(step.goal, ())
+        if goal not in {*self._data["target"], *groups} and chosen:
+            groups[goal] = {"targets": [names.get(one, one) for one in chosen]}
+        if not groups:
+            del self._data["group"]
+
+    def _create(self, rest: list[str], said: str) -> None:
+        made = flags.builder(rest)
+        there = self._data.get("builder")
+        comments = [said, *made.comments]
+        if made.appended and there and made.table["name"] in {there["name"], "builder"}:
+            if "node" not in there:
+                own = [key for key in there if key not in {"name", "driver"}]
+                there["node"] = [{key: there.pop(key) for key in own}]
+            there["node"].append(made.node)
+            self._comments["builder"] += comments
+            return
+        if there and there["name"] != made.table["name"]:
+            self._notes.append(f"{said}: a second builder, left out; [builder] is one")
+            return
+        one_node = "name" in made.node
+        self._data["builder"] = {**made.table, **({"node": [made.node]} if one_node else made.node)}
+        self._comments["builder"] = comments
+
+    def _emulate(self, rest: list[str], said: str) -> None:
+        image = next((word for word in rest if _EMULATING.search(word)), "")
+        self._comments.setdefault("emulators", []).append(said)
+        table = self._data.setdefault("emulators", {"from": "image"})
+        if "binfmt" in image:
+            table["image"] = image
+        else:
+            self._comments["emulators"].append(
+                f"not by {image}: by binfmt's image, which does more"
+            )
+
+    def _name_anew(self, one: tagging.Naming) -> None:
+        there = set(self._data["target"])
+        name = tagging.named(self._data["target"], one)
+        if not name:
+            self._notes.append(f"{one.said}: {_OTHERWISE['tag']}")
+            return
+        self._comments[name].append(one.said)
+        gone = sorted(there - set(self._data["target"]))
+        for other in gone:
+            self._comments[name] += self._comments.pop(other)
+        for other in (name, *gone) if gone else ():
+            built = self._built[other]
+            self._built[other] = built._replace(
+                target=name, platform=built.attributes["platforms"][0]
+            )
+        if name in self._built:
+            built = self._built[name]
+            tags = [*built.attributes.get("tags", []), *one.new]
+            attributes = {**built.attributes, "tags": list(dict.fromkeys(tags))}
+            self._built[name] = built._replace(attributes=attributes)
+
+    def _declare(self, table: dict[str, Any], step: Step, comments: list[str]) -> None:
+        """Declare the variables that a table has."""
         waiting = _REFERENCE.findall(str(table))
         while waiting:
             one = waiting.pop()
@@ -126,22 +243,27 @@ class _Reading:
 
 
 _OTHERWISE = {
-    "bake": "import the bake file itself, as in invoke import --from docker-bake.hcl",
-    "imagetools": "invoke promote gives a published image further tags",
+    "compose": "import the compose file itself, as in invoke import --from compose.yaml",
+    "imagetools": "invoke inspect shows a published image, invoke promote gives it further tags",
+    "inspect": "invoke doctor says what the builder can do",
+    "login": "log in to the registry as before",
+    "ls": "invoke doctor says what the builder can do",
     "manifest": "a target with platforms has its index; invoke push publishes it",
+    "prune": "invoke clean removes what was made here",
     "push": "invoke push publishes each target's tags",
-    "tag": "write it in the target's tags",
+    "rm": "invoke clean --builder removes the builder",
+    "run": "invoke run runs an image",
+    "tag": "of no target here; write it in the target's tags",
+    "use": "invoke setup uses the declared builder",
 }
 
 
-def _move(table: dict[str, Any], folder: str) -> None:
-    """Write the paths that docker takes from a folder as they are from here."""
-    context = table.get("context", ".")
-    if "://" not in context and not context.startswith(("/", "${", "git@")):
-        context = posixpath.normpath(posixpath.join(folder, context))
-        rest = {key: value for key, value in table.items() if key != "context"}
-        table.clear()
-        table.update({"context": context, **rest})
+def _shown(step: Step) -> str:
+    return f"{step.place}: {' '.join(step.command.words[:2])} … of {step.goal}"
+
+
+def _unknown(step: Step) -> list[str]:
+    return [f"${{{unknown_name(one)}}} stands for what {one} says" for one in step.command.unknown]
 
 
 def _default(name: str, value: str) -> str:
@@ -153,23 +275,22 @@ def _default(name: str, value: str) -> str:
 
 
 def _kind(words: list[str]) -> tuple[str, list[str]]:
-    """Return what a docker command does, ``""`` for what is nothing of ours, and what follows."""
+    """Return what a docker command does, and what follows."""
     rest = list(words[1:])
     while rest and rest[0].startswith("-"):  # docker's own flags, as --context x
         flag = rest.pop(0)
         if "=" not in flag and flag not in {"-D", "--debug", "--tls", "--tlsverify"} and rest:
             rest.pop(0)
+    of_buildx = rest[:1] == ["buildx"] or words[0].endswith("docker-buildx")
     if rest[:1] in (["buildx"], ["image"], ["builder"]):
         rest.pop(0)
-    if not rest:
-        return "", []
-    kind = rest.pop(0)
-    if kind == "b":
-        kind = "build"
-    if kind == "run":
-        is_binfmt = "--privileged" in rest and any("binfmt" in word for word in rest)
-        return ("binfmt" if is_binfmt else ""), rest
-    return (kind if kind in {"build", "create", *_OTHERWISE} else ""), rest
+    kind = rest.pop(0) if rest else ""
+    if kind in {"b", "f"} and of_buildx:
+        kind = {"b": "build", "f": "bake"}[kind]
+    if kind == "rm" and not of_buildx:
+        kind = "remove"
+    is_binfmt = "--privileged" in rest and any(map(_EMULATING.search, rest))
+    return ("binfmt" if kind == "run" and is_binfmt else kind), rest
 
 
 def _name(goal: str, taken: Iterable[str]) -> str:

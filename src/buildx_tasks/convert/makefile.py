@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from buildx_tasks.convert import lines, shell
@@ -12,7 +14,6 @@ from buildx_tasks.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from buildx_tasks.machine.commands import Commands
 
@@ -22,6 +23,7 @@ _USED = re.compile(r"\$[({]([A-Za-z_]\w*)[)}:]")
 _SET = re.compile(r"(?m)^\s*(?:export\s+)?([A-Za-z_]\w*)\s*(?:[:?+!]|::)?=")
 _TRACED = re.compile(r"(.+?):(\d+): (?:update )?target '([^']+)'.*")
 _ENTERED = re.compile(r"g?make(?:\[\d+\])?: (Entering|Leaving) directory '(.+)'")
+_EXPORTED = re.compile(r"(?m)^\s*export\b[ \t]*([^=:?+!#\n]*)")
 _SHOWN = "__buildx_tasks_value__"
 _MAKES_OWN = frozenset("MAKE CURDIR MAKEFLAGS MAKECMDGOALS SHELL MAKEFILE_LIST VALUE".split())
 
@@ -33,6 +35,8 @@ class Makefile:
         self._commands = commands
         self.path = path
         self.text = path.read_text("utf-8", "replace")
+        self._known: dict[tuple[tuple[str, str], ...], dict[str, str | None]] = {}
+        self._files: dict[str, list[str]] = {}
         known = self._goals()
         self.goals = list(goals) or [
             name for name, recipe in known.items() if _DOCKERLY.search(recipe)
@@ -71,11 +75,44 @@ class Makefile:
         return found
 
     def _steps(self, block: str, goal: str, place: str, folder: str) -> Iterator[lines.Step]:
+        name, _, first = place.partition(":")
+        recipe = self._recipe(posixpath.join(folder, name), int(first or 0))
+        # make says where a recipe begins; the lines are told apart where each came out as one.
+        one_by_one = len(recipe) == len(block.splitlines())
         for one in shell.commands(block):
-            yield lines.Step(one, goal, place, folder, f"{goal}: {one.line}")
+            where = f"{name}:{int(first) + one.line - 1}" if one_by_one else place
+            yield lines.Step(one, goal, where, folder, f"{goal}: {one.line}")
+
+    def _recipe(self, file: str, first: int) -> list[str]:
+        """Return the lines of a recipe that begins at a line."""
+        if file not in self._files:
+            path = Path(file)
+            self._files[file] = (
+                path.read_text("utf-8", "replace").splitlines() if path.is_file() else []
+            )
+        found: list[str] = []
+        for line in self._files[file][first - 1 :] if first else ():
+            if not line.startswith("\t") and not _goes_on(found):
+                break
+            found.append(line)
+        return found
+
+    def exported(self, values: Mapping[str, str]) -> dict[str, str]:
+        """Return what recipes have in their environment of the Makefile's variables."""
+        named = {word for match in _EXPORTED.finditer(self.text) for word in match[1].split()}
+        everything = re.search(r"(?m)^\s*export\s*(?:#.*)?$", self.text)
+        known = self.defaults(values)
+        found = {k: v or "" for k, v in known.items() if everything or k in named}
+        return {**found, **values}
 
     def defaults(self, values: Mapping[str, str]) -> dict[str, str | None]:
         """Return the variables that a person can set, and what they come to with these values."""
+        key = tuple(values.items())
+        if key not in self._known:
+            self._known[key] = self._asked(values)
+        return self._known[key]
+
+    def _asked(self, values: Mapping[str, str]) -> dict[str, str | None]:
         names = dict.fromkeys(_SET.findall(self.text))
         names.update(dict.fromkeys(_USED.findall(self.text)))
         blank = re.findall(r"(?m)^(\w+)\s*:?=\s*$", self.text)  # as empty := of a space
@@ -130,3 +167,7 @@ class Makefile:
                 for name in names:
                     found[name] = found.get(name, "") + recipe * bool(mark)
         return found
+
+
+def _goes_on(lines_: Sequence[str]) -> bool:
+    return bool(lines_) and lines_[-1].endswith("\\")

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.convert import lines, shell
+from buildx_tasks.convert.baking import Bakes
+from buildx_tasks.convert.comparing import compared
 from buildx_tasks.convert.imported import Imported
 from buildx_tasks.convert.keeping import Kept, kept
 from buildx_tasks.convert.makefile import Makefile
@@ -54,11 +56,11 @@ def convert(commands: Commands, path: Path, goals: Sequence[str]) -> Imported:
     if path.name.lower() in _PRINTED:
         how = _PRINTED[path.name.lower()]
         raise UsageError(f"--from: {path.name} is not read; run {how}, and --from build.sh")
+    bakes = Bakes(commands)
     if _MAKEFILE.fullmatch(path.name):
-        found, made = _of_make(Makefile(commands, path, goals))
+        found, made = _of_make(Makefile(commands, path, goals), bakes)
     else:
-        found = lines.read(_package(path, goals) if path.name == "package.json" else _script(path))
-        made = Kept({**found.data, "variable": {}}, found.data.get("variable", {}), [], [])
+        found, made = _of_script(path, goals, bakes)
     if not found.data["target"]:
         notes = "".join(f"; {note}" for note in found.notes)
         raise UsageError(f"--from: {path.name} builds nothing with docker{notes}")
@@ -68,25 +70,58 @@ def convert(commands: Commands, path: Path, goals: Sequence[str]) -> Imported:
         del data["variable"]
     text = text_of(dict(sorted(data.items(), key=_order)), comments, found.comments)
     require_taken(text, path.name, Path())
-    return Imported(text, [*found.notes, *comments[1:]])
+    told = compared(commands, text, found.built, found.data.get("variable", {}))
+    return Imported(text, [*_results(found, told), *found.notes, *comments[1:]])
 
 
-def _of_make(makefile: Makefile) -> tuple[lines.Found, Kept]:
+def _results(found: lines.Found, told: Sequence[str]) -> Iterator[str]:
+    """Yield for each command that builds what became of it, and whether that builds the same."""
+    unknown = ["not compared, for docker buildx bake does not answer"] * len(found.built)
+    for built, result in zip(found.built, told or unknown):
+        platform = f" on {built.platform}" if built.platform else ""
+        yield f"{built.said} is [target.{built.target}]{platform}, {result}"
+
+
+def _of_make(makefile: Makefile, bakes: Bakes) -> tuple[lines.Found, Kept]:
     def answers(values: Mapping[str, str]) -> dict[str, Any] | None:
-        steps = makefile.steps(values)
-        return None if steps is None else lines.read(steps).data
+        steps = makefile.steps({k: v for k, v in values.items() if k in known})
+        if steps is None:
+            return None
+        return lines.read(steps, bakes, {**values, **makefile.exported(of_make(values))}).data
 
+    def of_make(values: Mapping[str, str]) -> dict[str, str]:
+        return {name: value for name, value in values.items() if name in known}
+
+    def defaults(values: Mapping[str, str]) -> dict[str, str | None]:
+        return {**bakes.defaults(), **makefile.defaults(of_make(values))}
+
+    known = makefile.defaults({})
     steps = makefile.steps({})
     if steps is None:
         raise makefile.error()
-    found = lines.read(steps)
+    found = lines.read(steps, bakes, makefile.exported({}))
     if not found.data["target"]:
         return found, Kept(found.data, {}, [], [])
-    made = kept(answers, makefile.defaults, found.data, lambda _, __: [])
+    made = kept(answers, defaults, found.data, bakes.others)
     for name, table in made.variables.items():
         if told := makefile.said_by(name):
             table["default"] = told
     return found, made
+
+
+def _of_script(path: Path, goals: Sequence[str], bakes: Bakes) -> tuple[lines.Found, Kept]:
+    def answers(values: Mapping[str, str]) -> dict[str, Any] | None:
+        return lines.read(steps, bakes, values).data
+
+    steps = list(_package(path, goals) if path.name == "package.json" else _script(path))
+    found = lines.read(steps, bakes)
+    own = found.data.get("variable", {})
+    of_bake = {name: one for name, one in bakes.defaults().items() if name not in own}
+    made = kept(answers, lambda _: of_bake, found.data, bakes.others)
+    return found, made._replace(
+        data={key: one for key, one in made.data.items() if key != "variable"},
+        variables={**made.variables, **made.data.get("variable", {})},
+    )
 
 
 def _package(path: Path, goals: Sequence[str]) -> Iterator[lines.Step]:
@@ -123,4 +158,4 @@ def _frozen(made: Kept) -> list[str]:
 
 
 def _order(item: tuple[str, Any]) -> int:
-    return ["variable", "builder", "emulators", "target"].index(item[0])
+    return ["variable", "builder", "emulators", "group", "target"].index(item[0])

@@ -34,13 +34,17 @@ _OPEN, _CLOSE = "\ue000", "\ue001"  # of no alphabet: they stand for "${" and "}
 
 
 class Command(NamedTuple):
-    """One command: its words, the shell's variables in it, what it names that is not known before."""
+    """One command: its words, the shell's variables in it, what it names that is not known before.
+
+    ``before`` are the variables that it alone gets.
+    """
 
     words: list[str]
     names: dict[str, str | None]
     unknown: list[str]
     text: str
     line: int = 0
+    before: dict[str, str] = {}  # noqa: RUF012 - nobody writes to it
 
 
 def commands(text: str, line: int = 1) -> Iterator[Command]:
@@ -61,7 +65,18 @@ def commands(text: str, line: int = 1) -> Iterator[Command]:
             said = " ".join(one)
             used = {name: value for name, value in names.items() if f"{_OPEN}{name}" in said}
             left = [text for text in unknown if unknown_name(text) in said]
-            yield Command([_ours(word) for word in one], used, left, whole.strip(), number)
+            rest = _bare(one)
+            before = dict(
+                word.partition("=")[::2] for word in one[: len(one) - len(rest)] if "=" in word
+            )
+            yield Command(
+                [_ours(word) for word in rest],
+                used,
+                left,
+                whole.strip(),
+                number,
+                {key: _ours(value) for key, value in before.items()},
+            )
 
 
 def _joined(text: str, line: int) -> Iterator[tuple[int, str]]:
@@ -88,7 +103,7 @@ def _split(words: list[str]) -> Iterator[list[str]]:
     one: list[str] = []
     for word in [*words, ";"]:
         if word in _ENDS or set(word) <= set("();&|"):
-            if one := _bare(one):
+            if _bare(one):
                 yield one
             one = []
         else:

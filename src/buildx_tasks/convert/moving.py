@@ -1,0 +1,78 @@
+"""Attributes whose paths are from one folder → the same, with paths from another; and other names."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING, Any
+
+from buildx_tasks.language.targets import LINK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_ENTRIES = ("cache-from", "cache-to", "output", "secret")
+_PATHS = ("src", "source", "dest", "destination")
+
+
+def moved(table: dict[str, Any], folder: str) -> dict[str, Any]:
+    """Return a table as it is from here, where its paths are from ``folder``."""
+    if folder == ".":
+        return table
+    rest = {key: value for key, value in table.items() if key != "context"}
+    return with_paths(
+        {"context": table.get("context", "."), **rest}, lambda path: _joined(folder, path)
+    )
+
+
+def with_paths(
+    table: dict[str, Any],
+    path: Callable[[str], str],
+    taken: Callable[[str], bool] | None = None,
+) -> dict[str, Any]:
+    """Return a table in which ``path`` was done to each path of this machine that is ``taken``.
+
+    Without, that is each that :func:`is_path` takes.
+    """
+    is_taken = taken or is_path
+    done = dict(table)
+    if "context" in done:
+        done["context"] = path(done["context"]) if is_taken(done["context"]) else done["context"]
+    if "contexts" in done:
+        done["contexts"] = {
+            key: path(value) if is_taken(value) else value
+            for key, value in done["contexts"].items()
+        }
+    for key in (key for key in _ENTRIES if key in done):
+        done[key] = [_entry(key, entry, path, is_taken) for entry in done[key]]
+    return done
+
+
+def is_path(text: str) -> bool:
+    """Say whether a context is a folder here, told by its path from another one."""
+    return "://" not in text and not text.startswith(("${", "git@", LINK, "-"))
+
+
+def rename(table: dict[str, Any], old: str, new: str) -> None:
+    """Let a target that is built on ``old`` be built on ``new``."""
+    contexts = table.get("contexts", {})
+    for key, value in contexts.items():
+        contexts[key] = LINK + new if value == LINK + old else value
+
+
+def _entry(
+    key: str, entry: Any, path: Callable[[str], str], is_taken: Callable[[str], bool]
+) -> Any:
+    """Return an entry, written as text or as a table, with its paths changed."""
+    if isinstance(entry, dict):
+        return {k: path(v) if k in _PATHS and is_taken(v) else v for k, v in entry.items()}
+    if "=" not in entry:
+        return path(entry) if key == "output" and is_taken(entry) else entry
+    pairs = [pair.partition("=") for pair in entry.split(",")]
+    return ",".join(
+        f"{k}{mark}{path(v)}" if k in _PATHS and is_taken(v) else f"{k}{mark}{v}"
+        for k, mark, v in pairs
+    )
+
+
+def _joined(folder: str, path: str) -> str:
+    return posixpath.normpath(posixpath.join(folder, path))

@@ -1,0 +1,2 @@
+variable "TAG" { default = "dev" }
+target "default" { tags = ["app:${TAG}"] }

@@ -1,0 +1,4 @@
+#!/bin/sh
+set -eu
+TAG="${1:-latest}"
+TAG="$TAG" docker buildx bake --set "default.labels.version=$TAG" --push
