@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 CORPUS = Path(__file__).parent / "import_corpus"
 BAKES = ("docker-bake.hcl", "compose.yaml")
+TASKFILE = "version: '3'\ntasks:\n  image:\n    cmds: [docker build .]\n"
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 CASES = sorted(path.parent for path in CORPUS.glob("*/*/expected.toml"))
 
 
@@ -48,7 +52,14 @@ def imported(folder: Path, *goals: str) -> str:
     else:
         name = next(name for name in BAKES if (folder / name).exists())
         found = bake.convert(commands, [Path(name)])
-    return "".join(f"# note: {note}\n" for note in found.notes) + found.text
+    text = "".join(f"# note: {note}\n" for note in found.notes) + found.text
+    return TIME.sub("TIME", text)  # of this run
+
+
+@pytest.fixture(autouse=True)
+def with_just_and_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Find the programs of this Python's environment, also where nobody activated it."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}-{case.name}")
@@ -70,10 +81,24 @@ def test_a_file_becomes_what_is_expected(
         assert make_plan(config, [name]).bake_file["target"]
 
 
+@pytest.mark.parametrize(
+    ("name", "install"),
+    [("justfile", "pip install rust-just"), ("Taskfile.yml", "pip install go-task-bin")],
+)
+def test_a_program_that_is_not_here_is_named(
+    tmp_path: Path, name: str, install: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / name).touch()
+    with pytest.raises(UsageError, match=install):
+        imported(tmp_path)
+
+
 def test_there_are_many() -> None:
     kinds = Counter(case.parent.name for case in CASES)
     assert min(kinds["make"], kinds["bake"], kinds["compose"]) >= 25
-    assert kinds["shell"] + kinds["package"] >= 25
+    assert kinds["shell"] + kinds["package"] + kinds["just"] + kinds["task"] >= 25
 
 
 @pytest.mark.parametrize(
@@ -91,8 +116,12 @@ def test_there_are_many() -> None:
         ),
         ("package.json", "{", [], "package.json is no package.json"),
         ("package.json", '{"scripts": {"ab": "x"}}', ["abc"], 'did you mean "ab"?'),
-        ("justfile", "", [], "justfile is not read; run just --dry-run RECIPE"),
-        ("Taskfile.yml", "", [], "Taskfile.yml is not read; run task --dry TASK"),
+        ("justfile", "a:\n    docker build .\n", ["b"], 'has no recipe "b"; there are: a'),
+        ("justfile", "a:\n  echo\n", [], "no recipe of justfile has a docker command"),
+        ("justfile", "a: b\n  docker build .\n", [], "just cannot read justfile; see just"),
+        ("Taskfile.yml", TASKFILE, ["imag"], 'has no task "imag"; did you mean "image"?'),
+        ("Taskfile.yml", TASKFILE.replace("docker", "echo"), [], "no task of Taskfile.yml has"),
+        ("Taskfile.yml", "version: 1\n", [], "task cannot read Taskfile.yml; see task"),
         ("build.sh", "echo\n", [], "build.sh builds nothing with docker"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _OF_THE_IMAGE = frozenset({"platforms", "tags"})
 _DEFAULTS = {"context": ".", "dockerfile": "Dockerfile"}
 _LINKED = "https://target.invalid/"
+TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:Z|[+-]\d\d:?\d\d)?")
 EQUAL = "equal"
 
 
@@ -38,7 +40,7 @@ def compared(
     """
     whole: dict[str, Any] = {}
     try:
-        config = loaded(text, Path())
+        config = loaded(text, Path(), with_env=False)
         for number, one in enumerate(built):
             whole[f"old-{number}"] = _old(one, variables)
             whole[f"new-{number}"] = _new(config, one)
@@ -48,7 +50,14 @@ def compared(
     if printed is None:
         return []
     pairs = [(printed[f"old-{number}"], printed[f"new-{number}"]) for number in range(len(built))]
-    return [EQUAL if old == new else differences(old, new) for old, new in pairs]
+    return [
+        EQUAL if _timeless(old) == _timeless(new) else differences(old, new) for old, new in pairs
+    ]
+
+
+def _timeless(table: Mapping[str, Any]) -> str:
+    """Return a target without the times in it: the time of a build is another one each time."""
+    return TIME.sub("", json.dumps(table, sort_keys=True))
 
 
 def bake_prints(commands: Commands, definition: dict[str, Any]) -> dict[str, Any] | None:
@@ -92,13 +101,13 @@ def _shown(table: Mapping[str, Any], key: str) -> str:
 
 def _old(built: Built, variables: Mapping[str, Any]) -> dict[str, Any]:
     """Return a target with whole paths, as docker reads what its command says."""
-    folder = posixpath.join(str(Path.cwd()), built.folder)
+    folder = posixpath.join(str(Path.cwd()), _filled(built.folder, variables))
     table: dict[str, Any] = _filled({"context": ".", **built.attributes}, variables)
     if built.platform:
         table = {key: value for key, value in table.items() if key not in _OF_THE_IMAGE}
     if built.context is None:
         return _escaped(_told(table, folder))
-    table["context"] = _filled(built.context, variables)
+    table["context"] = _filled(built.context, variables) or "."
     file = _filled(built.file, variables)
     if "-" in {table["context"], file}:
         return _escaped(_whole({**table, "context": ".", "dockerfile": "standard input"}, folder))
@@ -146,7 +155,11 @@ def _filled(data: Any, variables: Mapping[str, Any]) -> Any:
     if not texts:
         return data
     try:
-        values = loaded(text_of(probe), Path()).target["probe"].attributes.get("args", {})
+        values = (
+            loaded(text_of(probe), Path(), with_env=False)
+            .target["probe"]
+            .attributes.get("args", {})
+        )
     except BuildxTasksError:  # a variable without a default
         return data
     known = {text: values.get(str(number)) for number, text in enumerate(texts)}

@@ -148,7 +148,7 @@ class _Keeping:
     def _wrong(self, names: list[str]) -> list[str]:
         """Return the variables for which what would be written is not what the other tool says."""
         data, variables = self._made(names)
-        text = text_of({**data, "variable": {**variables, **data.get("variable", {})}})
+        text = text_of({**data, "variable": {**data.get("variable", {}), **variables}})
         wrong = [
             name
             for name in names

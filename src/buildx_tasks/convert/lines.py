@@ -124,7 +124,7 @@ class _Reading:
     def _build(self, step: Step, rest: list[str]) -> None:
         read, folder = flags.target(rest), self._folder(step)
         told, table = list(read.comments), read.table
-        if "${" in folder:
+        if folder.startswith("${"):
             told.append(f"it runs in {folder}: see that the paths are right from here")
         else:
             table = moving.moved(table, folder)

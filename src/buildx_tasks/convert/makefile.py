@@ -48,6 +48,11 @@ class Makefile:
                 hint = nearest(goal, known) or f"; there are: {', '.join(known)}"
                 raise UsageError(f'--from: {path.name} has no goal "{goal}"{hint}')
 
+    @property
+    def env_file(self) -> str:
+        """No file: an include of ``.env`` is make's own, whose variables are the Makefile's."""
+        return ""
+
     def steps(self, values: Mapping[str, str]) -> list[lines.Step] | None:
         """Return the commands of the goals with these values; None where make refuses them."""
         printed = self._run(["--trace", *self.goals], values)

@@ -1,19 +1,23 @@
-"""A Makefile, a shell script or a package.json → the text of a ``buildx.toml``."""
+"""A Makefile, justfile, Taskfile, shell script or package.json → the text of a ``buildx.toml``."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.convert import lines, shell
 from buildx_tasks.convert.baking import Bakes
-from buildx_tasks.convert.comparing import compared
+from buildx_tasks.convert.comparing import TIME, compared
 from buildx_tasks.convert.imported import Imported
-from buildx_tasks.convert.keeping import Kept, kept
+from buildx_tasks.convert.justfile import Justfile
+from buildx_tasks.convert.keeping import Answers, Kept, kept, steady
 from buildx_tasks.convert.makefile import Makefile
+from buildx_tasks.convert.sections import assignments
+from buildx_tasks.convert.taskfile import Taskfile
 from buildx_tasks.convert.writing import require_taken, text_of
 from buildx_tasks.errors import UsageError, nearest
 
@@ -25,11 +29,13 @@ if TYPE_CHECKING:
 _MAKEFILE = re.compile(r"(?:GNU)?[Mm]akefile(?:\..*)?|.*\.(?:mk|make)")
 _SHELL = re.compile(r".*\.(?:sh|bash)")
 _HEADER = "Imported from {name}; what stands in no target is in the comments."
-# What others print without running it, which can be read as a script.
-_PRINTED = {
-    "justfile": "just --dry-run RECIPE 2> build.sh",
-    "taskfile.yml": "task --dry TASK 2> build.sh",
-    "taskfile.yaml": "task --dry TASK 2> build.sh",
+_RECIPES: dict[str, type[Justfile | Taskfile]] = {
+    "justfile": Justfile,
+    ".justfile": Justfile,
+    "taskfile.yml": Taskfile,
+    "taskfile.yaml": Taskfile,
+    "taskfile.dist.yml": Taskfile,
+    "taskfile.dist.yaml": Taskfile,
 }
 
 
@@ -40,7 +46,8 @@ def is_script(path: Path) -> bool:
         _MAKEFILE.fullmatch(path.name)
         or _SHELL.fullmatch(path.name)
         or name == "package.json"
-        or name in _PRINTED
+        or name in _RECIPES
+        or name.endswith(".just")
     )
 
 
@@ -53,21 +60,23 @@ def convert(commands: Commands, path: Path, goals: Sequence[str]) -> Imported:
     """
     if not path.is_file():
         raise UsageError(f"--from: {path} is no file")
-    if path.name.lower() in _PRINTED:
-        how = _PRINTED[path.name.lower()]
-        raise UsageError(f"--from: {path.name} is not read; run {how}, and --from build.sh")
     bakes = Bakes(commands)
-    if _MAKEFILE.fullmatch(path.name):
-        found, made = _of_make(Makefile(commands, path, goals), bakes)
-    else:
+    env_file = ""
+    if path.name == "package.json" or _SHELL.fullmatch(path.name):
         found, made = _of_script(path, goals, bakes)
+    else:
+        runner = _runner(commands, path, goals)
+        found, made = _of_runner(runner, bakes)
+        env_file = runner.env_file
     if not found.data["target"]:
         notes = "".join(f"; {note}" for note in found.notes)
         raise UsageError(f"--from: {path.name} builds nothing with docker{notes}")
     comments = [_HEADER.format(name=path.name), *_frozen(made)]
-    data = {**made.data, "variable": {**made.variables, **made.data.get("variable", {})}}
+    data = {**made.data, "variable": {**made.data.get("variable", {}), **made.variables}}
     if not data["variable"]:
         del data["variable"]
+    if env_file and "variable" in data:
+        data["env"] = {"file": env_file}
     text = text_of(dict(sorted(data.items(), key=_order)), comments, found.comments)
     require_taken(text, path.name, Path())
     told = compared(commands, text, found.built, found.data.get("variable", {}))
@@ -82,29 +91,42 @@ def _results(found: lines.Found, told: Sequence[str]) -> Iterator[str]:
         yield f"{built.said} is [target.{built.target}]{platform}, {result}"
 
 
-def _of_make(makefile: Makefile, bakes: Bakes) -> tuple[lines.Found, Kept]:
-    def answers(values: Mapping[str, str]) -> dict[str, Any] | None:
-        steps = makefile.steps({k: v for k, v in values.items() if k in known})
+def _runner(commands: Commands, path: Path, goals: Sequence[str]) -> Makefile | Justfile | Taskfile:
+    if _MAKEFILE.fullmatch(path.name):
+        return Makefile(commands, path, goals)
+    return _RECIPES.get(path.name.lower(), Justfile)(commands, path, goals)
+
+
+def _of_runner(runner: Makefile | Justfile | Taskfile, bakes: Bakes) -> tuple[lines.Found, Kept]:
+    def read(values: Mapping[str, str]) -> lines.Found | None:
+        own = {name: value for name, value in values.items() if name in known}
+        steps = runner.steps(own)
         if steps is None:
             return None
-        return lines.read(steps, bakes, {**values, **makefile.exported(of_make(values))}).data
+        exported = runner.exported(own)
+        return lines.read([*assignments(exported), *steps], bakes, {**values, **exported})
 
-    def of_make(values: Mapping[str, str]) -> dict[str, str]:
-        return {name: value for name, value in values.items() if name in known}
+    def answers(values: Mapping[str, str]) -> dict[str, Any] | None:
+        found = read(values)
+        return found.data if found else None
 
     def defaults(values: Mapping[str, str]) -> dict[str, str | None]:
-        return {**bakes.defaults(), **makefile.defaults(of_make(values))}
+        own = {name: value for name, value in values.items() if name in known}
+        return {**bakes.defaults(), **runner.defaults(own)}
 
-    known = makefile.defaults({})
-    steps = makefile.steps({})
-    if steps is None:
-        raise makefile.error()
-    found = lines.read(steps, bakes, makefile.exported({}))
+    known = runner.defaults({})
+    found = read({})
+    if found is None:
+        raise runner.error()
     if not found.data["target"]:
         return found, Kept(found.data, {}, [], [])
-    made = kept(answers, defaults, found.data, bakes.others)
+    asked: Answers = answers
+    if TIME.search(str(found.data)):
+        time.sleep(1.1)  # the seconds in which a time is told
+        asked = steady(answers, found.data, answers({}) or found.data)
+    made = kept(asked, defaults, found.data, bakes.others)
     for name, table in made.variables.items():
-        if told := makefile.said_by(name):
+        if told := runner.said_by(name):
             table["default"] = told
     return found, made
 
@@ -120,7 +142,7 @@ def _of_script(path: Path, goals: Sequence[str], bakes: Bakes) -> tuple[lines.Fo
     made = kept(answers, lambda _: of_bake, found.data, bakes.others)
     return found, made._replace(
         data={key: one for key, one in made.data.items() if key != "variable"},
-        variables={**made.variables, **made.data.get("variable", {})},
+        variables={**made.data.get("variable", {}), **made.variables},
     )
 
 
@@ -158,4 +180,4 @@ def _frozen(made: Kept) -> list[str]:
 
 
 def _order(item: tuple[str, Any]) -> int:
-    return ["variable", "builder", "emulators", "group", "target"].index(item[0])
+    return ["env", "variable", "builder", "emulators", "group", "target"].index(item[0])

@@ -37,8 +37,12 @@ def text_of(
     return head + "\n" * bool(head) + body
 
 
-def loaded(text: str, folder: Path, values: Mapping[str, str] | None = None) -> Config:
+def loaded(
+    text: str, folder: Path, values: Mapping[str, str] | None = None, *, with_env: bool = True
+) -> Config:
     """Return what a text comes to beside the files of a folder, with these values of variables.
+
+    Without ``with_env`` no ``.env`` is read, whose values may be secrets.
 
     Raises:
         ConfigError: it cannot be used.
@@ -47,7 +51,8 @@ def loaded(text: str, folder: Path, values: Mapping[str, str] | None = None) -> 
     with tempfile.TemporaryDirectory() as made:
         file = Path(made, loading.FILE_NAME)
         file.write_bytes(text.encode())
-        for beside in (*folder.glob(".env*"), folder / "package.json"):
+        env = folder.glob(".env*") if with_env else ()
+        for beside in (*env, folder / "package.json"):
             if beside.is_file():
                 Path(made, beside.name).write_bytes(beside.read_bytes())
         return loading.load(file, environment=values or {})

@@ -148,7 +148,8 @@ def lint(
     iterable=["from_", "target"],
     help={
         "target": "Only these targets, groups or goals, and what they are built on",
-        "from": "Bake and compose files (repeatable); or a Makefile and goals, build.sh, package.json",
+        "from": "Bake and compose files (repeatable); or a Makefile, justfile or Taskfile and goals, "
+        "build.sh, package.json",
         "to": "File to write; - for standard output; an existing one is not touched",
     },
 )

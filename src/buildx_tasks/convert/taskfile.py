@@ -1,0 +1,173 @@
+"""A Taskfile and tasks → the commands that task would run: task itself is asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from buildx_tasks.convert import sections, shell
+from buildx_tasks.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from buildx_tasks.convert.lines import Step
+    from buildx_tasks.machine.commands import Commands
+
+_PRINTED = re.compile(r"task: \[([^\]]+)\] (.*)")
+_TEMPLATE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_USED = re.compile(r"\.([A-Za-z_]\w*)")
+_OWN = frozenset(
+    "ALIAS CHECKSUM CLI_ARGS CLI_ARGS_LIST CLI_ASSUME_YES CLI_FORCE CLI_OFFLINE CLI_SILENT CLI_VERBOSE "
+    "EXIT_CODE ITEM KEY MATCH ROOT_DIR ROOT_TASKFILE TASK TASKFILE TASKFILE_DIR TASK_DIR TASK_EXE "
+    "TASK_VERSION TIMESTAMP USER_WORKING_DIR".split()
+)
+_ENV = re.compile(r"(?m)^env:[ \t]*\n((?:[ \t]+.*\n?|\n)+)")
+_SET = r"""(?m)^\s+{name}:[ \t]*(?:"([^"\n]*)"|'([^'\n]*)'|([^\s"'{{\[#|>&*][^#\n]*?))[ \t]*(?:#.*)?$"""
+_FILLED = re.compile(
+    r"""\{\{\s*\.([A-Za-z_]\w*)\s*(?:\|\s*default\s+(?:"([^"]*)"|'([^']*)')\s*)?\}\}"""
+)
+_DOT_ENV = re.compile(r"""(?m)^\s*dotenv:\s*\[?\s*\n?\s*-?\s*['"]?([^'"\],\s]+)""")
+_ASSIGNED = re.compile(r"(?m)^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=")
+_INSTALL = (
+    "task says what its tasks run, and is not here; install it, as in pip install go-task-bin (or, "
+    "where it is: task --dry TASK 2> build.sh, and --from build.sh)"
+)
+
+
+class Taskfile:
+    """Asks task, which runs what variables with ``sh`` say; no task is run."""
+
+    def __init__(self, commands: Commands, path: Path, goals: Sequence[str]) -> None:
+        program = next((name for name in ("task", "go-task") if shutil.which(name)), "")
+        if not program:
+            raise UsageError(f"--from: {path.name}: {_INSTALL}")
+        self._commands = commands
+        self._program = program
+        self.path = path
+        self.text = path.read_text("utf-8", "replace")
+        told = commands.query([*self._task(), "--list-all", "--json", "--no-status"])
+        if not told.ok or not told.stdout.startswith("{"):
+            line = shlex.join([*self._task(), "--list-all"])
+            raise UsageError(f"--from: task cannot read {path.name}; see {line}")
+        self._sections = {one.name: one for one in _read(json.loads(told.stdout)["tasks"])}
+        for goal in goals:
+            if goal not in self._sections:
+                hint = nearest(goal, self._sections) or f"; there are: {', '.join(self._sections)}"
+                raise UsageError(f'--from: {path.name} has no task "{goal}"{hint}')
+        self._goals = list(goals) or [n for n, one in self._sections.items() if one.has_docker]
+        if not self._goals:
+            raise UsageError(f"--from: no task of {path.name} has a docker command; name them")
+        texts = "\n".join(line for one in self._sections.values() for line in one.lines)
+        used = _USED.findall(" ".join(_TEMPLATE.findall(f"{self.text}\n{texts}")))
+        self._names = [name for name in dict.fromkeys(used) if name not in _OWN]
+
+    @property
+    def env_file(self) -> str:
+        """The file that task loads into the environment, where it is told to."""
+        named = _DOT_ENV.search(self.text)
+        path = self.path.parent / named[1] if named else None
+        return os.path.relpath(path) if path and path.is_file() else ""
+
+    def steps(self, values: Mapping[str, str]) -> list[Step] | None:
+        """Return the commands of the tasks with these values; None where task refuses them."""
+        printed = self._run(values)
+        if printed is None:
+            return None
+        blocks: list[tuple[str, str]] = []
+        for line in printed.splitlines():
+            found = _PRINTED.fullmatch(line)
+            if found:
+                blocks.append((found[1], found[2] + "\n"))
+            elif blocks:
+                blocks[-1] = (blocks[-1][0], blocks[-1][1] + line + "\n")
+        steps: list[Step] = []
+        folder = os.path.relpath(self.path.parent)
+        # task runs what is needed at once: in the order of the file it is the same each time.
+        for name, section in self._sections.items():
+            for number, (task, block) in enumerate(blocks):
+                if task == name:
+                    steps += sections.steps(section, block, folder, f"{name} {number}")
+        return steps
+
+    def defaults(self, values: Mapping[str, str]) -> dict[str, str | None]:
+        """Return the variables that templates use, and what they come to where the file tells it."""
+        names = [name for name in self._names if name not in self._of_file()]
+        return {name: self._default(name, values, ()) for name in names}
+
+    def _default(self, name: str, values: Mapping[str, str], trail: tuple[str, ...]) -> str | None:
+        """Return what a variable is without a value; None where only its place shows it."""
+        entry = _SET.format(name=name)
+        found = {one[1] or one[2] or one[3] or "" for one in re.finditer(entry, self.text)}
+        if len(found) != 1 or name in trail:
+            return None
+        lacking = False
+
+        def filled(match: re.Match[str]) -> str:
+            nonlocal lacking
+            other, told = match[1], match[2] or match[3]
+            if other != name:
+                told = values.get(other) or self._default(other, values, (*trail, name)) or told
+            lacking = lacking or told is None
+            return told or ""
+
+        text = _FILLED.sub(filled, found.pop())
+        return None if lacking or "{{" in text else text.strip()
+
+    def exported(self, values: Mapping[str, str]) -> dict[str, str]:
+        """Return what tasks have in their environment by the file's own ``env``."""
+        found: dict[str, str] = {}
+        for block in _ENV.finditer(self.text):
+            for name in re.findall(r"(?m)^\s+([A-Za-z_]\w*):", block[1]):
+                told = self._default(name, values, ())
+                if told is not None:
+                    found[name] = told
+        return {**found, **values}
+
+    def said_by(self, name: str) -> str:
+        """Return what a variable is for us that ``sh`` of git or date gives; else ``""``."""
+        line = rf"(?m)^\s*{name}:\s*(?:\{{\s*)?(?:\n\s+)?sh:\s*['\"]?(.+?)['\"]?\s*\}}?\s*$"
+        match = re.search(line, self.text)
+        ours = shell.known(match[1]) if match else ""
+        return ours and f"${{{ours}}}"
+
+    def error(self) -> UsageError:
+        """Return the error about tasks that task cannot work out."""
+        line = shlex.join([*self._task(), "--dry", *self._goals])
+        return UsageError(f"--from: task cannot work out {self.path.name}; see {line}")
+
+    def _task(self) -> list[str]:
+        return [self._program, "--taskfile", str(self.path)]
+
+    def _run(self, values: Mapping[str, str]) -> str | None:
+        # Told as variables: what the environment or .env hold may be a secret.
+        own = {name: f"${{{name}}}" for name in self._of_file()}
+        told = [f"{name}={value}" for name, value in {**own, **values}.items()]
+        unset = [word for name in self._names for word in ("-u", name)]
+        asked = ["--dry", "--force", "--yes", "--concurrency", "1", *self._goals, *told]
+        result = self._commands.query(["env", *unset, "NO_COLOR=1", *self._task(), *asked])
+        return result.stderr if result.ok else None
+
+    def _of_file(self) -> list[str]:
+        """Return the variables that the loaded file sets, by name alone."""
+        text = Path(self.env_file).read_text("utf-8", "replace") if self.env_file else ""
+        return [name for name in dict.fromkeys(_ASSIGNED.findall(text)) if name in self._names]
+
+
+def _read(tasks: Sequence[Mapping[str, Any]]) -> Iterator[sections.Section]:
+    """Yield the tasks, in their order, with what stands below each."""
+    files: dict[str, list[str]] = {}
+    starts = sorted((one["location"]["taskfile"], one["location"]["line"]) for one in tasks)
+    for one in sorted(tasks, key=lambda task: task["location"]["line"]):
+        place = one["location"]
+        if place["taskfile"] not in files:
+            files[place["taskfile"]] = Path(place["taskfile"]).read_text("utf-8").splitlines()
+        text, first = files[place["taskfile"]], place["line"]
+        end = next((n for f, n in starts if f == place["taskfile"] and n > first), len(text) + 1)
+        name = Path(place["taskfile"]).name
+        yield sections.Section(one["task"], name, first, text[first - 1 : end - 1])
