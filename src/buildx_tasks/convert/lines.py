@@ -85,6 +85,11 @@ class _Reading:
             self._name_anew(one)
         if self._variables:
             self._data["variable"] = self._variables
+        declared = (
+            f"--builder {self._data['builder']['name']}:" if "builder" in self._data else "\n"
+        )
+        for name, told in self._comments.items():
+            self._comments[name] = [one for one in told if not one.startswith(declared)]
         return Found(self._data, self._comments, self._notes, list(self._built.values()))
 
     def add(self, step: Step) -> None:

@@ -98,8 +98,11 @@ def _runner(commands: Commands, path: Path, goals: Sequence[str]) -> Makefile | 
 
 
 def _of_runner(runner: Makefile | Justfile | Taskfile, bakes: Bakes) -> tuple[lines.Found, Kept]:
+    def its_own(values: Mapping[str, str]) -> dict[str, str]:
+        return {**of_git, **{name: value for name, value in values.items() if name in known}}
+
     def read(values: Mapping[str, str]) -> lines.Found | None:
-        own = {name: value for name, value in values.items() if name in known}
+        own = its_own(values)
         steps = runner.steps(own)
         if steps is None:
             return None
@@ -111,10 +114,11 @@ def _of_runner(runner: Makefile | Justfile | Taskfile, bakes: Bakes) -> tuple[li
         return found.data if found else None
 
     def defaults(values: Mapping[str, str]) -> dict[str, str | None]:
-        own = {name: value for name, value in values.items() if name in known}
-        return {**bakes.defaults(), **runner.defaults(own)}
+        return {**bakes.defaults(), **runner.defaults(its_own(values))}
 
     known = runner.defaults({})
+    # What is written is what holds without git: here it may say nothing, or what no tag may be.
+    of_git = {name: "dev" for name in known if runner.said_by(name).endswith(":-dev}")}
     found = read({})
     if found is None:
         raise runner.error()

@@ -196,6 +196,8 @@ def _let_go(started: Promise) -> None:
 def _named(argv: Sequence[str]) -> str:
     """Return the words that tell which command it is, as in ``docker buildx bake``."""
     words = list(argv)
+    if words[:1] == ["env"] and "docker" in words:
+        del words[: words.index("docker")]
     if "--builder" in words:
         at = words.index("--builder")
         del words[at : at + 2]
