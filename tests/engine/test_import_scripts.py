@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from buildx_tasks.convert import bake, flags, scripts
-from buildx_tasks.errors import UsageError
+from buildx_tasks.errors import ConfigError, UsageError
 from buildx_tasks.language import loading
 from buildx_tasks.machine.commands import Commands
 from buildx_tasks.planning.selection import make_plan
@@ -27,31 +28,54 @@ if TYPE_CHECKING:
     from invoke import Result
 
 CORPUS = Path(__file__).parent / "import_corpus"
-BAKES = ("docker-bake.hcl", "compose.yaml")
+BAKES = ("docker-bake.hcl", "docker-bake.json", "compose.yaml")
 TASKFILE = "version: '3'\ntasks:\n  image:\n    cmds: [docker build .]\n"
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 CASES = sorted(path.parent for path in CORPUS.glob("*/*/expected.toml"))
 
 
 class Direct(Commands):
-    """Starts the plug-in itself: docker would start it twice for each question."""
+    """Starts the plug-in itself: docker would start it twice for each question.
+
+    ``printed`` are the targets that bake printed, each with the values of variables that it was given.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.printed: list[tuple[dict[str, str], Any]] = []
 
     def query(self, argv: Sequence[str]) -> Result:
         words = list(argv)
-        if "docker" in words:
-            at = words.index("docker")
+        at = words.index("docker") if "docker" in words else 0
+        if at:
             words[at : at + 2] = [buildx()]
-        return super().query(words)
+        result = super().query(words)
+        given = [one for one in words[:at] if re.fullmatch(r"(?!SSH_AUTH_SOCK)\w+=.+", one)]
+        if result.ok and "--print" in words:
+            values = dict(one.split("=", 1) for one in given)
+            self.printed.append((values, json.loads(result.stdout)["target"]))
+        return result
 
 
-def imported(folder: Path, *goals: str) -> str:
-    commands = Direct(Path.cwd())
+def told(table: dict[str, Any]) -> Any:
+    """Return a target as bake prints it without what says nothing, escaped nowhere."""
+    plain = json.loads(json.dumps(table).replace("$${", "${").replace("%%{", "%{"))
+    plain = {key: value for key, value in plain.items() if value not in ("", [], {}, ["local"])}
+    if "args" in plain:
+        plain["args"] = {key: value for key, value in plain["args"].items() if value is not None}
+    return {"context": ".", "dockerfile": "Dockerfile", **plain}
+
+
+def imported(folder: Path, *goals: str, commands: Commands | None = None) -> str:
+    commands = commands or Direct(Path.cwd())
     ours = [Path(path.name) for path in sorted(folder.iterdir()) if scripts.is_script(path)]
     if ours:
         found = scripts.convert(commands, ours[0], goals)
     else:
-        name = next(name for name in BAKES if (folder / name).exists())
-        found = bake.convert(commands, [Path(name)])
+        names = [name for name in BAKES if (folder / name).exists()][:1]
+        if (folder / "files").exists():
+            names = (folder / "files").read_text().split()
+        found = bake.convert(commands, [Path(name) for name in names])
     text = "".join(f"# note: {note}\n" for note in found.notes) + found.text
     return TIME.sub("TIME", text)  # of this run
 
@@ -72,13 +96,38 @@ def test_a_file_becomes_what_is_expected(
         monkeypatch.setenv(name, "hunter2")
     monkeypatch.delenv("CI", raising=False)  # one of the files asks for it
     goals = (tmp_path / "goals").read_text().split() if (tmp_path / "goals").exists() else []
-    text = imported(tmp_path, *goals)
+    commands = Direct(Path.cwd())
+    text = imported(tmp_path, *goals, commands=commands)
     assert text == (case / "expected.toml").read_text()
     assert "hunter2" not in text
     Path("buildx.toml").write_text(text)
+    (tmp_path / ".env").unlink(missing_ok=True)  # bake did not see it either
     config = loading.load(Path("buildx.toml"), environment={})
     for name in config.target:
         assert make_plan(config, [name]).bake_file["target"]
+    if case.parent.name in {"bake", "compose"}:
+        compare(text, commands.printed)
+
+
+def compare(text: str, printed: list[tuple[dict[str, str], Any]]) -> None:
+    """Both print the same, for the defaults and for each variable that stays, changed."""
+    most = max(len(targets) for values, targets in printed if not values)
+    seen = 0
+    for values, targets in printed:
+        kept = all(f"[variable.{name}]" in text for name in values)
+        if not kept or len(targets) < most:
+            continue
+        seen += 1
+        try:
+            config = loading.load(Path("buildx.toml"), environment=values)
+        except ConfigError:  # a value that was tried and is no platform, or no tag
+            assert values
+            continue
+        assert set(config.target) == set(targets)
+        for name, theirs in targets.items():
+            ours = make_plan(config, [name]).bake_file["target"][name]
+            assert told(ours) == told(theirs), values
+    assert seen
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,11 @@ class Asking:
         """Whether one of them is a compose file."""
         return any(path.suffix in _COMPOSE for path in self.files)
 
+    @property
+    def of_bake(self) -> list[str]:
+        """The texts of the bake files among them."""
+        return [t for f, t in zip(self.files, self.texts) if f.suffix not in _COMPOSE]
+
     def others(self, name: str, probe: str) -> list[str]:
         """Return more values that a variable has to be tried with: what the files compare it with."""
         found = []

@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
-from buildx_tasks.convert import beside
+from buildx_tasks.convert import beside, hcl
 from buildx_tasks.convert.asking import Asking, Refused
-from buildx_tasks.convert.attributes import given
+from buildx_tasks.convert.attributes import given, without_comments
+from buildx_tasks.convert.declared import Declared, as_declared
 from buildx_tasks.convert.imported import Imported
 from buildx_tasks.convert.keeping import Kept, kept, steady
 from buildx_tasks.convert.printed import data_of
@@ -24,15 +25,15 @@ if TYPE_CHECKING:
 
     from buildx_tasks.machine.commands import Commands
 
-_HEADER = "Imported from {name}; functions, matrices and inheritance are worked out."
+_FUNCTION = re.compile(r"\b[a-z][a-z0-9_]*\(")
 _WORKED_OUT = frozenset({"inherits", "matrix", "name"})
 
 
 def convert(commands: Commands, paths: Sequence[Path], targets: Sequence[str] = ()) -> Imported:
     """Return a ``buildx.toml`` that declares what the files' targets and groups come to.
 
-    Variables stay where the new file then says what bake says, for the defaults and for each of them
-    changed; functions, matrices and inheritance are worked out by bake. With ``targets`` (or groups)
+    Variables, inheritance and matrices stay where the new file then says what bake says, for the defaults
+    and for each variable changed. What functions say is worked out by bake. With ``targets`` (or groups)
     only these are taken, and what they are built on.
 
     Raises:
@@ -47,24 +48,30 @@ def convert(commands: Commands, paths: Sequence[Path], targets: Sequence[str] = 
         if not path.is_file():
             raise UsageError(f"--from: {path} is no file")
     asking = Asking(commands, paths)
-    plain, answer, notes = _read(asking, targets)
+    blocks = hcl.blocks(asking.of_bake)
+    plain, answer, notes = _read(asking, targets, blocks)
     if asking.is_fleeting:
         time.sleep(1.1)  # the seconds in which a time is told
         answer = steady(answer, plain, answer({}) or plain)
     found = kept(answer, asking.defaults, plain, asking.others)
+    told = as_declared(found, blocks)
+    variables = {**found.variables, **told.variables}
     data: dict[str, Any] = {}
-    if set(found.variables).intersection(asking.of_dot_env):
+    if set(variables).intersection(asking.of_dot_env):
         data["env"] = {"file": ".env"}
-    if found.variables:
-        data["variable"] = found.variables
-    data.update(found.data)
-    comments = [_HEADER.format(name=", ".join(file.name for file in asking.files))]
+    if variables:
+        data["variable"] = variables
+    data.update(told.data)
+    comments = [f"Imported from {', '.join(file.name for file in asking.files)}."]
+    if any(_FUNCTION.search(without_comments(text)) for text in asking.of_bake):
+        comments[0] = f"{comments[0][:-1]}; what functions say is worked out."
     secretly = [name for name in found.unused if asking.uses(name)]
     found = found._replace(
-        frozen=[*found.frozen, *secretly],
+        frozen=[*(one for one in found.frozen if one not in told.variables), *secretly],
         unused=[name for name in found.unused if name not in secretly],
+        variables=variables,
     )
-    comments += _frozen(found)
+    comments += [*_frozen(found), *_worked_out(told)]
     text = text_of(data, comments)
     require_taken(text, asking.name, Path())
     notes = [*_about(asking, found), *notes, *comments[1:]]
@@ -72,7 +79,7 @@ def convert(commands: Commands, paths: Sequence[Path], targets: Sequence[str] = 
 
 
 def _read(
-    asking: Asking, targets: Sequence[str]
+    asking: Asking, targets: Sequence[str], blocks: Mapping[str, hcl.Block]
 ) -> tuple[dict[str, Any], Callable[[Mapping[str, str]], dict[str, Any] | None], list[str]]:
     """Return the data of that ``buildx.toml``, what gives it for other values, and notes."""
     try:
@@ -86,8 +93,13 @@ def _read(
             raise UsageError(f'--target: {asking.name} declares no target "{name}"{hint}')
     if not any(not entry.get("group") for entry in entries):
         raise UsageError(f"--from: {asking.name} declares no target that is built")
-    wanted = list(targets) or names
+    matrices = [name for name, block in blocks.items() if block.title]
+    wanted = list(targets) or _declared(entries, blocks) or names
     everything = _everything(asking, wanted)
+    parents = _parents(everything, blocks)
+    if parents:
+        wanted += parents
+        everything = _everything(asking, wanted)
     if not everything["target"]:
         raise UsageError(f"--from: {asking.name} declares no target that is built")
     grouped = {entry["name"] for entry in entries if entry.get("group")}
@@ -98,12 +110,40 @@ def _read(
 
     def answer(values: Mapping[str, str]) -> dict[str, Any] | None:
         try:
-            return data_of(asking.ask("--print", *wanted, values=values), default)[0]
+            return data_of(asking.ask("--print", *wanted, values=values), default, matrices)[0]
         except Refused:
             return None
 
-    plain, notes = data_of(everything, default)
+    plain, notes = data_of(everything, default, matrices)
     return plain, answer, [*_dropped(asking, everything["target"]), *notes]
+
+
+def _declared(entries: Sequence[Mapping[str, Any]], blocks: Mapping[str, hcl.Block]) -> list[str]:
+    """Return what the files declare of all that bake lists: not the targets that a matrix makes."""
+    names = [one["name"] for one in entries if one.get("group") or one["name"] in blocks]
+    return list(dict.fromkeys(names)) if blocks else []
+
+
+def _parents(everything: Mapping[str, Any], blocks: Mapping[str, hcl.Block]) -> list[str]:
+    """Return what is inherited from, and is not printed: what bake hides, or nobody asked for."""
+    there = {*everything["target"], *everything["group"]}
+    waiting = [name for name in blocks if name in there]
+    found: dict[str, None] = {}
+    while waiting:
+        for name in blocks[waiting.pop()].inherits:
+            if name in blocks and name not in found:
+                found[name] = None
+                waiting.append(name)
+    return [name for name in found if name not in there]
+
+
+def _worked_out(told: Declared) -> list[str]:
+    """Return comments about what is not as it is declared."""
+    several = "are" if told.worked_out[1:] else "is"
+    named = f"{', '.join(told.worked_out)} {several} worked out"
+    return [f"{named}: what a target inherits, or its matrix, would come to something else."][
+        : len(told.worked_out)
+    ]
 
 
 def _frozen(found: Kept) -> list[str]:

@@ -28,16 +28,22 @@ Defaults = Callable[["Mapping[str, str]"], "Mapping[str, str | None]"]
 _PLATFORMS = ("linux/riscv64", "linux/s390x", "linux/ppc64le", "linux/mips64le", "linux/loong64")
 _MARK = "zq"  # how a changed value begins
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT")
+_DEFAULTS = {"context": ".", "dockerfile": "Dockerfile"}
 _FLAGS = {"true": "false", "false": "true"}
 
 
 class Kept(NamedTuple):
-    """Data with ``${NAME}`` in it, the tables of these variables, and those that were worked out."""
+    """Data with ``${NAME}`` in it, the tables of these variables, and those that were worked out.
+
+    ``says`` tells whether other data, with more variables, come to the same.
+    """
 
     data: Data
     variables: Data
     frozen: list[str]
     unused: list[str]
+    defaults: Mapping[str, str | None] = {}
+    says: Callable[[Data, Data], bool] = lambda _, __: False
 
 
 def kept(answers: Answers, defaults: Defaults, plain: Data, other: Others) -> Kept:
@@ -99,7 +105,14 @@ class _Keeping:
                     break
         frozen = [name for name in self._probes if name not in {*good, *unused}]
         data, variables = self._made(good) if good else (self._plain, {})
-        return Kept(data, variables, frozen, unused)
+
+        def says(other: Data, more: Data) -> bool:
+            text = text_of({**other, "variable": {**variables, **more}})
+            tried = [({n: v}, one) for n in (*good, *more) for v, one in self._tried[n]]
+            known = all(self._tried[name] for name in more)
+            return known and all(_same(text, v, a) for v, a in [({}, self._plain), *tried])
+
+        return Kept(data, variables, frozen, unused, self._defaults, says)
 
     def _shapes(self, name: str) -> bool:
         """Say whether a variable decides how many elements there are, and not what is in them."""
@@ -204,9 +217,12 @@ def _comes_to(text: str, values: Mapping[str, str]) -> Any:
         return None
     attributes = {name: dict(target.attributes) for name, target in config.target.items()}
     for table in attributes.values():
-        if table.get("context") == ".":  # the default, which a table without anything else says
-            del table["context"]
-    return attributes, config.group, config.builder, config.emulators
+        for key, value in _DEFAULTS.items():  # which a table without anything else says
+            if table.get(key) == value:
+                del table[key]
+    # bake tells the targets of a matrix in any order.
+    groups = {name: sorted(group.targets) for name, group in config.group.items()}
+    return attributes, groups, config.builder, config.emulators
 
 
 def _named(data: Any, marked: Mapping[str, str]) -> Any:

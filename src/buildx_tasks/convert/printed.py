@@ -9,7 +9,7 @@ from buildx_tasks.language.merging import as_csv
 from buildx_tasks.language.targets import DEFAULT, LINK
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _COMPOSABLE = ("attest", "cache-from", "cache-to", "output", "secret", "ssh")
 _ESCAPED = {"$${": "${", "%%{": "%{"}
@@ -39,12 +39,17 @@ def in_our_escapes(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def data_of(
-    everything: dict[str, Any], default: Mapping[str, Any]
+    everything: dict[str, Any], default: Mapping[str, Any], matrices: Sequence[str] = ()
 ) -> tuple[dict[str, Any], list[str]]:
-    """Return what bake printed as data of a ``buildx.toml``, and notes about new names."""
+    """Return what bake printed as data of a ``buildx.toml``, and notes about new names.
+
+    The targets of ``matrices`` are sorted: bake tells them in any order.
+    """
     everything = as_chosen(everything)
     groups = {k: v for k, v in everything["group"].items() if k != DEFAULT}
     groups = {**{k: {**v} for k, v in default.items()}, **groups}
+    for name in (name for name in matrices if name in groups):
+        groups[name] = {**groups[name], "targets": sorted(groups[name]["targets"])}
     data: dict[str, Any] = {"group": groups} if groups else {}
     data["target"] = {name: _target(t) for name, t in everything["target"].items()}
     return data, _apart(data)
