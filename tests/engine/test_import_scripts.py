@@ -50,7 +50,7 @@ class Direct(Commands):
         if at:
             words[at : at + 2] = [buildx()]
         result = super().query(words)
-        given = [one for one in words[:at] if re.fullmatch(r"(?!SSH_AUTH_SOCK)\w+=.+", one)]
+        given = [one for one in words[:at] if re.fullmatch(r"(?!SSH_AUTH_SOCK)\w+=.*", one)]
         if result.ok and "--print" in words:
             values = dict(one.split("=", 1) for one in given)
             self.printed.append((values, json.loads(result.stdout)["target"]))
@@ -111,9 +111,11 @@ def test_a_file_becomes_what_is_expected(
 
 def compare(text: str, printed: list[tuple[dict[str, str], Any]]) -> None:
     """Both print the same, for the defaults and for each variable that stays, changed."""
-    most = max(len(targets) for values, targets in printed if not values)
+    emptied = printed[0][0]  # of .env, in each question
+    asked = [({k: v for k, v in given.items() if k not in emptied or v}, t) for given, t in printed]
+    most = max(len(targets) for values, targets in asked if not values)
     seen = 0
-    for values, targets in printed:
+    for values, targets in asked:
         kept = all(f"[variable.{name}]" in text for name in values)
         if not kept or len(targets) < most:
             continue

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from buildx_tasks.convert import lines, shell
+from buildx_tasks.convert.sections import ASSIGNED
 from buildx_tasks.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _USED = re.compile(r"\$[({]([A-Za-z_]\w*)[)}:]")
 _SET = re.compile(r"(?m)^\s*(?:export\s+)?([A-Za-z_]\w*)\s*(?:[:?+!]|::)?=")
 _TRACED = re.compile(r"(.+?):(\d+): (?:update )?target '([^']+)'.*")
 _ENTERED = re.compile(r"g?make(?:\[\d+\])?: (Entering|Leaving) directory '(.+)'")
+_INCLUDED = re.compile(r"(?m)^\s*[-s]?include\s+(.*)$")
 _EXPORTED = re.compile(r"(?m)^\s*export\b[ \t]*([^=:?+!#\n]*)")
 _SHOWN = "__buildx_tasks_value__"
 _MAKES_OWN = frozenset("MAKE CURDIR MAKEFLAGS MAKECMDGOALS SHELL MAKEFILE_LIST VALUE".split())
@@ -50,7 +52,12 @@ class Makefile:
 
     @property
     def env_file(self) -> str:
-        """No file: an include of ``.env`` is make's own, whose variables are the Makefile's."""
+        """The file of variables, as ``.env``, that it includes, and that may hold secrets."""
+        for named in _INCLUDED.findall(self.text):
+            for word in named.split():
+                path = self.path.parent / word
+                if path.name.startswith(".env") or path.suffix == ".env":
+                    return os.path.relpath(path) if path.is_file() else ""
         return ""
 
     def steps(self, values: Mapping[str, str]) -> list[lines.Step] | None:
@@ -121,7 +128,7 @@ class Makefile:
         names = dict.fromkeys(_SET.findall(self.text))
         names.update(dict.fromkeys(_USED.findall(self.text)))
         blank = re.findall(r"(?m)^(\w+)\s*:?=\s*$", self.text)  # as empty := of a space
-        wanted = [name for name in names if name not in {*_MAKES_OWN, *blank}]
+        wanted = [name for name in names if name not in {*_MAKES_OWN, *blank, *self._told()}]
         shown = "".join(f"$(info {_SHOWN}{name}=$({name}))" for name in wanted)
         printed = self._run([f"--eval={_SHOWN}:;@: {shown}", _SHOWN], values) or ""
         found: dict[str, str | None] = {}
@@ -146,11 +153,18 @@ class Makefile:
         return UsageError(f"--from: make cannot work out {self.path.name}; see {line}")
 
     def _run(self, words: Sequence[str], values: Mapping[str, str]) -> str | None:
-        set_ = [f"{name}={value}" for name, value in values.items()]
+        told = {**self._told(), **values}
+        set_ = [f"{name}={value}" for name, value in told.items()]
         unset = [word for name in self._hidden() for word in ("-u", name)]
         asked = ["make", "-f", self.path.name, "-C", str(self.path.parent), "--print-directory"]
         result = self._commands.query(["env", *unset, "LC_ALL=C", *asked, "-n", *words, *set_])
         return result.stdout if result.ok else None
+
+    def _told(self) -> dict[str, str]:
+        """Return by name alone what a file of variables sets, as the shell's variables."""
+        file = self.env_file
+        text = Path(file).read_text("utf-8", "replace") if file else ""
+        return {name: f"$${{{name}}}" for name in ASSIGNED.findall(text)}
 
     def _hidden(self) -> Iterator[str]:
         """Yield what the Makefile would take from this machine's environment: it may be a secret."""

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _MAKEFILE = re.compile(r"(?:GNU)?[Mm]akefile(?:\..*)?|.*\.(?:mk|make)")
 _SHELL = re.compile(r".*\.(?:sh|bash)")
 _HEADER = "Imported from {name}; what stands in no target is in the comments."
+_SOURCED = re.compile(
+    r"""(?m)(?:^|[;&]\s*|\s)(?:source|\.)\s+["']?((?:\./)?[\w./-]*\.env[\w.-]*)"""
+)
 _RECIPES: dict[str, type[Justfile | Taskfile]] = {
     "justfile": Justfile,
     ".justfile": Justfile,
@@ -61,9 +64,10 @@ def convert(commands: Commands, path: Path, goals: Sequence[str]) -> Imported:
     if not path.is_file():
         raise UsageError(f"--from: {path} is no file")
     bakes = Bakes(commands)
-    env_file = ""
     if path.name == "package.json" or _SHELL.fullmatch(path.name):
         found, made = _of_script(path, goals, bakes)
+        sourced = [Path(one) for one in _SOURCED.findall(path.read_text("utf-8", "replace"))]
+        env_file = next((str(one) for one in sourced if one.is_file()), "")
     else:
         runner = _runner(commands, path, goals)
         found, made = _of_runner(runner, bakes)

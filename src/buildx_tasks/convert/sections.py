@@ -10,6 +10,7 @@ from buildx_tasks.convert import lines, shell
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+ASSIGNED = re.compile(r"(?m)^\s*(?:export\s+)?([A-Za-z_]\w*)\s*[:?]?=")  # in a file as .env
 DOCKERLY = re.compile(r"docker|buildx|podman", re.IGNORECASE)
 
 

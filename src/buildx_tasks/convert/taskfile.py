@@ -33,7 +33,6 @@ _FILLED = re.compile(
     r"""\{\{\s*\.([A-Za-z_]\w*)\s*(?:\|\s*default\s+(?:"([^"]*)"|'([^']*)')\s*)?\}\}"""
 )
 _DOT_ENV = re.compile(r"""(?m)^\s*dotenv:\s*\[?\s*\n?\s*-?\s*['"]?([^'"\],\s]+)""")
-_ASSIGNED = re.compile(r"(?m)^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=")
 _INSTALL = (
     "task says what its tasks run, and is not here; install it, as in pip install go-task-bin (or, "
     "where it is: task --dry TASK 2> build.sh, and --from build.sh)"
@@ -156,7 +155,9 @@ class Taskfile:
     def _of_file(self) -> list[str]:
         """Return the variables that the loaded file sets, by name alone."""
         text = Path(self.env_file).read_text("utf-8", "replace") if self.env_file else ""
-        return [name for name in dict.fromkeys(_ASSIGNED.findall(text)) if name in self._names]
+        return [
+            name for name in dict.fromkeys(sections.ASSIGNED.findall(text)) if name in self._names
+        ]
 
 
 def _read(tasks: Sequence[Mapping[str, Any]]) -> Iterator[sections.Section]:
