@@ -113,9 +113,9 @@ class Referrers:
     """A registry's memory of what is about a manifest, for one that keeps none (OCI 1.1's API)."""
 
     def __init__(self) -> None:
-        self._listed: dict[str, dict[str, dict[str, Any]]] = {}
+        self._listed: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
 
-    def note(self, kind: str, data: bytes) -> str:
+    def note(self, repository: str, kind: str, data: bytes) -> str:
         """Take note of a manifest that was put; return the digest that it is about, or ""."""
         content = json.loads(data)
         subject = str((content.get("subject") or {}).get("digest", ""))
@@ -123,11 +123,11 @@ class Referrers:
         entry = {"mediaType": kind, "digest": digest, "size": len(data)}
         more = {key: content[key] for key in ("artifactType", "annotations") if key in content}
         if subject:
-            self._listed.setdefault(subject, {})[digest] = {**entry, **more}
+            self._listed.setdefault((repository, subject), {})[digest] = {**entry, **more}
         return subject
 
-    def listed(self, digest: str) -> bytes:
-        entries = list(self._listed.get(digest, {}).values())
+    def listed(self, repository: str, digest: str) -> bytes:
+        entries = list(self._listed.get((repository, digest), {}).values())
         return json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode()
 
 
@@ -356,13 +356,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _listed(self, referrers: Referrers) -> bool:
         """Answer who asks for a list; take note of what is put, for the lists."""
-        found = re.match(r"/v2/.+/referrers/(.+)", self.plain_path)
+        found = re.match(r"/v2/(.+)/referrers/(.+)", self.plain_path)
         if found and self.command == "GET":
-            self._answer(_Canned(200, referrers.listed(found[1]), INDEX))
+            self._answer(_Canned(200, referrers.listed(found[1], found[2]), INDEX))
         elif self.command == "PUT" and _MANIFEST.fullmatch(self.plain_path):
             data = b"".join(self.pieces)
             self.pieces = iter([data])
-            self.subject = referrers.note(self.headers["Content-Type"], data)
+            repository = self.plain_path.partition("/manifests/")[0].removeprefix("/v2/")
+            self.subject = referrers.note(repository, self.headers["Content-Type"], data)
         return found is not None
 
     def _answer_canned(self, fault: str) -> None:

@@ -277,3 +277,15 @@ def test_a_persons_own_files_go_out_the_same_way(place: Place) -> None:
         found = in_registry(ref)
         assert found
         assert found[0] == place.digest
+        # Elsewhere too: once by the registry's own lists, once by tags.
+        for number, to in enumerate(place.refs("x")):
+            there = f"{to.rpartition(':')[0]}-{ref.rpartition('/')[2].partition(':')[0]}:x"
+            project.ok("promote", "--from", ref, "--to", there)
+            now = shown(project, there)
+            for platform in ("", *PLATFORMS):
+                files = [one for one in attached[platform] if one["title"]]
+                assert [one for one in now[platform] if one["title"]] == files
+                verdicts = [o for o in attached[platform] if o["verdict"]]
+                carried = [o for o in now[platform] if o["verdict"]]
+                assert carried == verdicts or (number == 1 and not carried), there
+            assert not any(one["problem"] for one in now["linux/arm64"])

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from buildx_tasks.registry.manifests import Manifest
 
+KEY = "dev.buildx-tasks.attach"  # annotation: what a person calls the file
 TITLE = "org.opencontainers.image.title"  # annotation: the name of the file
 
 # Source: https://github.com/opencontainers/image-spec/blob/main/manifest.md#guidance-for-an-empty-descriptor

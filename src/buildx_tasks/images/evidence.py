@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from buildx_tasks.errors import RegistryError
 from buildx_tasks.images import statements
-from buildx_tasks.images.artifacts import TITLE
+from buildx_tasks.images.artifacts import KEY, TITLE
 from buildx_tasks.images.attestations import PREDICATE
 from buildx_tasks.registry import referrers
 
@@ -21,12 +21,15 @@ _MOST_READ = 50  # verdicts of one manifest
 class Evidence(NamedTuple):
     """One thing that is attached to a manifest: ``kind`` is its media type, ``title`` its file's name.
 
+    ``key`` is what a person calls the file, ``""`` where it was attached by another tool.
+
     ``verdict`` is what a test-result statement says, ``problem`` why one does not count.
     """
 
     digest: str
     kind: str
     title: str = ""
+    key: str = ""
     verdict: Read | None = None
     problem: str = ""
 
@@ -47,7 +50,7 @@ def attached(repository: Repository, digest: str) -> tuple[Evidence, ...]:
     found, read = [], 0
     for entry in entries.values():
         kind = entry.artifact_type or entry.media_type or ""
-        one = Evidence(entry.digest, kind, entry.marks.get(TITLE, ""))
+        one = Evidence(entry.digest, kind, entry.marks.get(TITLE, ""), entry.marks.get(KEY, ""))
         if kind == statements.TYPE and entry.marks.get(PREDICATE) in (None, statements.TEST_RESULT):
             read += 1
             if read > _MOST_READ:

@@ -6,11 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks.images import statements
-from buildx_tasks.images.artifacts import TITLE, artifact
+from buildx_tasks.images.artifacts import KEY, TITLE, artifact
 from buildx_tasks.images.attestations import PREDICATE
 from buildx_tasks.language.placeholders import OF_A_PLATFORM
 from buildx_tasks.language.targets import dashed
-from buildx_tasks.publishing.evidence import Attachment, subjects
+from buildx_tasks.publishing.evidence import MOST, Attachment, subjects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from buildx_tasks.platforms import Platform
     from buildx_tasks.workspace import Workspace
 
-KEY = "dev.buildx-tasks.attach"  # annotation: the file's key in the table
-MOST = 64 << 20  # bytes of a file
 # What is not known by what is in it; not mimetypes, which each machine has its own table of.
 _BY_NAME = {
     ".json": "application/json",

@@ -6,14 +6,14 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from buildx_tasks.errors import PushError
+from buildx_tasks.images import evidence as images_evidence
 from buildx_tasks.images import statements
-from buildx_tasks.images.artifacts import descriptor_of
+from buildx_tasks.images.artifacts import Artifact, descriptor_of
 from buildx_tasks.registry import referrers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from buildx_tasks.images.artifacts import Artifact
     from buildx_tasks.images.graph import Graph
     from buildx_tasks.images.statements import Verdict
     from buildx_tasks.platforms import Platform
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from buildx_tasks.registry.repository import Repository
     from buildx_tasks.verification.units import Unit
 
+MOST = 64 << 20  # bytes of what is attached at once
 NOTED = "attached"  # in the ledger's entry of a push: the artifacts that it saw to
 
 
@@ -87,6 +88,39 @@ def of_verdicts(
             )
         found.append(Attachment(statements.written(verdict, subject), wanted is None))
     return tuple(found)
+
+
+def carried(
+    repository: Repository, digests: Iterable[str], *, everywhere: bool
+) -> tuple[Attachment, ...]:
+    """Return what is attached to manifests of a repository and goes on with them: verdicts, files.
+
+    Verdicts that are listed here go where they are listed too, or ``everywhere``; what does not count
+    stays behind.
+
+    Raises:
+        RegistryError: the registry does not come back, or what it lists is no list.
+
+    """
+    found = []
+    for digest in dict.fromkeys(digests):
+        by_registry = referrers.by_registry(repository, digest) is not None
+        for one in images_evidence.attached(repository, digest):
+            if not (one.verdict or one.key) or one.problem:
+                continue
+            manifest = repository.get(one.digest)
+            subject, blobs = manifest.content.subject, manifest.described
+            if subject and subject.digest == digest and sum(b.size for b in blobs) <= MOST:
+                data = {blob.digest: _read(repository, blob) for blob in blobs}
+                listed = one.verdict is not None and by_registry and not everywhere
+                found.append(Attachment(Artifact(manifest, data), listed))
+    return tuple(found)
+
+
+def _read(repository: Repository, blob: Descriptor) -> bytes:
+    what = f"{repository}: {blob.digest}"
+    data: bytes = repository.insist(what, lambda: b"".join(repository.read(blob.digest, blob.size)))
+    return data
 
 
 def attach(

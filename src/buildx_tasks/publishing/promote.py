@@ -8,6 +8,7 @@ from buildx_tasks import references
 from buildx_tasks.engine.faults import faults
 from buildx_tasks.errors import EngineError, RegistryError
 from buildx_tasks.images import graph, sources
+from buildx_tasks.publishing import evidence
 from buildx_tasks.publishing.publish import Published, publish
 from buildx_tasks.publishing.release import Release, platforms_of, versions_of
 from buildx_tasks.publishing.tags import exact, resolved
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 class Wanted(NamedTuple):
     """What to promote: ``pinned`` is a digest, or ``""`` where the tag of ``source`` counts.
 
-    ``immutable`` and ``drop`` are what the targets say that publish to the tags' repositories.
+    ``immutable``, ``drop`` and ``verdicts`` are what the targets say that publish to the tags'
+    repositories.
     """
 
     source: Reference
@@ -34,6 +36,7 @@ class Wanted(NamedTuple):
     tags: tuple[Reference, ...]
     immutable: tuple[str, ...]
     drop: tuple[Platform, ...] = ()
+    verdicts: bool = False
 
 
 def wanted(source: str, tags: Sequence[str], config: Config) -> Wanted:
@@ -48,7 +51,8 @@ def wanted(source: str, tags: Sequence[str], config: Config) -> Wanted:
     targets = list(_publishing_to(listed, config))
     immutable = dict.fromkeys(pattern for target in targets for pattern in target.immutable)
     drop = dict.fromkeys(platform for target in targets for platform in target.drop)
-    return Wanted(found, pinned, listed, tuple(immutable), tuple(drop))
+    verdicts = any(target.verdicts for target in targets)
+    return Wanted(found, pinned, listed, tuple(immutable), tuple(drop), verdicts)
 
 
 def _publishing_to(tags: Sequence[Reference], config: Config) -> Iterator[Target]:
@@ -77,7 +81,13 @@ def release(registries: Registries, asked: Wanted) -> Release:
         raise RegistryError(f"{asked.source} cannot be promoted: {error}") from None
     manifests = platforms_of(whole)
     entry = {"from": f"{repository}@{digest}", "versions": versions_of(None)}
-    return Release("", source, whole, manifests, asked.tags, asked.immutable, entry, asked.drop)
+    home = asked.source._replace(tag="")
+    away = any(tag._replace(tag="") != home for tag in asked.tags)
+    digests = (digest, *manifests.values()) if away else ()
+    attachments = evidence.carried(repository, digests, everywhere=asked.verdicts)
+    return Release(
+        "", source, whole, manifests, asked.tags, asked.immutable, entry, asked.drop, attachments
+    )
 
 
 def promote(workspace: Workspace, asked: Wanted, audience: Audience) -> list[Published]:

@@ -79,6 +79,10 @@ def by_registry(repository: Repository, digest: str) -> tuple[Descriptor, ...] |
                 raise  # it did just now
             registry.lists_referrers = False
             return None
+        kind = answer.headers.get("Content-Type", "").partition(";")[0].strip()
+        if kind not in INDEX_TYPES and not registry.lists_referrers:
+            registry.lists_referrers = False  # some have a page for whatever they do not know
+            return None
         try:
             found += manifest_of(answer.content, INDEX_TYPES[0], what).content.manifests
         except MalformedError:

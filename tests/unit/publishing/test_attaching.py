@@ -10,6 +10,7 @@ import pytest
 from buildx_tasks import Project
 from buildx_tasks.errors import ConfigError
 from buildx_tasks.publishing import attaching
+from buildx_tasks.publishing.evidence import MOST
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,7 +104,7 @@ def test_what_cannot_be_attached_is_said_with_its_place(
     (tmp_path / "outside").write_text("x")
     (project / "link").symlink_to("../outside")
     with (project / "large").open("wb") as stream:
-        stream.truncate(attaching.MOST + 1)
+        stream.truncate(MOST + 1)
     with pytest.raises(ConfigError, match=said) as caught:
         files_of(project, text)
     assert str(caught.value).startswith("buildx.toml:4:")

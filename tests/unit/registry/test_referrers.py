@@ -35,7 +35,8 @@ class Registry:
         path, _, _ = asked.path.partition("?")
         name = path.rpartition("/")[2]
         if "/referrers/" in path:
-            return said(200, index(*self.about(name))) if self.lists else said(404)
+            found = said(200, index(*self.about(name)), Content_Type=INDEX_TYPES[0])
+            return found if self.lists else said(404)
         if asked.method == "POST":
             return said(202, Location="/v2/app/blobs/uploads/1")
         if asked.method == "PUT":
@@ -120,16 +121,31 @@ def test_an_entry_that_another_writer_lost_is_written_again() -> None:
     ],
 )
 def test_what_is_no_list_is_one_error(body: bytes, why: str) -> None:
-    with hostile(lambda _: said(200, body)) as server, pytest.raises(RegistryError) as caught:
+    answer = said(200, body, Content_Type=INDEX_TYPES[0])
+    with hostile(lambda _: answer) as server, pytest.raises(RegistryError) as caught:
         evidence.attached(server.repository, SUBJECT.digest)
     assert why in str(caught.value)
     assert f"what is about {server.address}/app@{SUBJECT.digest}" in str(caught.value)
 
 
+@pytest.mark.parametrize("status", [200, 400, 403, 404, 405])
+def test_who_knows_no_such_lists_has_tags_in_their_place(status: int) -> None:
+    registry = holding(Registry())
+
+    def answer(asked: Asked) -> bytes:
+        page = said(status, b"<html>", Content_Type="text/html")
+        return page if "/referrers/" in asked.path else registry.answer(asked)
+
+    with hostile(answer) as server:
+        referrers.attach(server.repository, VERDICT.manifest)
+        found = referrers.listed(server.repository, SUBJECT.digest)
+    assert (found.by_registry, len(found.entries)) == (False, 1)
+
+
 def test_a_list_in_a_circle_ends_and_leads_to_no_other_place() -> None:
     def answer(_: Asked) -> bytes:
         link = '<http://127.0.0.1:1/v2/other?n=1>; rel="next"'
-        return said(200, index(), Link=link)
+        return said(200, index(), Link=link, Content_Type=INDEX_TYPES[0])
 
     with hostile(answer) as server:
         with pytest.raises(RegistryError, match="more than 0 entries"):
