@@ -19,9 +19,10 @@ from buildx_tasks import Project as LoadedProject
 from buildx_tasks import references
 from buildx_tasks.building import staging
 from buildx_tasks.errors import PushError, RegistryError
-from buildx_tasks.images import store
+from buildx_tasks.images import evidence as attached
+from buildx_tasks.images import statements, store
 from buildx_tasks.planning import cells
-from buildx_tasks.publishing import mirrors, release
+from buildx_tasks.publishing import evidence, mirrors, release
 from buildx_tasks.publishing import publish as pushing
 from buildx_tasks.publishing.audience import Nobody
 from buildx_tasks.records.ledger import Ledger
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from buildx_tasks.images.graph import Graph
     from buildx_tasks.images.sources import Source
+    from buildx_tasks.publishing.evidence import Attachment
     from buildx_tasks.publishing.publish import Published
     from buildx_tasks.publishing.release import Release
 
@@ -173,6 +175,7 @@ class Place:
         self.built = built
         self.proxy = proxy
         self.root = root
+        self.attachments: tuple[Attachment, ...] = ()
         name = f"faults/{uuid4().hex[:8]}"
         self.tags = (f"{proxy.address}/{name}/a:v1", f"{proxy.address}/{name}/b:latest")
 
@@ -196,7 +199,8 @@ class Place:
 
     def push(self) -> list[Published]:
         """Push as another command would: with connections and tokens of its own."""
-        one = self.built.new._replace(tags=tuple(map(references.parse, self.tags)))
+        tags = tuple(map(references.parse, self.tags))
+        one = self.built.new._replace(tags=tags, attachments=self.attachments)
         done: list[Published] = []
         moved = pushing.publish(self.workspace(), [one], Quiet(), done.append)
         assert moved == done
@@ -337,6 +341,29 @@ def test_what_is_always_read_wrong_is_not_believed(place: Place, fault: str) -> 
     assert all(f"  {tag}: as before" in str(caught.value) for tag in place.tags)
     assert place.held() == dict.fromkeys(place.tags, place.before)
     place.finish()
+
+
+@pytest.mark.parametrize("fault", ["refuse", "500", "403", "truncated", "wrong-digest", "lost"])
+def test_verdicts_are_attached_before_a_tag_moves(place: Place, fault: str) -> None:
+    """Where the list that a registry does not keep cannot be written, all is as before."""
+    place.begin(old=True)
+    one = place.built.new
+    verdicts = {p: statements.Verdict(f"new@{p}", ("run",)) for p in one.manifests}
+    place.attachments = evidence.of_verdicts(one.graph, one.manifests, verdicts, True)
+    place.proxy.arm(fault, "tags", None, method="PUT")
+    with pytest.raises((RegistryError, PushError)) as caught:
+        place.push()
+    place.require_told(str(caught.value))
+    assert all(f"  {tag}: as before" in str(caught.value) for tag in place.tags)
+    assert place.held() == dict.fromkeys(place.tags, place.before)
+    place.finish()
+    workspace = place.workspace()
+    for tag in place.tags:
+        repository = workspace.registries.of(place.direct(tag))
+        for digest in one.manifests.values():
+            (found,) = attached.attached(repository, digest)
+            assert found.verdict is not None
+    workspace.close()
 
 
 class Told(Nobody):
