@@ -10,6 +10,7 @@ import pytest
 from buildx_tasks.machine.executables import binary
 from buildx_tasks.platforms import parse
 from buildx_tasks.records.ledger import Ledger
+from buildx_tasks.registry.referrers import tag_of
 
 from .conftest import docker, in_registry, second_engine
 
@@ -53,6 +54,9 @@ binaries = {{ paths = ["/program"] }}
 config.cmd = ["/program"]
 size.unpacked = "1 MB"
 index = {{}}
+
+[target.app.push]
+verdicts = true
 
 [group.default]
 targets = ["app"]
@@ -107,6 +111,13 @@ def check_pushed(classic: Classic, ids: dict[str, str]) -> None:
         assert manifest
         assert manifest[0] == entry["digest"]
         assert manifest[1]["config"]["digest"] == ids[platform]
+        # Its verdict is of what the registry has, not of the store's config.
+        beside = in_registry(f"{classic.repository}:{tag_of(entry['digest'])}")
+        assert beside
+        (attached,) = beside[1]["manifests"]
+        verdict = in_registry(f"{classic.repository}@{attached['digest']}")
+        assert verdict
+        assert verdict[1]["subject"]["digest"] == entry["digest"]
         exact = f"{classic.repository}@{entry['digest']}"
         docker("pull", "--quiet", "--platform", platform, exact)
         shown = docker("image", "inspect", "--platform", platform, "--format", "{{.Id}}", exact)
