@@ -41,11 +41,9 @@ staging = "${PLACE}/parts"
 [defaults]
 platforms = ["linux/amd64", "linux/arm64"]
 [target.app]
-tags = ["${PLACE}/app:v1", "${PLACE}/app:latest"]
-[target.api]
-tags = ["${PLACE}/api:v1"]
+tags = ["${PLACE}/app:v1", "${PLACE}/copy:latest"]
 """
-TAGS = ("app:v1", "app:latest", "api:v1")
+TAGS = ("app:v1", "copy:latest")
 STAGES = {"parts": "blobs", "index": "manifests", "tags": "tags"}
 # Only the answer is wrong: the blob is there, and is found there.
 HARMLESS = {("lost", "parts"), ("slow", "parts"), ("wrong-digest", "parts")}
