@@ -287,19 +287,37 @@ def require_named(made: Made, text: str, said: str) -> None:
     assert all(in_registry(tag) is None for tag in made.tags())
 
 
-def test_a_part_that_is_there_twice_is_refused(made: Made, tmp_path: Path) -> None:
+def test_a_part_that_is_there_twice_is_refused_and_named(
+    made: Made, registry: str, tmp_path: Path
+) -> None:
+    """For each target: in two folders, and in the registry under another tag."""
     second = tmp_path / "second"
-    tag, whole, source = forged(
-        made, "app", Forged(entries=lambda m, _e, t: other_config(m, [], t))
-    )
-    Layout(second).add(tag, whole, source)
+    doubles = [
+        forged(made, target, Forged(entries=lambda m, _e, t: other_config(m, [], t)))
+        for target in TARGETS
+    ]
+    for tag, whole, source in doubles:
+        Layout(second).add(tag, whole, source)
     with pytest.raises(PushError) as caught:
         made.project.select(*TARGETS).join("a", folders=[made.folder, second])
-    text = str(caught.value)
-    assert "app@linux/arm/v7 is there twice, and differs" in text
-    assert str(second) in text
+    require_named(made, str(caught.value), "linux/arm/v7 is there twice, and differs")
+    assert str(second) in str(caught.value)
     with pytest.raises(BuildxTasksError, match="holds no parts"):
         made.project.select(*TARGETS).join("a", folders=[tmp_path / "none"])
+
+    with Loaded.load(made.project.root) as project:
+        staging = f"{registry}/{made.name}/staging-{uuid4().hex[:8]}"
+        ci = msgspec.structs.replace(project.config.ci, staging=staging)
+        project.config = project.config._replace(ci=ci)
+        for tag, one in made.found("a").items():
+            put(project, staging, tag, one)
+        repository = project.registries.of(f"{staging}:x")
+        for tag, whole, source in doubles:
+            upload.upload(source, whole, repository, Quiet())
+            repository.put(f"{tag}-again", whole.root)
+        with pytest.raises(PushError) as caught:
+            project.select(*TARGETS).join("a")
+    require_named(made, str(caught.value), "is there twice, under a tag that is not its own, too")
 
 
 def test_a_part_is_handed_in_once_and_only_verified(

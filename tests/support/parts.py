@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import tarfile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -49,15 +48,27 @@ def parts(run: Run, word: str) -> list[Sample]:
 
 
 def part(
-    run: Run, one: TargetRun, platform: Platform, files: Mapping[str, bytes], **record: Any
+    run: Run,
+    one: TargetRun,
+    platform: Platform,
+    files: Mapping[str, bytes],
+    start: Mapping[str, Any] | None = None,
+    **record: Any,
 ) -> Sample:
-    """One part whose only layer has these files; ``record`` is what its record says otherwise."""
+    """One part whose only layer has these files; ``start`` is how a container of it is started.
+
+    ``record`` is what its record says otherwise.
+    """
     store = Blobs()
     layer = _layer(files)
     store[digest_of(layer)] = layer
     words = zip(("os", "architecture", "variant"), platform)
     its = {key: value for key, value in words if value}
-    config = {**its, "config": {}, "rootfs": {"type": "layers", "diff_ids": [digest_of(layer)]}}
+    config = {
+        **its,
+        "config": start or {},
+        "rootfs": {"type": "layers", "diff_ids": [digest_of(layer)]},
+    }
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
@@ -102,8 +113,3 @@ def _layer(files: Mapping[str, bytes]) -> bytes:
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))
     return gzip.compress(stream.getvalue(), mtime=0)
-
-
-def content_of(sample: Sample) -> Any:
-    """What a part's index says."""
-    return json.loads(sample.whole.root.data)

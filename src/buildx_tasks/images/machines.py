@@ -1,17 +1,23 @@
-"""The layers of one platform's image in; for which architectures its ELF files are, out."""
+"""A layer of an image in; its members, and for which architecture each ELF file is, out."""
 
 from __future__ import annotations
 
+import posixpath
 import struct
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.errors import EngineError
 from buildx_tasks.images import elf, tars
+from buildx_tasks.images.merged import Listed
+from buildx_tasks.images.paths import Entry
 from buildx_tasks.machine import executables
 from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
+    import tarfile
+    from collections import Counter
+
+    from buildx_tasks.images.paths import Kind
     from buildx_tasks.images.sources import Source
     from buildx_tasks.platforms import Platform
     from buildx_tasks.registry.manifests import Descriptor
@@ -22,8 +28,8 @@ _UNREAD = "zstd"  # a compression that not every Python knows
 _ALSO = {"amd64": {"386"}, "arm64": {"arm"}, "mips64": {"mips"}, "mips64le": {"mipsle"}}
 
 
-def of_layer(source: Source, layer: Descriptor) -> Counter[str] | None:
-    """Return how many ELF files a layer has for each architecture, None where it cannot be unpacked.
+def of_layer(source: Source, layer: Descriptor) -> list[Listed] | None:
+    """Return the members of a layer, None where it cannot be unpacked or has too many.
 
     An architecture that is not known here has the name that ELF gives it.
 
@@ -34,15 +40,19 @@ def of_layer(source: Source, layer: Descriptor) -> Counter[str] | None:
     """
     if _UNREAD in (layer.media_type or ""):
         return None
-    found: Counter[str] = Counter()
+    found: list[Listed] = []
+    held = 0
     unpacked: Any = tars.Unpacked(iter(source.blob(layer.digest, layer.size)), layer.size)
     try:
         with tars.streamed(unpacked) as archive:
             for info in tars.members(archive):
                 file = archive.extractfile(info) if info.isreg() and info.size > _HEAD else None
                 head = file.read(_HEAD) if file else b""
-                if head.startswith(elf.MAGIC):
-                    found[_architecture(head)] += 1
+                held += tars.held(info.name, info.linkname)
+                if held > tars.MOST_HELD:
+                    return None
+                is_elf = head.startswith(elf.MAGIC)
+                found.append(Listed(_entry(info), _architecture(head) if is_elf else ""))
         unpacked.finish()
     except tars.FAULTS as error:
         raise EngineError(f"layer {layer.digest} cannot be read: {printable(str(error))}") from None
@@ -51,10 +61,25 @@ def of_layer(source: Source, layer: Descriptor) -> Counter[str] | None:
 
 def foreign(found: Counter[str], platform: Platform) -> str:
     """Return for what the ELF files are where none is for the platform; ``""`` where all may be well."""
-    own = {platform.architecture, *_ALSO.get(platform.architecture, ())}
-    if not found or not own.isdisjoint(found):
+    if not all(is_foreign(architecture, platform) for architecture in found):
         return ""
     return ", ".join(sorted(found))
+
+
+def is_foreign(architecture: str, platform: Platform) -> bool:
+    """Say whether an ELF file is for another architecture than the platform's CPU runs."""
+    own = {"", platform.architecture, *_ALSO.get(platform.architecture, ())}
+    return architecture not in own
+
+
+def _entry(info: tarfile.TarInfo) -> Entry:
+    kind: Kind = "directory" if info.isdir() else "symlink" if info.issym() else "file"
+    link = _rooted(info.linkname) if info.islnk() else info.linkname
+    return Entry(_rooted(info.name), kind, link=link)
+
+
+def _rooted(name: str) -> str:
+    return posixpath.normpath(f"/{name.lstrip('/')}")
 
 
 def _architecture(head: bytes) -> str:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from buildx_tasks.errors import EngineError, RegistryError
-from buildx_tasks.images import machines
 from buildx_tasks.images.attestations import ATTESTATION
 from buildx_tasks.images.image import platform_of
-from buildx_tasks.joining import records
+from buildx_tasks.joining import foreign, records
 from buildx_tasks.joining.letterbox import Part
 from buildx_tasks.planning.cells import Cell
 from buildx_tasks.planning.runs import part_tag
@@ -22,10 +19,11 @@ if TYPE_CHECKING:
 
     from buildx_tasks.joining.letterbox import Strange
     from buildx_tasks.joining.records import Record
+    from buildx_tasks.language.expectations import Binaries
     from buildx_tasks.planning.runs import Fixed, Run, TargetRun
     from buildx_tasks.planning.selection import Plan
     from buildx_tasks.platforms import Platform
-    from buildx_tasks.registry.manifests import Manifest
+    from buildx_tasks.verification.check import Check
 
 _SHORT = 12  # characters of a commit
 
@@ -49,7 +47,7 @@ def judge(
     problems = [one.reason for one in found if not isinstance(one, Part)]
     strange = {one.tag for one in found if not isinstance(one, Part)}
     known = [one for one in found if isinstance(one, Part)]
-    seen = _Layers()
+    seen = foreign.Layers()
     for one in run.targets:
         name = one.target.name
         for platform in one.target.declared:
@@ -98,13 +96,20 @@ def _foreign(run: Run, plan: Plan, known: Sequence[Part]) -> Iterator[str]:
         if record.target in plan.config.target:
             (other,) = make_plan(plan.config, [record.target]).targets
             declared = other.declared
-        tags = {part_tag(run.fixed.id, record.target, platform) for platform in declared}
-        if part.tag not in tags:
+        tags = {part_tag(run.fixed.id, record.target, p): str(p) for p in declared}
+        if part.tag in tags:
+            continue
+        if record.platform in tags.values():
+            yield (
+                f"{part.place}: {record.target}@{record.platform} is there twice, under a tag that is "
+                "not its own, too: see which job made it"
+            )
+        else:
             yield f"{part.place}: it is foreign, for no target declares {record.target}@{record.platform}"
 
 
 def _problems(
-    part: Part, fixed: Fixed, one: TargetRun, platform: Platform, layers: _Layers
+    part: Part, fixed: Fixed, one: TargetRun, platform: Platform, layers: foreign.Layers
 ) -> Iterator[str]:
     record = part.record
     cell = Cell(one.target.name, platform)
@@ -122,13 +127,14 @@ def _problems(
         )
     if (record.target, record.platform) != (cell.target, str(platform)):
         yield f"its record is of {record.target}@{record.platform}, not of {cell}"
-    yield from _unverified(record, one, cell)
-    yield from _mislabelled(part, platform, layers)
-
-
-def _unverified(record: Record, one: TargetRun, cell: Cell) -> Iterator[str]:
     verify = one.target.spec.verify
     expected = check.of_cell(verify, cell, one.target.spec.tags[0]) if verify else ()
+    yield from _unverified(record, expected)
+    specs = [c.spec for c in expected if c.kind == "binaries" and not c.skip and not c.xfail]
+    yield from _mislabelled(part, platform, layers, specs)
+
+
+def _unverified(record: Record, expected: Sequence[Check]) -> Iterator[str]:
     statuses = {found.name: found.status for found in record.checks}
     failed = [name for name, status in statuses.items() if status == "FAIL"]
     if failed:
@@ -143,7 +149,9 @@ def _unverified(record: Record, one: TargetRun, cell: Cell) -> Iterator[str]:
         yield f"it was not verified{': ' if lacking else ''}{', '.join(lacking)}"
 
 
-def _mislabelled(part: Part, platform: Platform, layers: _Layers) -> Iterator[str]:
+def _mislabelled(
+    part: Part, platform: Platform, layers: foreign.Layers, specs: Sequence[Binaries]
+) -> Iterator[str]:
     """Yield where index, config and files of a part say another platform than its tag does."""
     images = [entry for entry, _ in records.entries_of(part.root) if ATTESTATION not in entry.marks]
     if [entry.digest for entry in images] != [part.record.digest]:
@@ -156,32 +164,12 @@ def _mislabelled(part: Part, platform: Platform, layers: _Layers) -> Iterator[st
         if manifest.content.config is None:
             yield "it is an index in an index"
             return
-        said = platform_of(part.source.config(manifest.content.config).platform)
+        config = part.source.config(manifest.content.config)
+        said = platform_of(config.platform)
         if said != platform:
             yield f"its config says {said}, not {platform}"
-        files = layers.machines(part, manifest)
+        found = list(layers.problems(part, manifest, config, platform, specs))
     except (RegistryError, EngineError) as error:
         yield f"it cannot be read: {error}"
         return
-    if others := machines.foreign(files, platform):
-        number = sum(files.values())
-        which = "its only ELF file is" if number == 1 else f"all of its {number} ELF files are"
-        yield f"{which} for {others}, not for {platform}"
-
-
-class _Layers:
-    """What the ELF files in layers are for; each layer is read once."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, Counter[str]] = {}
-
-    def machines(self, part: Part, manifest: Manifest) -> Counter[str]:
-        found: Counter[str] = Counter()
-        for layer in manifest.content.layers:
-            if layer.urls:
-                continue
-            if layer.digest not in self._known:
-                look = partial(machines.of_layer, part.source, layer)
-                self._known[layer.digest] = part.insist(f"layer {layer.digest}", look) or Counter()
-            found += self._known[layer.digest]
-        return found
+    yield from found

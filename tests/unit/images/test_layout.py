@@ -120,7 +120,10 @@ def test_elf_files_are_counted_by_what_they_are_for(layout: Layout, packed: Any)
     data = packed(layer("amd64", "amd64", "arm64", "s390x", text="no program"))
     source = Beside(layout, {digest_of(data): data})
     found = machines.of_layer(source, Descriptor(digest_of(data), len(data)))
-    assert found == Counter({"amd64": 2, "arm64": 1, "s390x": 1})
+    assert found
+    assert Counter(one.architecture for one in found) == Counter(
+        {"amd64": 2, "arm64": 1, "s390x": 1, "": 1}
+    )
     zstd = Descriptor(digest_of(data), len(data), "application/vnd.oci.image.layer.v1.tar+zstd")
     assert machines.of_layer(source, zstd) is None
 

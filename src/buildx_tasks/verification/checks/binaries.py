@@ -20,6 +20,7 @@ from buildx_tasks.verification.check import Found
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from buildx_tasks.images.merged import Files
     from buildx_tasks.images.paths import Entry, Tree
     from buildx_tasks.language.expectations import Binaries
     from buildx_tasks.platforms import Platform
@@ -34,6 +35,16 @@ _MOST_LIBRARIES = 5  # that are named as facts
 def visitor(subject: Subject, spec: Binaries) -> BinariesVisitor:
     """Return what looks at the subject's ELF files during a walk."""
     return BinariesVisitor(subject.platform, spec)
+
+
+def foreign(files: Files, platform: Platform, spec: Binaries) -> Iterator[tuple[str, str]]:
+    """Yield the ELF files that ``spec`` means and are not the platform's, each with what it is for."""
+    seen = set()
+    for _, entry in BinariesVisitor(platform, spec).meant(files.tree):
+        architecture = files.architectures.get(entry.first, "")
+        if architecture not in ("", platform.architecture) and entry.first not in seen:
+            seen.add(entry.first)
+            yield entry.path, architecture
 
 
 class BinariesVisitor:
@@ -60,13 +71,13 @@ class BinariesVisitor:
 
     def missing(self, tree: Tree) -> set[str]:
         """Return what is meant, and was not read: known by a link's name, or by another name."""
-        self._late = {e.first for _, e in self._meant(tree) if e.first not in self._read}
+        self._late = {e.first for _, e in self.meant(tree) if e.first not in self._read}
         return self._late
 
     def found(self, tree: Tree) -> Found:
         """Compare all files that were read with the platform."""
         by_pattern: dict[str, dict[str, Entry]] = {}
-        for pattern, entry in self._meant(tree):
+        for pattern, entry in self.meant(tree):
             by_pattern.setdefault(pattern, {})[entry.first] = entry
         problems = []
         elves: dict[str, Entry] = {}
@@ -88,7 +99,7 @@ class BinariesVisitor:
     def _is_allowed(self, entry: Entry) -> bool:
         return any(matches(pattern, entry.path) for pattern in self._spec.allow)
 
-    def _meant(self, tree: Tree) -> Iterator[tuple[str, Entry]]:
+    def meant(self, tree: Tree) -> Iterator[tuple[str, Entry]]:
         """Give the regular files that each pattern means; links lead to them."""
         allowed = {
             entry.first

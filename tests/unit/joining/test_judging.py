@@ -1,0 +1,141 @@
+"""Parts judged by their ELF files: what is for another platform than the part says it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support import parts
+
+from buildx_tasks import platforms
+from buildx_tasks.joining import judging
+from buildx_tasks.joining.letterbox import Part
+from buildx_tasks.language import loading
+from buildx_tasks.machine import executables
+from buildx_tasks.planning import runs
+from buildx_tasks.planning.selection import make_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+TOML = """
+[target.app]
+platforms = ["linux/arm/v7"]
+tags = ["localhost:5000/app:v1"]
+{verify}
+"""
+FIXED = runs.Fixed("1", "c" * 40, "0")
+CHECKED = [{"name": "binaries", "kind": "binaries", "status": "ok"}]
+
+
+def elf(architecture: str) -> bytes:
+    data = executables.binary(platforms.parse(f"linux/{architecture}"))
+    assert data
+    return data
+
+
+ARM, AMD64, ARM64 = elf("arm"), elf("amd64"), elf("arm64")
+START = {"Entrypoint": ["/app"]}
+BINARIES = "verify.binaries = {{ {} }}"
+
+
+def problems(
+    folder: Path, verify: str, files: Mapping[str, bytes], config: dict[str, Any], **record: Any
+) -> list[str]:
+    path = folder / "buildx.toml"
+    path.write_text(TOML.format(verify=verify))
+    plan = make_plan(loading.load(path, environment={}))
+    run = runs.run_of(plan, FIXED)
+    (one,) = run.targets
+    told = {"checks": CHECKED, "verified": "passed"} if verify else {}
+    made = parts.part(
+        run, one, platforms.parse("linux/arm/v7"), files, config, **{**told, **record}
+    )
+    part = Part("here", made.tag, made.record, made.whole.root, made.source, lambda _, look: look())
+    return [one.partition(": ")[2] for one in judging.judge(run, plan, [part], ()).problems]
+
+
+@pytest.mark.parametrize(
+    ("verify", "files", "config", "said"),
+    [
+        ("", {"app": ARM}, START, []),
+        ("", {"app": ARM, "tool": AMD64}, START, []),  # may be there on purpose
+        ("", {"app": AMD64}, {}, ["its only ELF file is for amd64, not for linux/arm/v7"]),
+        (
+            "",
+            {"app": AMD64, "tool": ARM64},
+            {},
+            ["all of its 2 ELF files are for amd64, arm64, not for linux/arm/v7"],
+        ),
+        (
+            "",
+            {"app": ARM64, "bin/sh": ARM},
+            START,
+            ["the program that it starts, /app, is for arm64, not for linux/arm/v7"],
+        ),
+        (
+            "",
+            {"usr/bin/app": ARM64, "bin/sh": ARM},
+            {"Cmd": ["app"]},
+            ["the program that it starts, /usr/bin/app, is for arm64, not for linux/arm/v7"],
+        ),
+        (
+            "",
+            {"opt/app": ARM64, "bin/sh": ARM},
+            {"Cmd": ["./app"], "WorkingDir": "/opt"},
+            ["the program that it starts, /opt/app, is for arm64, not for linux/arm/v7"],
+        ),
+        (
+            "",
+            {"opt/app": ARM64, "bin/sh": ARM},
+            {"Cmd": ["app"], "Env": ["PATH=/none:/opt"]},
+            ["the program that it starts, /opt/app, is for arm64, not for linux/arm/v7"],
+        ),
+        ("", {"app": b"#!/bin/sh\n" * 9, "bin/sh": ARM, "x": ARM64}, START, []),
+        ("", {"x": ARM64, "bin/sh": ARM}, {"Cmd": ["/gone"]}, []),
+        (
+            BINARIES.format(""),
+            {"app": ARM, "tool": AMD64},
+            START,
+            ["/tool is for amd64, not for linux/arm/v7, as binaries expects"],
+        ),
+        (BINARIES.format('allow = ["/tool"]'), {"app": ARM, "tool": AMD64}, START, []),
+        (BINARIES.format('paths = ["/app"]'), {"app": ARM, "tool": AMD64}, START, []),
+        (
+            BINARIES.format('paths = ["/opt/**"]'),
+            {"app": ARM, **{f"opt/{n}": AMD64 for n in range(5)}},
+            START,
+            [
+                *(
+                    f"/opt/{n} is for amd64, not for linux/arm/v7, as binaries expects"
+                    for n in range(3)
+                ),
+                "2 more ELF files are not for linux/arm/v7",
+            ],
+        ),
+        (
+            BINARIES.format(""),
+            {"app": AMD64, "tool": ARM},
+            START,
+            ["/app is for amd64, not for linux/arm/v7, as binaries expects"],  # said once
+        ),
+    ],
+)
+def test_a_part_is_judged_by_its_files(
+    tmp_path: Path,
+    verify: str,
+    files: dict[str, bytes],
+    config: dict[str, Any],
+    said: list[str],
+) -> None:
+    assert problems(tmp_path, verify, files, config) == said
+
+
+def test_what_is_skipped_or_meant_to_fail_is_not_held_against_it(tmp_path: Path) -> None:
+    for word, status in (("skip", "skip"), ("xfail", "xfail")):
+        skipped = f'{word}."linux/arm/v7" = "x"'
+        verify = f'[[target.app.verify.check]]\nname = "binaries"\nbinaries = {{}}\n{skipped}'
+        checks = [{"name": "binaries", "kind": "binaries", "status": status}]
+        files = {"app": ARM, "tool": AMD64}
+        assert problems(tmp_path, verify, files, START, checks=checks) == []
