@@ -58,7 +58,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def package(session: nox.Session) -> None:
     """Build wheel and sdist, and look at them as PyPI does."""
-    session.install("build", "twine", "hypothesis", "pytest>=8")
+    session.install("build", "twine", "hypothesis", "pytest>=8", "pipx", "uv")
     folder = session.create_tmp()
     session.run("python", "-m", "build", "--outdir", folder, silent=True)
     session.run("twine", "check", "--strict", *map(str, Path(folder).glob("buildx_tasks-*")))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import email
 import os
 import re
+import shutil
+import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -66,3 +69,47 @@ def test_the_sdist_is_enough_to_work_on_it(folder: Path) -> None:
     ):
         assert name in names
     assert not [name for name in names if ".buildx/" in name or "__pycache__" in name]
+
+
+@pytest.fixture(scope="module")
+def offline(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which installers find the wheel and what it needs in a folder."""
+    house = tmp_path_factory.mktemp("wheels")
+    (wheel,) = folder.resolve().glob("buildx_tasks-*.whl")
+    argv = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(house), str(wheel)]
+    subprocess.run(argv, check=True)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return {
+        **kept,
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(house),
+        "UV_NO_INDEX": "1",
+        "UV_FIND_LINKS": str(house),
+        "UV_PYTHON": sys.executable,
+    }
+
+
+def test_uvx_runs_it_without_installing(offline: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "tasks.py").write_text("from buildx_tasks import namespace\n")
+    uv = shutil.which("uv")
+    if uv is None:
+        pytest.skip("there is no uv: run nox -s package")
+    env = {**offline, "UV_CACHE_DIR": str(tmp_path / "cache")}
+    argv = [uv, "tool", "run", "--from", "buildx-tasks", "invoke", "--list"]
+    done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "  verify " in done.stdout
+
+
+def test_pipx_installs_it(offline: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "tasks.py").write_text("from buildx_tasks import namespace\n")
+    pipx = shutil.which("pipx")
+    if pipx is None:
+        pytest.skip("there is no pipx: run nox -s package")
+    env = {**offline, "PIPX_HOME": str(tmp_path / "home"), "PIPX_BIN_DIR": str(tmp_path / "bin")}
+    argv = [pipx, "install", "--include-deps", "--python", sys.executable, "buildx-tasks"]
+    done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    argv = [str(tmp_path / "bin" / "invoke"), "--list"]
+    done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert "  verify " in done.stdout
