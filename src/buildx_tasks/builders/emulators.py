@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,40 +73,49 @@ def _entry(platform: Platform) -> Path:
 
 
 def registration(emulators: Emulators, lacking: Sequence[Platform]) -> Change:
-    """Return how the emulators for some platforms are registered.
+    """Return how the emulators for some platforms are registered; what needs root is in its words.
 
     Raises:
-        EngineError: they are not installed, or not wanted.
+        EngineError: they are not installed, or not wanted, or root is needed and there is no sudo.
 
     """
+    words = f"register emulators for {', '.join(map(str, lacking))}"
+    steps = _steps(emulators, lacking)
+    of_root = "; ".join(shlex.join(argv) for argv, needs_root in steps if needs_root)
+    if os.geteuid() == 0 or not of_root:
+        return Change(words, tuple(argv for argv, _ in steps))
+    if not shutil.which("sudo"):
+        raise EngineError(f"{words}: that needs root, and there is no sudo; as root run: {of_root}")
+    commands = (("sudo", *argv) if needs_root else argv for argv, needs_root in steps)
+    return Change(f"{words}, with sudo: {of_root}", tuple(commands))
+
+
+def _steps(emulators: Emulators, lacking: Sequence[Platform]) -> list[tuple[tuple[str, ...], bool]]:
+    """Return the commands that register emulators, and whether each needs root on this machine."""
     names = ", ".join(map(str, lacking))
-    words = f"register emulators for {names}"
     if emulators.source == "never":
         raise EngineError(
             f'no emulator for {names}, and [emulators] from = "never"; '
             "declare a node that runs it natively, or another source"
         )
-    root = [] if os.geteuid() == 0 else ["sudo"]
     disabled = [p for p in (BINFMT / "status", *map(_entry, lacking)) if _is_disabled(p)]
     if disabled:
         script = "; ".join(f"echo 1 > {path}" for path in disabled)
-        enable = ((*root, "sh", "-c", script),)
         rest = [p for p in lacking if not _entry(p).exists()]
-        others = registration(emulators, rest).commands if rest else ()
-        return Change(words, (*enable, *others))
+        return [(("sh", "-c", script), True), *(_steps(emulators, rest) if rest else ())]
     if emulators.source == "image":
         wanted = ",".join(sorted({p.architecture for p in lacking}))
         argv = ("docker", "run", "--privileged", "--rm", emulators.image, "--install", wanted)
-        return Change(words, (argv,))
-    mount = (*root, "mount", "-t", "binfmt_misc", "binfmt_misc", str(BINFMT))
-    commands = () if (BINFMT / "register").exists() else (mount,)
+        return [(argv, False)]
+    mount = (("mount", "-t", "binfmt_misc", "binfmt_misc", str(BINFMT)), True)
+    first = [] if (BINFMT / "register").exists() else [mount]
     if _SYSTEMD_BINFMT.exists() and any(Path("/usr/lib/binfmt.d").glob("qemu-*.conf")):
-        return Change(words, (*commands, (*root, str(_SYSTEMD_BINFMT))))
+        return [*first, ((str(_SYSTEMD_BINFMT),), True)]
     if _UPDATE_BINFMTS.exists() and any(Path("/usr/share/binfmts").glob("qemu-*")):
-        return Change(words, (*commands, (*root, str(_UPDATE_BINFMTS), "--enable")))
+        return [*first, ((str(_UPDATE_BINFMTS), "--enable"), True)]
     raise EngineError(
-        f"no emulator for {names} is installed on this machine; "
-        'apt-get install qemu-user-static, or set [emulators] from = "image"'
+        f"no emulator for {names} is installed on this machine; as root: "
+        'apt-get install qemu-user-static (Debian, Ubuntu), or set [emulators] from = "image"'
     )
 
 
