@@ -160,16 +160,17 @@ def _require_understood(view: View, family: Sequence[Stage], kind: knowing.Kind)
     if kind.crosses and (none := cross.lacking(view.build.platforms)):
         reason = f"Debian has no cross compiler for {', '.join(none)}"
         raise _NotUnderstoodError(family[0].line, reason)
+    everything = [one.stage for one in next(iter(view.placed.values()))]
+    known = {name for one in everything for name in (one.name, str(one.number))}
     for stage in family:
         if stage.platform and "BUILDPLATFORM" not in stage.platform:
             raise _NotUnderstoodError(stage.line, f"it is pinned to {stage.platform}")
         for one in stage.instructions:
-            if reason := knowing.unknown(one, kind):
+            if reason := knowing.unknown(one, kind, known):
                 raise _NotUnderstoodError(one.line, reason)
     names = {name: stage for stage in family for name in (stage.name, str(stage.number)) if name}
     made = knowing.made(family)
-    placed = next(iter(view.placed.values()))
-    for other in (one.stage for one in placed):
+    for other in everything:
         if other.number in {stage.number for stage in family}:
             continue
         for one in other.instructions:

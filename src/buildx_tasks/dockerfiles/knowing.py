@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from buildx_tasks.dockerfiles import compiling
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from buildx_tasks.dockerfiles.compiling import Language
     from buildx_tasks.dockerfiles.instructions import Instruction
@@ -40,7 +40,7 @@ _PACKAGES = frozenset(
     "wget xz-utils zip".split()
 )
 _C_PACKAGES = frozenset(
-    {"build-essential", "g++", "gcc", "musl-dev", "libc-dev", "alpine-sdk", "clang"}
+    "alpine-sdk build-base build-essential clang g++ gcc libc-dev musl-dev".split()
 )
 _GO_REST = frozenset("build env fmt generate mod test version vet work".split())
 _CARGO_REST = frozenset("build fetch fmt generate-lockfile --version".split())
@@ -56,10 +56,16 @@ _OF = {
 _SCRIPT = re.compile(r"[;|`()]|\$\(|(?<!&)&(?![&>])|^\s*(?:if|for|while|case|until)\b|<<")
 _HARMLESS = re.compile(r"\$\((?:nproc|git|date|cat)\b[^()$`]*\)")
 _TOLD = re.compile(
-    r"\b(?:CC|CXX|LD|AR|CARGO_BUILD_TARGET|CARGO_TARGET_\w+|RUSTFLAGS)=|--target[= ]|--host[= ]"
+    r"\b(?:CC|CXX|LD|AR|CARGO_BUILD_TARGET|CARGO_TARGET_\w+|RUSTFLAGS)=|--target[= ]|--host[= ]|"
+    r"\s-m(?:arch|avx|cpu|float|fpu|sse|tune|\d)"
 )
+# Cargo puts what it makes somewhere else, or one of several folders is meant.
+_PLACED = re.compile(r"--(?:artifact-dir|manifest-path|out-dir|profile|target-dir)\b")
+_PROGRAM = re.compile(r".*/target/(?:release|debug)/[\w.-]+")
+_MOVES = frozenset({"cat", "cp", "install", "ln", "mv"})
 _SYSTEM = re.compile(r"/(?:bin|sbin|lib\w*|usr|etc|go|root|var|opt|home)?(?:/.*)?")
 _OWN = re.compile(r"/(?:usr|go)/src/.+")  # where sources are put
+_OFFICIAL = re.compile(r"^(?:(?:.*/)?library/|docker\.io/)")
 _ALIKE = re.compile(
     r"/(?:etc/(?:ssl|ca-certificates|passwd|group|nsswitch\.conf)|usr/share/(?:zoneinfo|ca-certificates)|"
     r"usr/local/share/ca-certificates)(?:/.*)?"
@@ -68,9 +74,10 @@ _ALIKE = re.compile(
 
 def kind_of(family: Sequence[Stage], its: Language) -> Kind | str:
     """Return how stages that start from the image of the first compile, or why that is not known."""
-    name, _, tag = family[0].base.partition("@")[0].partition(":")
-    name = name.rpartition("/")[2]
-    is_alpine = "alpine" in tag or name == "alpine"
+    place, slash, last = family[0].base.partition("@")[0].rpartition("/")
+    last, _, tag = last.partition(":")
+    name = _OFFICIAL.sub("", f"{place}{slash}{last}")
+    is_alpine = "alpine" in tag
     commands = _COMMON | _OF.get(its.name, frozenset())
     why = f"it compiles {its.name}; how that is told its platform is not known"
     if its is compiling.GO:
@@ -111,14 +118,21 @@ def is_pure_go(family: Sequence[Stage]) -> bool:
     return "alpine" in family[0].base and not (_C_PACKAGES & set(said.split()))
 
 
-def unknown(one: Instruction, kind: Kind) -> str:
-    """Return why an instruction is not known to be the same on any machine; ``""`` where it is."""
+def unknown(one: Instruction, kind: Kind, stages: Collection[str]) -> str:
+    """Return why an instruction is not known to be the same on any machine; ``""`` where it is.
+
+    ``stages`` are the names of all stages.
+    """
     if one.keyword in ("USER", "SHELL", "ONBUILD", "ADD"):
         return f"{one.keyword} is not looked into"
     if one.keyword in ("ARG", "ENV") and kind.crosses and _TOLD.search(one.value):
         return "its compiler is named already"
-    if one.keyword != "RUN":
-        return ""
+    if one.keyword == "COPY" and (origin := _origin(one)) and origin not in stages:
+        return f"it copies from the image {origin}, for the machine that it runs on"
+    return _unknown_run(one, kind) if one.keyword == "RUN" else ""
+
+
+def _unknown_run(one: Instruction, kind: Kind) -> str:
     if one.json or one.heredocs:
         return "it is no plain line of a shell"
     if any(flag.startswith("--mount") and "from=" in flag for flag in one.flags):
@@ -128,6 +142,8 @@ def unknown(one: Instruction, kind: Kind) -> str:
         return "its commands are more than one after the other (&&)"
     if kind.crosses and _TOLD.search(said) and kind.language != "Go":
         return "its compiler is told a machine already"
+    if kind.language == "Rust" and _PLACED.search(said):
+        return "cargo is told where to put what it makes"
     plain = one._replace(value=_HARMLESS.sub("now", one.value))
     return next(
         filter(None, (_command(words, kind) for words in compiling.run_commands(plain))), ""
@@ -148,9 +164,23 @@ def _command(words: tuple[str, ...], kind: Kind) -> str:
         return f"what go {first} makes may be for either machine"
     if name == "cargo" and first not in _CARGO_REST:
         return f"what cargo {first} makes may be for either machine"
+    if name in _MOVES and any(map(_is_systems, words[1:-1])):
+        return f"{name} takes what may be the build machine's own"
     if name == "make" and {"test", "check"} & set(words):
         return "it runs what it made"
     return ""
+
+
+def _origin(one: Instruction) -> str:
+    return next((f.partition("=")[2].lower() for f in one.flags if f.startswith("--from=")), "")
+
+
+def _is_systems(word: str) -> bool:
+    """Say whether a path leads to what the image brings, and not to what is made in it."""
+    path = posixpath.normpath(word)
+    if not path.startswith(("/", "..")) or _ALIKE.fullmatch(path) or _OWN.fullmatch(path):
+        return False
+    return path.startswith("..") or path == "/" or bool(_SYSTEM.fullmatch(path))
 
 
 def _strange(words: tuple[str, ...], kind: Kind) -> list[str]:
@@ -185,14 +215,13 @@ def taken(
     one: Instruction, names: Mapping[str, Stage], outputs: set[str], kind: Kind
 ) -> Iterator[str]:
     """Yield why what an instruction takes from these stages may be the build machine's own."""
-    origin = next((f.partition("=")[2].lower() for f in one.flags if f.startswith("--from=")), "")
     if one.keyword == "RUN" and any(
         f"from={name}" in flag.split(",") or f"=from={name}" in flag
         for flag in one.flags
         for name in names
     ):
         yield "it mounts the stage that compiles"
-    if one.keyword != "COPY" or origin not in names:
+    if one.keyword != "COPY" or _origin(one) not in names:
         return
     words = one.json or one.arguments.split()
     for source in words[:-1]:
@@ -200,11 +229,12 @@ def taken(
         if kind.language == "Java":
             if not path.endswith((".jar", ".war")):
                 yield f"it takes {source}, which may be more than Java's own files"
-        elif (
-            path in outputs or _ALIKE.fullmatch(path) or (_OWN.fullmatch(path) and "$" not in path)
-        ):
+        elif path in outputs or _ALIKE.fullmatch(path):
             continue
+        elif kind.language == "Rust":
+            if not _PROGRAM.fullmatch(path):
+                yield f"it takes {source}, which may be more than the program"
         elif path.startswith("/usr/local/") and kind.language == "C or C++":
             continue  # empty in Debian's images: what is there was made
-        elif "$" in path or path == "/" or _SYSTEM.fullmatch(path):
+        elif "$" in path or _is_systems(path):
             yield f"it takes {source}, which may be the build machine's own"

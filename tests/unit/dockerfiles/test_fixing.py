@@ -87,6 +87,14 @@ def test_of_a_dockerfile_only_what_has_to_change_does() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "base", ["docker.io/golang", "docker.io/library/golang", "mirror.example:5000/library/golang"]
+)
+def test_the_official_image_has_several_names(base: str) -> None:
+    text = GO.replace("FROM golang", f"FROM {base}") + BUILD + END
+    assert "BUILDPLATFORM" in fixed(text).text
+
+
 def test_what_is_native_already_needs_nothing() -> None:
     text = CASES["go"].dockerfile
     assert fixing.fix(build(parse("linux/amd64")), text, native).text.count("--platform") == 0
@@ -173,6 +181,30 @@ LEFT = {
     ),
     "Rust, tested": (f"{RUST}RUN cargo test && cargo build\n{END}", "what cargo test makes"),
     "Rust, installed": (f"{RUST}RUN cargo install --path .\n{END}", "what cargo install makes"),
+    "an image's program": (
+        f"{GO}COPY --from=busybox /bin/busybox /out/\n{BUILD}{END}",
+        "it copies from the image busybox",
+    ),
+    "a library of the base": (
+        f"{C}RUN gcc -o /app x.c && cp /usr/lib/libm.so /out/\n{END}",
+        "cp takes what may be the build machine's own",
+    ),
+    "C, for one machine": (
+        f"{C}RUN gcc -march=native -o /app x.c\n{END}",
+        "told a machine already",
+    ),
+    "Go in somebody's image": (
+        f"FROM example.com/golang:1-alpine AS build\n{BUILD}{END}",
+        "another image than golang",
+    ),
+    "Rust, elsewhere": (
+        f"{RUST}RUN cargo build --profile dist\n{END}",
+        "cargo is told where to put what it makes",
+    ),
+    "Rust, the whole folder": (
+        f"{RUST}RUN cargo build --release\nFROM debian\nCOPY --from=build /src/target /app\n",
+        "it takes /src/target, which may be more than the program",
+    ),
     "wheels": (
         f"FROM python:3.13 AS build\nCOPY . .\nRUN pip wheel -w /app .\n{END}",
         "how that is told its platform is not known",
