@@ -109,22 +109,15 @@ def command_of(
     run: str, target: str, platform: Platform | str, flags: Sequence[str], system: str
 ) -> str:
     """Return what makes, verifies and hands in one cell; GitLab gets a report that it shows."""
-    # What build is given holds for the tasks behind it.
-    chosen = ["-t", target, "-p", str(platform), *flags]
+    # What setup and build are given holds for the tasks behind them.
+    made = ["setup", *flags, "build", "-t", target, "-p", str(platform)]
     report = ["--junit", REPORT] if system == "gitlab" else []
-    ready = ["setup", *_overlays(flags), "build", *chosen]
-    return typed(*ready, "verify", *report, "part", "--id", run)
+    return typed(*made, "verify", *report, "part", "--id", run)
 
 
 def check_of(flags: Sequence[str], *report: str) -> str:
     """Return what makes and verifies all cells on one machine, and hands in none."""
-    return typed("setup", *_overlays(flags), "build", *flags, "verify", *report)
-
-
-def _overlays(flags: Sequence[str]) -> list[str]:
-    """Return those of the flags that name overlays: setup, which comes first, needs them, too."""
-    pairs = zip(flags[::2], flags[1::2])
-    return [word for pair in pairs if pair[0] == "-o" for word in pair]
+    return typed("setup", *flags, "build", "verify", *report)
 
 
 def summary(found: Jobs) -> dict[str, Any]:

@@ -81,4 +81,5 @@ def _places(plan: Plan) -> Iterator[str]:
     for target in plan.images:
         yield from target.spec.tags
         yield from target.spec.mirrors
-    yield from filter(None, (ci.staging, ci.cache and ci.cache.repository))
+    mounts = plan.config.cache
+    yield from filter(None, (ci.staging, ci.cache and ci.cache.repository, mounts.to))

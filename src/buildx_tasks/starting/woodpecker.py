@@ -88,12 +88,12 @@ def _level(found: Jobs, flags: Sequence[str], jobs: Sequence[Job], before: Seque
         entries.append(f"    - {lines[6:]}")
     key = label_of(jobs[0].runner)[0]
     labels = f"\nlabels:\n  {scalar(key)}: ${{RUNNER}}\n\nmatrix:\n  include:\n{''.join(entries)}"
-    begin, _, end = command_of("RUN", "TARGET", "PLATFORM", flags, _NAME).partition(
-        " -t TARGET -p PLATFORM"
-    )
-    chosen = " -t ${TARGET} -p ${PLATFORM}" + (" ${CACHE}" if has_cache else "")
-    end = _literal(end).replace("--id RUN", f'--id "{_ID}"')
-    return _text(found.plan, "part", [begin + chosen + end], before=before, labels=labels)
+    command = command_of("RUN", "TARGET", "PLATFORM", flags, _NAME)
+    begin, _, end = command.partition(" build -t TARGET -p PLATFORM")
+    chosen = (" ${CACHE}" if has_cache else "") + " build -t ${TARGET} -p ${PLATFORM}"
+    end = end.replace("--id RUN", f'--id "{_ID}"')
+    command = f"{_literal(begin)}{chosen}{end}"
+    return _text(found.plan, "part", [command], before=before, labels=labels)
 
 
 def _text(

@@ -61,7 +61,7 @@ def test_targets_are_above_those_that_they_build_on(tmp_path: Path) -> None:
         "own-riscv",
     ]
     assert found.levels[1][1].command == (
-        "invoke setup build -t api -p linux/arm/v7 -s 'V=a b' verify part --id 4711"
+        "invoke setup -s 'V=a b' build -t api -p linux/arm/v7 verify part --id 4711"
     )
     assert found.join == "invoke join --id 4711 -t app -t api -t other -s 'V=a b'"
     assert jobs.summary(found)["targets"][1]["parts"][1] == (

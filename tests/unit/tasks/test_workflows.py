@@ -166,8 +166,8 @@ def test_overlays_reach_setup_too_and_braces_reach_the_shell(tmp_path: Path) -> 
     text = found[".woodpecker/images-level-0-platform.yaml"]
     (step,) = YAML(typ="safe").load(text)["steps"]
     assert step["commands"][-1] == (
-        "invoke setup -o release build -t ${TARGET} -p ${PLATFORM} ${CACHE} -o release "
-        """-s 'WORD=it'"'"'s $${A}: b # c' verify part --id "$CI_PIPELINE_NUMBER\""""
+        """invoke setup -o release -s 'WORD=it'"'"'s $${A}: b # c' ${CACHE} """
+        'build -t ${TARGET} -p ${PLATFORM} verify part --id "$CI_PIPELINE_NUMBER"'
     )
     board = YAML(typ="safe").load(found[".woodpecker/images-level-1-board.yaml"])
     assert board["labels"] == {"board": "${RUNNER}"}
