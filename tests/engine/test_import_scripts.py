@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -166,6 +167,7 @@ def test_there_are_many() -> None:
             "make cannot work out Makefile; see make -f",
         ),
         ("package.json", "{", [], "package.json is no package.json"),
+        ("package.json", '{"scripts": [1]}', [], "package.json is no package.json"),
         ("package.json", '{"scripts": {"ab": "x"}}', ["abc"], 'did you mean "ab"?'),
         ("justfile", "a:\n    docker build .\n", ["b"], 'has no recipe "b"; there are: a'),
         ("justfile", "a:\n  echo\n", [], "no recipe of justfile has a docker command"),
@@ -231,3 +233,40 @@ def test_the_task_reads_a_makefile_and_its_goals(project: Project) -> None:
     assert "target.b" not in written
     assert "hunter2" not in written + result.stderr
     assert "a:2" in project.ok("plan", "--set", "T=2")
+
+
+DOCKERFILE = """\
+FROM alpine:3.22 AS base
+ARG V
+ENV V=$V
+FROM base AS final
+COPY --from=lib file /lib-file
+RUN --mount=type=secret,id=s cp /run/secrets/s /told && cat /etc/hosts > /hosts
+FROM base
+RUN false
+"""
+
+
+def test_what_make_built_and_what_the_import_builds_are_the_same(project: Project) -> None:
+    """The images themselves, from a folder of its own, with files of all kinds from elsewhere."""
+    for name in ("app", "lib", "docker"):
+        (project.folder / name).mkdir()
+    project.write("lib\n", "lib/file").write("told\n", "app/secret")
+    project.write(DOCKERFILE, "docker/app.Dockerfile")
+    name = f"import-{project.folder.name}".lower().replace("_", "-")
+    project.write(
+        "TAG ?= made\nV ?= 1.2\nimage:\n\tcd app && docker build --target final --build-arg V=$(V) \\\n"
+        "\t  --label a=b --secret id=s,src=secret --build-context lib=../lib --provenance=false \\\n"
+        f"\t  --add-host x:10.0.0.1 -f ../docker/app.Dockerfile -t {name}:$(TAG) .\n",
+        "Makefile",
+    )
+    subprocess.run(["make", "image"], cwd=project.folder, check=True, capture_output=True)
+    assert project.invoke("import", "--from", "Makefile").stderr.endswith("equal\n")
+    project.ok("build", "--set", "TAG=imported")
+    seen = {}
+    for tag in ("made", "imported"):
+        [image] = json.loads(docker("image", "inspect", f"{name}:{tag}"))
+        seen[tag] = (image["Config"], image["RootFS"])
+    docker("image", "rm", f"{name}:made", f"{name}:imported")
+    assert seen["made"] == seen["imported"]
+    assert "V=1.2" in seen["made"][0]["Env"]

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from buildx_tasks.machine.commands import Commands
 
+_DECLARING = re.compile(r'\b(?:inherits|matrix)"?\s*[=:]')
+_NOT_APART = "the file has something that only bake can take apart."
 _FUNCTION = re.compile(r"\b[a-z][a-z0-9_]*\(")
 _WORKED_OUT = frozenset({"inherits", "matrix", "name"})
 
@@ -72,6 +74,8 @@ def convert(commands: Commands, paths: Sequence[Path], targets: Sequence[str] = 
         variables=variables,
     )
     comments += [*_frozen(found), *_worked_out(told)]
+    if not blocks and any(_DECLARING.search(without_comments(text)) for text in asking.of_bake):
+        comments.append(f"Inheritance and matrices are worked out: {_NOT_APART}")
     text = text_of(data, comments)
     require_taken(text, asking.name, Path())
     notes = [*_about(asking, found), *notes, *comments[1:]]

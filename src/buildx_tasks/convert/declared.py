@@ -7,6 +7,7 @@ they come to. It stays where it then comes to the same, for the defaults and for
 from __future__ import annotations
 
 import itertools
+import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks.convert.likeness import alike
@@ -90,7 +91,11 @@ def _change(kept: Kept, block: Block) -> _Change | None:
             return None
         own = _own(targets[block.name], parents, block.keys)
         return _Change(block.name, [block.name], {**inherits, **own}, {})
-    listed = {axis: one for axis, one in block.matrix.items() if isinstance(one, str)}
+    listed = {
+        axis: one
+        for axis, one in block.matrix.items()
+        if isinstance(one, str) and not (kept.defaults.get(one) or "").startswith("[")
+    }
     values = {axis: _listed(kept, one) for axis, one in block.matrix.items()}
     if not all(values.values()):
         return None
@@ -122,7 +127,10 @@ def _listed(kept: Kept, axis: list[Any] | str) -> list[Any]:
         scalar = (str, int, float, bool)
         good = all(isinstance(one, scalar) or _is_flat(one) for one in axis)
         return axis if good else []
-    return [one for one in (kept.defaults.get(axis) or "").split(",") if one]
+    told = kept.defaults.get(axis) or ""
+    if told.startswith("["):  # of type list, which no environment sets
+        return _listed(kept, json.loads(told))
+    return [one for one in told.split(",") if one]
 
 
 def _is_flat(value: Any) -> bool:

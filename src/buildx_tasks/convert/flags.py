@@ -62,6 +62,9 @@ ELSEWHERE = {
 }
 
 
+_HANDED_ON = frozenset({"$@", "$*"})
+
+
 class Read(NamedTuple):
     """A table of a ``buildx.toml``, and what of the command is not in it; where it takes files from."""
 
@@ -96,7 +99,9 @@ def target(words: list[str]) -> Read:
     places: list[str] = []
     file = ""
     for flag, value in split(words):
-        if not flag:
+        if value in _HANDED_ON:
+            comments.append(f"{value}: what is handed on is left out; invoke build --set says it")
+        elif not flag:
             places.append(value)
         elif flag == "--file":
             file = value
@@ -178,7 +183,9 @@ def baked(words: list[str]) -> Baked:
     """Return what the words behind ``bake`` say."""
     found = Baked([], [], [], [])
     for flag, value in split(words):
-        if not flag:
+        if value in _HANDED_ON:
+            found.comments.append(f"{value}: what is handed on is left out; name targets with -t")
+        elif not flag:
             found.targets.append(value)
         elif flag == "--file":
             found.files.append(value)

@@ -64,13 +64,12 @@ class Justfile:
     def steps(self, values: Mapping[str, str]) -> list[Step] | None:
         """Return the commands of the recipes with these values; None where just refuses them."""
         found: list[Step] = []
-        folder = os.path.relpath(self.path.parent)
         for name, arguments in self._wanted(values):
             printed = self._run([name, *arguments], values)
             if printed is None:
                 return None
             shell = name if self._recipes[name]["shebang"] else ""
-            found += sections.steps(self._sections[name], printed, folder, shell)
+            found += sections.steps(self._sections[name], printed, self._folder(name), shell)
         return found
 
     def defaults(self, values: Mapping[str, str]) -> dict[str, str | None]:
@@ -104,6 +103,16 @@ class Justfile:
         """Return the error about recipes that just cannot work out."""
         line = shlex.join([*self._just(), "--dry-run", *self._goals])
         return UsageError(f"--from: just cannot work out {self.path.name}; see {line}")
+
+    def _folder(self, recipe: str) -> str:
+        """Return where a recipe runs."""
+        said = self._dump["settings"]
+        told = {"working-directory": said.get("working_directory") or ""}
+        for one in self._recipes[recipe]["attributes"]:
+            told.update(one if isinstance(one, dict) else {one: ""})
+        if "no-cd" in told or said.get("no_cd"):
+            return "."
+        return os.path.normpath(self.path.parent / str(told["working-directory"]))
 
     def _just(self) -> list[str]:
         return ["just", "--justfile", str(self.path), "--no-dotenv", "--color", "never"]

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     Cells = Sequence[Mapping[str, str]]
-
-_MOST = 3  # axes in one text
-# A text, or the number of a form.
-_Parts = list[Union[str, int]]
 
 
 def alike(said: Sequence[Any], cells: Cells) -> Any:
@@ -36,16 +31,35 @@ def alike(said: Sequence[Any], cells: Cells) -> Any:
 
 
 def _text(said: Sequence[str], cells: Cells) -> str | None:
+    """Return a template for texts: what they share stays, and only what differs comes from a cell."""
     forms = list(_forms(cells))
-    for count in range(1, _MOST + 1):
-        for chosen in itertools.permutations(range(len(forms)), count):
-            parts: _Parts = [said[0]]
-            for number in chosen:
-                parts = list(_split(parts, forms[number][1][0], number))
-            used = [one for one in parts if isinstance(one, int)]
-            if set(used) == set(chosen) and _renders(parts, forms, said):
-                return "".join(one if isinstance(one, str) else forms[one][0] for one in parts)
+    ends = tuple(map(len, said))
+    # Where each text is, and the pieces that came to that; what is shared is tried first.
+    waiting: list[tuple[tuple[int, ...], tuple[Any, ...]]] = [((0,) * len(said), ())]
+    seen = set()
+    while waiting:
+        places, pieces = waiting.pop()
+        if places == ends:
+            return _joined(pieces)
+        if places in seen:
+            continue
+        seen.add(places)
+        for mark, values in reversed(forms):
+            if all(one.startswith(v, at) for one, v, at in zip(said, values, places)):
+                after = tuple(at + len(value) for at, value in zip(places, values))
+                waiting.append((after, (pieces, mark)))
+        letters = {one[at : at + 1] for one, at in zip(said, places)}
+        if len(letters) == 1 and "" not in letters:
+            waiting.append((tuple(at + 1 for at in places), (pieces, letters.pop())))
     return None
+
+
+def _joined(pieces: tuple[Any, ...]) -> str:
+    found = []
+    while pieces:
+        pieces, piece = pieces
+        found.append(piece)
+    return "".join(reversed(found))
 
 
 def _forms(cells: Cells) -> Iterator[tuple[str, list[str]]]:
@@ -66,22 +80,3 @@ def _forms(cells: Cells) -> Iterator[tuple[str, list[str]]]:
         ]
         changed = [one for one in changed if one[1] != told and all(one[1])]
     yield from changed
-
-
-def _split(parts: _Parts, value: str, number: int) -> Iterator[str | int]:
-    for part in parts:
-        if isinstance(part, int):
-            yield part
-            continue
-        for at, text in enumerate(part.split(value)):
-            if at:
-                yield number
-            if text:
-                yield text
-
-
-def _renders(parts: _Parts, forms: Sequence[tuple[str, list[str]]], said: Sequence[str]) -> bool:
-    return all(
-        "".join(one if isinstance(one, str) else forms[one][1][at] for one in parts) == text
-        for at, text in enumerate(said)
-    )

@@ -268,7 +268,11 @@ def _shown(step: Step) -> str:
 
 
 def _unknown(step: Step) -> list[str]:
-    return [f"${{{unknown_name(one)}}} stands for what {one} says" for one in step.command.unknown]
+    looped = "is a loop's, which is not unrolled: a matrix has a target for each value"
+    return [
+        *(f"${{{unknown_name(one)}}} stands for what {one} says" for one in step.command.unknown),
+        *(f"${{{one}}} {looped}" for one in step.command.looped),
+    ]
 
 
 def _default(name: str, value: str) -> str:

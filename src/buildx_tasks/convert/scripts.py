@@ -157,8 +157,8 @@ def _of_script(path: Path, goals: Sequence[str], bakes: Bakes) -> tuple[lines.Fo
 def _package(path: Path, goals: Sequence[str]) -> Iterator[lines.Step]:
     text = path.read_text("utf-8-sig", "replace")
     try:
-        scripts = json.loads(text).get("scripts", {})
-    except (ValueError, AttributeError) as error:
+        scripts = dict(json.loads(text).get("scripts", {}))
+    except (ValueError, AttributeError, TypeError) as error:
         raise UsageError(f"--from: {path.name} is no package.json: {error}") from None
     for goal in goals:
         if goal not in scripts:

@@ -7,7 +7,7 @@ import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _ENDS = frozenset({"&&", "||", ";", "|", "&", "(", ")", "|&", ";;", "\n"})
 _BEFORE = frozenset(
@@ -15,6 +15,11 @@ _BEFORE = frozenset(
 )
 _ASSIGNED = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _NAME = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(:?-([^{}$`'\"]*))?\})")
+_ARGUMENT = re.compile(r"\$(?:(\d)|\{(\d)(?::?-([^{}$`'\"]*))?\})")
+_ASSIGNING = re.compile(r"(?:^|[;&|(]|\b(?:export|local|readonly)\s)\s*\w+=[\"']?$")
+_LOOP = re.compile(r"\s*[@-]?\s*for\s")
+_DO = re.compile(r"(?:^|[;\s])do\b")
+_DONE = re.compile(r"(?:^|[;\s])done\b")
 _REDIRECTED = re.compile(r"\d*(?:>>?|<)\s*(?:&\d|[^\s;&|()<]+)")
 # What the shell's own commands come to, as our variables.
 _KNOWN = {
@@ -36,7 +41,7 @@ _OPEN, _CLOSE = "\ue000", "\ue001"  # of no alphabet: they stand for "${" and "}
 class Command(NamedTuple):
     """One command: its words, the shell's variables in it, what it names that is not known before.
 
-    ``before`` are the variables that it alone gets.
+    ``before`` are the variables that it alone gets, ``looped`` those of loops over what is not told.
     """
 
     words: list[str]
@@ -45,6 +50,7 @@ class Command(NamedTuple):
     text: str
     line: int = 0
     before: dict[str, str] = {}  # noqa: RUF012 - nobody writes to it
+    looped: Sequence[str] = ()
 
 
 def commands(text: str, line: int = 1) -> Iterator[Command]:
@@ -61,6 +67,8 @@ def commands(text: str, line: int = 1) -> Iterator[Command]:
         except ValueError:
             yield Command([], {}, [], whole, number)
             continue
+        words = _unrolled(words)
+        loops = [words[at + 1] for at in range(len(words)) if _is_loop(words, at)]
         for one in _split(words):
             said = " ".join(one)
             used = {name: value for name, value in names.items() if f"{_OPEN}{name}" in said}
@@ -76,6 +84,7 @@ def commands(text: str, line: int = 1) -> Iterator[Command]:
                 whole.strip(),
                 number,
                 {key: _ours(value) for key, value in before.items()},
+                [name for name in loops if name in used],
             )
 
 
@@ -89,6 +98,9 @@ def _joined(text: str, line: int) -> Iterator[tuple[int, str]]:
             whole += one[:-1] + " "
             continue
         whole += one
+        if _LOOP.match(whole) and not _is_closed(whole):
+            whole += " " if whole.rstrip().endswith("do") else "; "
+            continue
         if whole.count("'") % 2 and whole.count('"') % 2 == 0 and len(whole) < 10_000:
             whole += "\n"
             continue
@@ -97,6 +109,45 @@ def _joined(text: str, line: int) -> Iterator[tuple[int, str]]:
         whole = ""
     if whole.strip():
         yield first, whole.lstrip().lstrip("@-+")
+
+
+def _is_closed(loop: str) -> bool:
+    """Say whether as many loops end in a text as begin."""
+    return 0 < len(_DO.findall(loop)) == len(_DONE.findall(loop))
+
+
+def _unrolled(words: list[str]) -> list[str]:
+    """Return the words with the body of each loop over plain values once for each of them."""
+    for at in range(len(words)):
+        end = _end_of_loop(words, at) if _is_loop(words, at) else 0
+        if not end:
+            continue
+        start = words.index("do", at)
+        name, values = words[at + 1], [one for one in words[at + 3 : start] if one != ";"]
+        if any(_OPEN in one or set(one) & set("*?[$`") for one in values):
+            continue
+        made: list[str] = []
+        for value in values:
+            body = words[start + 1 : end]
+            made += [word.replace(f"{_OPEN}{name}{_CLOSE}", value) for word in body]
+            made.append(";")
+        return _unrolled([*words[:at], *made, *words[end + 1 :]])
+    return words
+
+
+def _is_loop(words: list[str], at: int) -> bool:
+    starts = at == 0 or words[at - 1] in {*_ENDS, "do", "then", "else", "{"}
+    return starts and words[at] == "for" and words[at + 2 : at + 3] == ["in"]
+
+
+def _end_of_loop(words: list[str], at: int) -> int:
+    """Return where a loop's ``done`` is; 0 where there is none."""
+    depth = 0
+    for place in range(at, len(words)):
+        depth += (words[place] == "do") - (words[place] == "done")
+        if words[place] == "done" and not depth:
+            return place
+    return 0
 
 
 def _split(words: list[str]) -> Iterator[list[str]]:
@@ -146,6 +197,14 @@ def _marked(text: str, names: dict[str, str | None], unknown: list[str]) -> str:
                 fallback = f":-{found[4]}" if found[3] else ""
                 done.append(f"{_OPEN}{name}{fallback}{_CLOSE}")
                 at = found.end()
+                continue
+            argument = _ARGUMENT.match(text, at)
+            if argument and not _ASSIGNING.search(text[:at]):
+                name = f"ARG{argument[1] or argument[2]}"
+                names.setdefault(name, None)
+                fallback = f":-{argument[3]}" if argument[3] else ""
+                done.append(f"{_OPEN}{name}{fallback}{_CLOSE}")
+                at = argument.end()
                 continue
             end = _end_of_command(text, at)
             if end > at:

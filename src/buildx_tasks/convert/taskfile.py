@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
 import re
 import shlex
 import shutil
@@ -32,6 +33,8 @@ _SET = r"""(?m)^\s+{name}:[ \t]*(?:"([^"\n]*)"|'([^'\n]*)'|([^\s"'{{\[#|>&*][^#\
 _FILLED = re.compile(
     r"""\{\{\s*\.([A-Za-z_]\w*)\s*(?:\|\s*default\s+(?:"([^"]*)"|'([^']*)')\s*)?\}\}"""
 )
+_DIR = re.compile(r"\s+dir:\s*(.+?)\s*")
+_INCLUDED = r"(?m)^\s+{name}:(?:.*\{{|\s*\n(?:\s+(?!dir:).*\n)*?)\s*dir:\s*([^\s,}}]+)"
 _DOT_ENV = re.compile(r"""(?m)^\s*dotenv:\s*\[?\s*\n?\s*-?\s*['"]?([^'"\],\s]+)""")
 _INSTALL = (
     "task says what its tasks run, and is not here; install it, as in pip install go-task-bin (or, "
@@ -76,6 +79,10 @@ class Taskfile:
     def steps(self, values: Mapping[str, str]) -> list[Step] | None:
         """Return the commands of the tasks with these values; None where task refuses them."""
         printed = self._run(values)
+        if printed is None:  # it may ask for variables that only a person knows
+            told = self.defaults(values)
+            needed = {name: f"${{{name}}}" for name, default in told.items() if default is None}
+            printed = self._run({**needed, **values})
         if printed is None:
             return None
         blocks: list[tuple[str, str]] = []
@@ -86,11 +93,11 @@ class Taskfile:
             elif blocks:
                 blocks[-1] = (blocks[-1][0], blocks[-1][1] + line + "\n")
         steps: list[Step] = []
-        folder = os.path.relpath(self.path.parent)
         # task runs what is needed at once: in the order of the file it is the same each time.
         for name, section in self._sections.items():
             for number, (task, block) in enumerate(blocks):
                 if task == name:
+                    folder = self._folder(section, values)
                     steps += sections.steps(section, block, folder, f"{name} {number}")
         return steps
 
@@ -105,18 +112,22 @@ class Taskfile:
         found = {one[1] or one[2] or one[3] or "" for one in re.finditer(entry, self.text)}
         if len(found) != 1 or name in trail:
             return None
+        return self._filled(found.pop(), values, (*trail, name))
+
+    def _filled(self, text: str, values: Mapping[str, str], trail: tuple[str, ...]) -> str | None:
+        """Return a template with what its variables are; None where only task can tell."""
         lacking = False
 
         def filled(match: re.Match[str]) -> str:
             nonlocal lacking
-            other, told = match[1], match[2] or match[3]
-            if other != name:
-                told = values.get(other) or self._default(other, values, (*trail, name)) or told
+            name, told = match[1], match[2] or match[3]
+            if name not in trail:
+                told = values.get(name) or self._default(name, values, trail) or told
             lacking = lacking or told is None
             return told or ""
 
-        text = _FILLED.sub(filled, found.pop())
-        return None if lacking or "{{" in text else text.strip()
+        done = _FILLED.sub(filled, text)
+        return None if lacking or "{{" in done else done.strip()
 
     def exported(self, values: Mapping[str, str]) -> dict[str, str]:
         """Return what tasks have in their environment by the file's own ``env``."""
@@ -139,6 +150,15 @@ class Taskfile:
         """Return the error about tasks that task cannot work out."""
         line = shlex.join([*self._task(), "--dry", *self._goals])
         return UsageError(f"--from: task cannot work out {self.path.name}; see {line}")
+
+    def _folder(self, section: sections.Section, values: Mapping[str, str]) -> str:
+        """Return where a task runs: its ``dir``, or that of the include that it comes from."""
+        found = next((one for one in map(_DIR.fullmatch, section.lines) if one), None)
+        space = re.escape(section.name.rpartition(":")[0])
+        if not found and space:
+            found = re.search(_INCLUDED.format(name=space), self.text)
+        told = self._filled(found[1].strip("'\""), values, ()) if found else "."
+        return posixpath.join(os.path.relpath(self.path.parent), "${DIR}" if told is None else told)
 
     def _task(self) -> list[str]:
         return [self._program, "--taskfile", str(self.path)]

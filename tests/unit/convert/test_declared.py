@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,6 +10,9 @@ from buildx_tasks.convert.declared import as_declared
 from buildx_tasks.convert.hcl import Block, blocks
 from buildx_tasks.convert.keeping import Kept, kept
 from buildx_tasks.convert.likeness import alike
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 HCL = """
 variable "V" { default = "1" }
@@ -78,6 +81,9 @@ def test_what_cannot_be_taken_apart_declares_nothing(text: str) -> None:
         (["x1:1", "y2:2"], [{"a": "x", "b": "1"}, {"a": "y", "b": "2"}], "${a}${b}:${b}"),
         (["v1-2", "v1-3"], [{"v": "1.2"}, {"v": "1.3"}], "v${v|replace('.', '-')}"),
         (["A", "B"], [{"v": "a"}, {"v": "b"}], "${v|upper}"),
+        (["app-1-a", "app-2-b"], [{"v": "1", "n": "a"}, {"v": "2", "n": "b"}], "app-${v}-${n}"),
+        (["1.24-x", "1.25-x"], [{"v": "1.24"}, {"v": "1.25"}], "${v}-x"),
+        (["FROM a:1\n" * 300, "FROM a:2\n" * 300], [{"v": "1"}, {"v": "2"}], "FROM a:${v}\n" * 300),
         (["a:1", "b:1"], [{"v": "1"}, {"v": "2"}], None),
         (["full", "slim"], [{"v": "x"}, {"v": ""}], None),
         ([{"A": "1"}, {"A": "2"}], [{"v": "1"}, {"v": "2"}], {"A": "${v}"}),
@@ -150,6 +156,26 @@ def test_a_matrix_stays_with_its_group_gone() -> None:
         },
         "z": {"target": "z"},
     }
+
+
+def test_an_axis_is_a_variable() -> None:
+    def answers(values: Mapping[str, str]) -> dict[str, Any]:
+        names = (values.get("V") or "1,2").split(",")
+        return {
+            "group": {"m": {"targets": [f"m-{name}" for name in names]}},
+            "target": {f"m-{name}": {"tags": [f"m:{name}"]} for name in names},
+        }
+
+    def others(_: str, probe: str) -> list[str]:
+        return [f"{probe}y,{probe}z"]
+
+    found = kept(answers, lambda _: {"V": "1,2", "L": '["1", "2"]'}, answers({}), others)
+    assert (found.frozen, found.unused) == (["V"], ["L"])
+    of_variable = as_declared(found, {"m": Block("m", {}, [], {"v": "V"}, "m-${v}")})
+    assert of_variable.variables == {"V": {"type": "list", "default": ["1", "2"]}}
+    assert of_variable.data["target"]["m"]["matrix"] == {"v": ["${V}"]}
+    of_list = as_declared(found, {"m": Block("m", {}, [], {"v": "L"}, "m-${v}")})
+    assert of_list.data["target"]["m"]["matrix"] == {"v": ["1", "2"]}
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,13 @@ def test_what_is_no_attribute_is_named_with_what_does_it_here() -> None:
     ]
 
 
+def test_what_a_script_hands_on_is_named() -> None:
+    read = flags.target(["-t", "a", ".", "$@"])
+    assert read.table == {"tags": ["a"]}
+    assert read.comments == ["$@: what is handed on is left out; invoke build --set says it"]
+    assert flags.baked(["$*", "x"]).targets == ["x"]
+
+
 def test_create() -> None:
     made = flags.builder(
         "--name b --driver remote --driver-opt a=1,b=2 --platform linux/amd64 --use tcp://h".split()
