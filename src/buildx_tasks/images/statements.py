@@ -12,6 +12,7 @@ import msgspec
 from buildx_tasks.errors import RegistryError
 from buildx_tasks.images.artifacts import Artifact, artifact
 from buildx_tasks.images.attestations import PREDICATE
+from buildx_tasks.machine.learning import learned
 from buildx_tasks.registry.manifests import Descriptor, is_deep
 from buildx_tasks.text import printable
 
@@ -114,12 +115,12 @@ def read(data: bytes, what: str) -> Optional[Read]:
     try:
         if len(data) > MOST or is_deep(data):
             raise _unreadable(what, "it is too large or too deep")
-        head = msgspec.json.decode(data, type=_Head)
+        head = msgspec.json.decode(data, type=learned(_Head))
         if head.kind != STATEMENT:
             raise _unreadable(what, f'its type is "{printable(head.kind[:80])}"')
         if head.predicate != TEST_RESULT:
             return None
-        found = msgspec.json.decode(data, type=_Statement)
+        found = msgspec.json.decode(data, type=learned(_Statement))
     except (msgspec.MsgspecError, ValueError) as error:
         raise _unreadable(what, printable(str(error))) from None
     said = found.predicate

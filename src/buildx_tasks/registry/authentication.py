@@ -10,6 +10,7 @@ import msgspec
 
 from buildx_tasks.engine.accounts import Account, account_for
 from buildx_tasks.errors import RegistryError
+from buildx_tasks.machine.learning import learned
 from buildx_tasks.registry import wire
 from buildx_tasks.registry.faults import PassingError, check
 from buildx_tasks.registry.manifests import is_deep
@@ -119,7 +120,7 @@ class Access:
         answer._content, answer._content_consumed = said, True  # noqa: SLF001
         check(answer, what, self._registry)
         try:
-            data = _Token() if is_deep(said) else msgspec.json.decode(said, type=_Token)
+            data = _Token() if is_deep(said) else msgspec.json.decode(said, type=learned(_Token))
         except (msgspec.MsgspecError, ValueError):
             data = _Token()
         if not (token := data.token or data.access_token):

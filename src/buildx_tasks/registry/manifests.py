@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from buildx_tasks.engine.bodies import DIGEST, algorithm_of
 from buildx_tasks.errors import RegistryError
+from buildx_tasks.machine.learning import learned
 from buildx_tasks.text import printable
 
 INDEX_TYPES = (
@@ -251,7 +252,7 @@ def descriptor_of(data: Any, what: str) -> Descriptor:
 
     """
     try:
-        return msgspec.convert(data, Descriptor)
+        return msgspec.convert(data, learned(Descriptor))
     except msgspec.ValidationError as error:
         raise _malformed(what, _words(str(error))) from None
 
@@ -293,7 +294,7 @@ def _decoded(data: bytes, kind: type[Made], what: str) -> Made:
     if is_deep(data):
         raise _malformed(what, f"it is nested more than {_MOST_DEPTH} deep")
     try:
-        return msgspec.json.decode(data, type=kind)
+        return msgspec.json.decode(data, type=learned(kind))
     except (msgspec.MsgspecError, ValueError) as error:
         malformed = _malformed(what, _words(str(error)))
         malformed.is_damaged = not isinstance(error, msgspec.ValidationError)
