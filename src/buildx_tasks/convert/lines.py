@@ -90,7 +90,8 @@ class _Reading:
         )
         for name, told in self._comments.items():
             self._comments[name] = [one for one in told if not one.startswith(declared)]
-        return Found(self._data, self._comments, self._notes, list(self._built.values()))
+        notes = [" ".join(note.split()) for note in self._notes]
+        return Found(self._data, self._comments, notes, list(self._built.values()))
 
     def add(self, step: Step) -> None:
         words, said = step.command.words, f"{step.place}: {step.command.text}"
