@@ -39,6 +39,7 @@ class Makefile:
         self.text = path.read_text("utf-8", "replace")
         self._known: dict[tuple[tuple[str, str], ...], dict[str, str | None]] = {}
         self._files: dict[str, list[str]] = {}
+        self.text = "\n".join([self.text, *self._included()])
         known = self._goals()
         self.goals = list(goals) or [
             name for name, recipe in known.items() if _DOCKERLY.search(recipe)
@@ -50,13 +51,24 @@ class Makefile:
                 hint = nearest(goal, known) or f"; there are: {', '.join(known)}"
                 raise UsageError(f'--from: {path.name} has no goal "{goal}"{hint}')
 
+    def _included(self) -> Iterator[str]:
+        """Yield the texts of the files that the Makefile includes, but those of variables alone."""
+        listed = f"$(info {_SHOWN}$(MAKEFILE_LIST))"
+        printed = self._run([f"--eval={_SHOWN}:;@: {listed}", _SHOWN], {}) or ""
+        for line in printed.splitlines():
+            for name in line[len(_SHOWN) :].split() if line.startswith(_SHOWN) else ():
+                path = self.path.parent / name
+                own = not path.is_file() or path.samefile(self.path)
+                if not own and not _is_env(path):
+                    yield path.read_text("utf-8", "replace")
+
     @property
     def env_file(self) -> str:
         """The file of variables, as ``.env``, that it includes, and that may hold secrets."""
         for named in _INCLUDED.findall(self.text):
             for word in named.split():
                 path = self.path.parent / word
-                if path.name.startswith(".env") or path.suffix == ".env":
+                if _is_env(path):
                     return os.path.relpath(path) if path.is_file() else ""
         return ""
 
@@ -190,3 +202,7 @@ class Makefile:
 
 def _goes_on(lines_: Sequence[str]) -> bool:
     return bool(lines_) and lines_[-1].endswith("\\")
+
+
+def _is_env(path: Path) -> bool:
+    return path.name.startswith(".env") or path.suffix == ".env"
