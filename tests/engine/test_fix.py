@@ -40,6 +40,10 @@ def test_what_is_fixed_is_shown_first_then_written_built_and_verified(
         (project.folder / file).write_text((ROOT / "go-sample" / file).read_text())
     project.write(TOML.replace("NAME", name))
     assert "EmulatedCompile" in project.invoke("lint", "-t", "app").stdout
+    beside = '[target.dev]\ntarget = "builder"\n[target.here]\ntags = ["here:v1"]\n'
+    project.write(beside, "buildx.both.toml")
+    said = project.ok("lint", "--fix", "-t", "app", "-o", "both")
+    assert "app would have it fixed in another way than dev\n" in said
     shown = project.invoke("lint", "--fix")
     assert shown.returncode == 0, shown.stderr
     assert "+FROM --platform=$BUILDPLATFORM golang:1.24-alpine AS builder" in shown.stdout

@@ -11,6 +11,7 @@ from buildx_tasks.dockerfiles.fixing import Left
 from buildx_tasks.planning.dockerfile_builds import dockerfile_builds
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from buildx_tasks.dockerfiles.build import DockerfileBuild
@@ -28,10 +29,10 @@ class FileFix(NamedTuple):
     left: tuple[Left, ...]
 
 
-def fixes(root: Path, plan: Plan, native: Native) -> list[FileFix]:
+def fixes(root: Path, plan: Plan, native: Native, others: Iterable[Plan] = ()) -> list[FileFix]:
     """Return what becomes of each Dockerfile; those with nothing to be said of are left out.
 
-    One that several targets build is changed only where all of them want the same.
+    One that several targets build, those of ``others`` too, is changed only where all want the same.
     """
     builds: dict[str, list[DockerfileBuild]] = {}
     for build in dockerfile_builds(plan):
@@ -40,17 +41,22 @@ def fixes(root: Path, plan: Plan, native: Native) -> list[FileFix]:
             and "EmulatedCompile" not in plan.config.target[build.target].lint_ignore
         ):
             builds.setdefault(build.file, []).append(build)
+    for build in (one for other in others for one in dockerfile_builds(other)):
+        if build.file in builds and build not in builds[build.file]:
+            builds[build.file].append(build)
     found = []
     for file, its in builds.items():
         text = local_text(its[0], root)
         if text is None:
             continue
-        made = [_fixed(one, text, native) for one in its]
+        # A target for one platform alone is none that must stay as it is.
+        platforms = tuple(dict.fromkeys(platform for one in its for platform in one.platforms))
+        made = [_fixed(one._replace(platforms=platforms), text, native) for one in its]
         left = tuple(dict.fromkeys(one for each in made for one in each.left))
         after = made[0].text
-        if any(one.text != after for one in made):
-            named = ", ".join(sorted({one.target for one in its}))
-            left, after = (Left(1, f"{named} would want it fixed in different ways"),), text
+        if apart := sorted({b.target for b, one in zip(its, made) if one.text != after}):
+            reason = f"{its[0].target} would have it fixed in another way than {', '.join(apart)}"
+            left, after = (Left(1, reason),), text
         if after != text and (reason := _unwritable(root, file, its[0])):
             left, after = (Left(1, reason),), text
         if left or after != text:

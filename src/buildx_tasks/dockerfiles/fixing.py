@@ -29,6 +29,8 @@ CODES = frozenset({"EmulatedCompile", "NoCacheMount", "SharedCacheMount", "Targe
 _UNTOLD = frozenset({"EmulatedCompile", "TargetPlatformUnused"})
 _GO = re.compile(r"(?<![\w/.$-])go(?=(?:\s|\\\n)+build\b)")
 _CARGO = re.compile(r"(?<![\w/.$-])cargo(?:\s|\\\n)+build\b(?:\\\n|[^&|;\n])*")
+# Stages that nobody takes an image of.
+_RUN_FOR_THEMSELVES = frozenset("check checks lint test tests unit unit-tests".split())
 _RUN = re.compile(r"(?i)^(\s*RUN)\s+")
 _GOARCH = re.compile(
     r"(?<![\w$])GOARCH=[\"']?(?:amd64|arm64|arm|386|riscv64|ppc64le|s390x)[\"']?(?![\w$])"
@@ -117,6 +119,11 @@ def _fixed(build: DockerfileBuild, text: str, native: Native, label: str) -> str
             (compiled or [root.line])[0],
             "it compiles in the image itself; move that into a stage of its own, and COPY --from it",
         )
+    needed = {one.stage.number for one in view.needed[platform]}
+    for stage in family:
+        if stage.number not in needed and stage.name not in _RUN_FOR_THEMSELVES:
+            reason = f"stage {stage.label} starts from it too, and may be an image of its own"
+            raise _NotUnderstoodError(stage.line, reason)
     its = _language(view, family)
     kind = knowing.kind_of(family, its)
     if isinstance(kind, str):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING
 
-from buildx_tasks.errors import UsageError
+from buildx_tasks.errors import BuildxTasksError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from buildx_tasks.planning.selection import Plan
     from buildx_tasks.project import Selection
 
 
@@ -24,6 +28,16 @@ def require_fix(fix: bool, yes: bool, form: str) -> None:
         raise UsageError("lint: --fix shows a diff; leave --format out")
 
 
+def _others(selection: Selection) -> Iterator[Plan]:
+    """Yield a plan of each target that is not selected: it may build the same Dockerfile."""
+    chosen = {target.name for target in selection.plan.targets}
+    for name in selection.project.config.target:
+        # What cannot be planned alone cannot be built either.
+        if name not in chosen:
+            with contextlib.suppress(BuildxTasksError):
+                yield selection.project.select(name).plan
+
+
 def mend(selection: Selection, *, write: bool) -> None:
     """Print what would make the selection's Dockerfiles compile natively, and write it where asked to."""
     from buildx_tasks.builders import capability
@@ -33,7 +47,7 @@ def mend(selection: Selection, *, write: bool) -> None:
 
     project = selection.project
     with capability.standing(project) as (_, native):
-        found = fixes(project.root, selection.plan, native)
+        found = fixes(project.root, selection.plan, native, _others(selection))
     changed = [one for one in found if one.after != one.before]
     if changed:
         before = {one.file: one.before for one in changed}

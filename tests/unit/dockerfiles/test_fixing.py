@@ -113,6 +113,10 @@ LEFT = {
         f"{GO}{BUILD}FROM build\nCMD /app\n",
         "it compiles in the image itself",
     ),
+    "a stage beside it": (
+        f"{GO}{BUILD}FROM build AS dev\nRUN go version\n{END}",
+        "stage dev starts from it too, and may be an image of its own",
+    ),
     "a user": (f"{GO}USER nobody\n{BUILD}{END}", "USER is not looked into"),
     "another shell": (f'{GO}SHELL ["/bin/bash", "-c"]\n{BUILD}{END}', "SHELL is not looked into"),
     "something added": (
