@@ -135,13 +135,19 @@ def compare(text: str, printed: list[tuple[dict[str, str], Any]]) -> None:
 
 @pytest.mark.parametrize(
     ("name", "install"),
-    [("justfile", "pip install rust-just"), ("Taskfile.yml", "pip install go-task-bin")],
+    [
+        ("justfile", "pip install rust-just"),
+        ("Taskfile.yml", "pip install go-task-bin"),
+        ("Makefile", "brew install make"),
+    ],
 )
 def test_a_program_that_is_not_here_is_named(
     tmp_path: Path, name: str, install: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))  # what is there is too old
+    (tmp_path / "make").write_text("#!/bin/sh\necho GNU Make 3.81\n")
+    (tmp_path / "make").chmod(0o755)
     (tmp_path / name).touch()
     with pytest.raises(UsageError, match=install):
         imported(tmp_path)

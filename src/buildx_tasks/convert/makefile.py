@@ -6,6 +6,7 @@ import os
 import posixpath
 import re
 import shlex
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ _TRACED = re.compile(r"(.+?):(\d+): (?:update )?target '([^']+)'.*")
 _ENTERED = re.compile(r"g?make(?:\[\d+\])?: (Entering|Leaving) directory '(.+)'")
 _INCLUDED = re.compile(r"(?m)^\s*[-s]?include\s+(.*)$")
 _EXPORTED = re.compile(r"(?m)^\s*export\b[ \t]*([^=:?+!#\n]*)")
+_VERSION = re.compile(r"GNU Make (\d+)\.")
+_OLDEST = 4  # with --trace; macOS has 3.81
 _SHOWN = "__buildx_tasks_value__"
 _MAKES_OWN = frozenset("MAKE CURDIR MAKEFLAGS MAKECMDGOALS SHELL MAKEFILE_LIST VALUE".split())
 
@@ -35,6 +38,7 @@ class Makefile:
 
     def __init__(self, commands: Commands, path: Path, goals: Sequence[str]) -> None:
         self._commands = commands
+        self._make = _program(commands, path)
         self.path = path
         self.text = path.read_text("utf-8", "replace")
         self._known: dict[tuple[tuple[str, str], ...], dict[str, str | None]] = {}
@@ -161,14 +165,14 @@ class Makefile:
 
     def error(self) -> UsageError:
         """Return the error about goals that make cannot work out."""
-        line = shlex.join(["make", "-f", str(self.path), "-n", *self.goals])
+        line = shlex.join([self._make, "-f", str(self.path), "-n", *self.goals])
         return UsageError(f"--from: make cannot work out {self.path.name}; see {line}")
 
     def _run(self, words: Sequence[str], values: Mapping[str, str]) -> str | None:
         told = {**self._told(), **values}
         set_ = [f"{name}={value}" for name, value in told.items()]
         unset = [word for name in self._hidden() for word in ("-u", name)]
-        asked = ["make", "-f", self.path.name, "-C", str(self.path.parent), "--print-directory"]
+        asked = [self._make, "-f", self.path.name, "-C", str(self.path.parent), "--print-directory"]
         result = self._commands.query(["env", *unset, "LC_ALL=C", *asked, "-n", *words, *set_])
         return result.stdout if result.ok else None
 
@@ -206,3 +210,15 @@ def _goes_on(lines_: Sequence[str]) -> bool:
 
 def _is_env(path: Path) -> bool:
     return path.name.startswith(".env") or path.suffix == ".env"
+
+
+def _program(commands: Commands, path: Path) -> str:
+    """Return the GNU make that is new enough to say where its commands stand."""
+    for name in filter(shutil.which, ("make", "gmake")):
+        found = _VERSION.search(commands.query([name, "--version"]).stdout)
+        if found and int(found[1]) >= _OLDEST:
+            return name
+    raise UsageError(
+        f"--from: {path.name}: GNU make {_OLDEST} says what its recipes run, and is not here; install "
+        "it, as in apt-get install make, or brew install make (which calls it gmake)"
+    )
