@@ -49,6 +49,7 @@ _STORED = "linux/amd64"  # what the image says that holds it; nothing of it is r
 _SECONDS = 30.0  # for the registry's word on whether there is one
 _FOUND = "buildx-tasks found a secret"
 _FOUND_LINE = re.compile(rf"^#\d+ [\d.]+ {_FOUND}$", re.MULTILINE)
+_NOTHING = 44  # exit code of the helper: the mount is empty
 _SHOWN = 300  # characters of what buildx says
 _LEAST = 8  # characters of a line of a secret that is looked for
 # A pattern that is empty would be in every file.
@@ -62,7 +63,11 @@ for secret in {_PLACE}/secrets/*; do
   [ $code = 1 ]
 done
 """
-_KEEP = f"{_SEARCH}tar -C {_PLACE}/mount -cf /{_ARCHIVE} ."
+# What is kept already is worth more than nothing.
+_KEEP = f"""{_SEARCH}
+[ -n "$(ls -A {_PLACE}/mount)" ] || exit {_NOTHING}
+tar -C {_PLACE}/mount -cf /{_ARCHIVE} .
+"""
 _BRING = f"tar -C {_PLACE}/mount -xf {_PLACE}/kept/{_ARCHIVE}"
 _WARM = re.compile(r' with id "/([^"\n]*)"')
 
@@ -244,7 +249,8 @@ def _tag(pattern: str, name: str, platform: Platform) -> str:
 
 
 def _mounted(one: Kept) -> str:
-    words = (f"id={one.mount.id}", f"target={_PLACE}/mount", *one.mount.options)
+    # Of a mount that is in use, or that BuildKit just measures, others would get a new one.
+    words = (f"id={one.mount.id}", f"target={_PLACE}/mount", "sharing=locked", *one.mount.options)
     return f"--mount=type=cache,{','.join(words)}"
 
 
@@ -308,6 +314,8 @@ def _why(said: str) -> str:
     """Return the one line of a failed build that says why."""
     if _FOUND_LINE.search(said):
         return "a secret of the build is in it: see what writes it there"
+    if said.rstrip().endswith(f"exit code: {_NOTHING}"):
+        return "it is empty"
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
     # Before it stands the whole script.

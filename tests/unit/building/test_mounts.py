@@ -103,6 +103,7 @@ def test_each_mount_of_a_platform_has_its_tag(pattern: str, name: str, tag: str)
             "exit code: 2",
         ),
         ("#1 x\nERROR: failed to push: denied\n", "ERROR: failed to push: denied"),
+        ("#1 x\nERROR: p did not complete successfully: exit code: 44\n", "it is empty"),
         ("", "buildx is silent"),
     ],
 )
