@@ -12,6 +12,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
 
 import pytest
 from conftest import Project
@@ -73,8 +74,7 @@ class Machine(NamedTuple):
 
     def clone(self, *, depth: int) -> Path:
         """A fresh clone, as each job gets one; 0 is the whole history."""
-        number = len(list(self.home.glob("job-*/clone")))
-        folder = self.home / f"job-{number}" / "clone"
+        folder = self.home / f"job-{uuid4().hex[:8]}" / "clone"
         flags = ["--depth", str(depth), "--no-tags"] if depth else []
         argv = ["git", "clone", "-q", *flags, f"file://{self.origin}", str(folder)]
         subprocess.run(argv, check=True)
