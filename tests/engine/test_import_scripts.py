@@ -134,6 +134,29 @@ def compare(text: str, printed: list[tuple[dict[str, str], Any]]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Makefile", "image: other\n\ttouch ran\n\tdocker build .\nother:\n\ttouch ran\n"),
+        (
+            "justfile",
+            "x := `touch ran`\ny := shell('touch ran')\nimage: other\n    touch ran\n"
+            "    docker build -t a --build-arg Y={{y}} {{x}} .\nother:\n    touch ran\n",
+        ),
+        ("Taskfile.yml", TASKFILE.replace("[docker", "[touch ran, docker")),
+        ("build.sh", "touch ran\ndocker build $(touch ran) .\n"),
+        ("package.json", '{"scripts": {"image": "touch ran && docker build ."}}'),
+    ],
+)
+def test_no_recipe_is_run(
+    tmp_path: Path, name: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text(text)
+    imported(tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
     ("name", "install"),
     [
         ("justfile", "pip install rust-just"),

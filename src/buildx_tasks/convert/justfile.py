@@ -78,7 +78,8 @@ class Justfile:
         for name, fallback in self._called.items():
             found[name] = None if fallback is None else self._value(fallback, values)
         for name, one in self._dump["assignments"].items():
-            if _variable(name) not in found and not _called(one["value"]):
+            known = _variable(name) in found or _called(one["value"]) or _asks_a_shell(one["value"])
+            if not known:
                 found[_variable(name)] = self._value(one["value"], values)
         for recipe, one in self._parameters():
             if one["default"] is not None:
@@ -119,16 +120,18 @@ class Justfile:
 
     def _run(self, words: Sequence[str], values: Mapping[str, str]) -> str | None:
         own = {_variable(name): name for name in self._dump["assignments"]}
-        set_ = [w for k, v in values.items() if k in own for w in ("--set", own[k], v)]
+        asked = [one for one in own if _asks_a_shell(self._dump["assignments"][own[one]]["value"])]
+        told = {**{name: f"${{{name}}}" for name in asked}, **values}
+        set_ = [w for k, v in told.items() if k in own for w in ("--set", own[k], v)]
         unset = [word for name in self._called for word in ("-u", name)]
         environment = {
             name: values.get(name, f"${{{name}}}")
             for name, fallback in self._called.items()
             if name in values or fallback is None
         }
-        told = [f"{name}={value}" for name, value in environment.items()]
-        asked = [*self._just(), "--dry-run", "--no-deps", "--yes", *set_, *words]
-        result = self._commands.query(["env", *unset, *told, *asked])
+        named = [f"{name}={value}" for name, value in environment.items()]
+        line = [*self._just(), "--dry-run", "--no-deps", "--yes", *set_, *words]
+        result = self._commands.query(["env", *unset, *named, *line])
         return result.stderr if result.ok else None
 
     def _wanted(self, values: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
@@ -231,6 +234,13 @@ def _called(value: Any) -> tuple[str, Any] | None:
     if not isinstance(value[2], str):
         return None
     return value[2], value[3] if value[3:] else None
+
+
+def _asks_a_shell(value: Any) -> bool:
+    """Say whether an expression is what a shell says, which just would print as it is written."""
+    return isinstance(value, list) and (
+        value[:2] == ["call", "shell"] or any(map(_asks_a_shell, value))
+    )
 
 
 def _env_calls(data: Any) -> dict[str, Any]:

@@ -230,6 +230,8 @@ class _Reading:
     def _declare(self, table: dict[str, Any], step: Step, comments: list[str]) -> None:
         """Declare the variables that a table has."""
         waiting = _REFERENCE.findall(str(table))
+        # A build argument without a value is left out; all else has to have one.
+        elsewhere = str({key: value for key, value in table.items() if key != "args"})
         while waiting:
             one = waiting.pop()
             if one in self._variables:
@@ -241,7 +243,7 @@ class _Reading:
             elif default is None and f"{{{one}}}" in str(table.get("tags", "")):
                 self._variables[one] = {"default": "dev"}
                 comments.append(f"${{{one}}} comes from the environment; without it, it is dev")
-            elif default is None and one in step.command.names:
+            elif default is None and (one in step.command.names or f"{{{one}}}" in elsewhere):
                 self._variables[one] = {"default": ""}
             else:
                 self._variables[one] = {} if default is None else {"default": default}
