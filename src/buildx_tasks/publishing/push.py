@@ -59,6 +59,7 @@ def push(
     _refuse_parts(workspace, targets)
     before = Before(sign=signing(workspace, targets))
     files = attaching.given(workspace, targets)
+    workspace.registries.prepare()
     workspace.engine.require()
     located = (
         _verified(workspace, plan, targets, audience) if verify else _as_is(workspace, targets)

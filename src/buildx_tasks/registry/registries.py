@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,10 @@ class Registries:
         self._root = root
         self._known: dict[str, Registry] = {}
         self._lock = threading.Lock()
+
+    def prepare(self) -> None:
+        """Load what speaks to registries, beside what the caller waits for meanwhile; none is asked."""
+        threading.Thread(target=importlib.import_module, args=("requests",)).start()
 
     def registry(self, name: str) -> Registry:
         """Return a registry by its name in references.
