@@ -377,7 +377,8 @@ def test_the_engine_pushes_through_it(proxy: FaultProxy, name: str) -> None:
 
 
 def test_the_engine_pushes_with_tokens(registry: str, name: str) -> None:
-    # Some 120 requests, of several tokens. Of 4 uses each, others take the new token's before a refused one is repeated.
+    # Some 120 requests, of several tokens. Of 4 uses each, others take the new token's before a
+    # refused one is repeated.
     tokens = TokenRealm("me", "secret", uses=15)
     with FaultProxy(registry, tokens=tokens) as proxy:
         docker("login", "--username", "me", "--password", "secret", proxy.address)
