@@ -263,8 +263,8 @@ def unchanged(folder: Path, rounds: int) -> None:
     title = "invoke build : bake in batches of 50, 1,000 targets, nothing changed"
     compare(title, lambda: timed(ours, folder), lambda: timed(theirs, folder), max(1, rounds // 3))
     timed([*INVOKE, "clean"], folder)
-    tags = docker_tags("localhost/benchmark-many")
-    timed(["docker", "image", "rm", "--force", *tags], folder)
+    many = docker_tags("localhost/benchmark-many")
+    timed(["docker", "image", "rm", "--force", *many], folder)
 
     place = folder / "files"
     for number in range(100_000):
