@@ -21,7 +21,7 @@ from buildx_tasks.building.bake_call import BakeCall
 from buildx_tasks.dockerfiles.cache_mounts import CacheMount, cache_mounts
 from buildx_tasks.dockerfiles.view import view_of
 from buildx_tasks.errors import BuildxTasksError
-from buildx_tasks.language.placeholders import OF_A_PLATFORM
+from buildx_tasks.language.placeholders import OF_A_PLATFORM, filled, of_platform
 from buildx_tasks.language.targets import dashed
 from buildx_tasks.planning.cells import shortened
 from buildx_tasks.records import ledger
@@ -193,7 +193,7 @@ def _found(
         for platform, mount in ((p, mount) for p, listed in had.items() for mount in listed):
             there.add(mount.id)
             for pattern in workspace.config.cache.mounts:
-                if mount.id == _filled(pattern, platform):
+                if mount.id == filled(pattern, of_platform(platform)):
                     waiting.discard(pattern)
                     tag = _tag(pattern, mount.id, platform)
                     yield from _one(workspace.config.cache, mount, spec, tag, own)
@@ -227,18 +227,6 @@ def _secrets(targets: Mapping[str, Attributes]) -> Iterator[dict[str, Any]]:
         if not source.keys() & {"env", "src"}:  # as buildx looks for it
             source["env" if one.get("id", "") in os.environ else "src"] = one.get("id", "")
         yield {**source, "id": f"secret{number}"}
-
-
-def _filled(pattern: str, platform: Platform) -> str:
-    values = {
-        "platform": str(platform),
-        "os": platform.os,
-        "arch": platform.architecture,
-        "variant": platform.variant,
-    }
-    for name, text in values.items():
-        pattern = pattern.replace(f"{{{name}}}", text)
-    return pattern
 
 
 def _tag(pattern: str, name: str, platform: Platform) -> str:

@@ -12,7 +12,7 @@ from buildx_tasks.convert.asking import Asking, Refused
 from buildx_tasks.convert.attributes import given, without_comments
 from buildx_tasks.convert.declared import Declared, as_declared
 from buildx_tasks.convert.imported import Imported
-from buildx_tasks.convert.keeping import Kept, kept, steady
+from buildx_tasks.convert.keeping import Kept, frozen, kept, steady
 from buildx_tasks.convert.printed import data_of
 from buildx_tasks.convert.writing import require_taken, text_of
 from buildx_tasks.errors import UsageError, listed, nearest
@@ -73,7 +73,7 @@ def convert(commands: Commands, paths: Sequence[Path], targets: Sequence[str] = 
         unused=[name for name in found.unused if name not in secretly],
         variables=variables,
     )
-    comments += [*_frozen(found), *_worked_out(told)]
+    comments += [*frozen(found), *_worked_out(told)]
     if not blocks and any(_DECLARING.search(without_comments(text)) for text in asking.of_bake):
         comments.append(f"Inheritance and matrices are worked out: {_NOT_APART}")
     text = text_of(data, comments)
@@ -148,14 +148,6 @@ def _worked_out(told: Declared) -> list[str]:
     return [f"{named}: what a target inherits, or its matrix, would come to something else."][
         : len(told.worked_out)
     ]
-
-
-def _frozen(found: Kept) -> list[str]:
-    """Return comments about the variables that are none any more."""
-    several = "are" if found.frozen[1:] else "is"
-    return [
-        f"{', '.join(found.frozen)} {several} worked out: no ${{NAME}} says what it does in all cases."
-    ][: len(found.frozen)]
 
 
 def write_new(path: Path, text: str) -> None:

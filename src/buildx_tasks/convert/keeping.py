@@ -46,6 +46,14 @@ class Kept(NamedTuple):
     says: Callable[[Data, Data], bool] = lambda _, __: False
 
 
+def frozen(found: Kept) -> list[str]:
+    """Return comments about the variables that are none any more."""
+    several = "are" if found.frozen[1:] else "is"
+    return [
+        f"{', '.join(found.frozen)} {several} worked out: no ${{NAME}} says what it does in all cases."
+    ][: len(found.frozen)]
+
+
 def kept(answers: Answers, defaults: Defaults, plain: Data, other: Others) -> Kept:
     """Return ``plain`` (the answer for no values) with the variables in it that can stay.
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from buildx_tasks import platforms
+from buildx_tasks.convert.moving import rename
 from buildx_tasks.language.merging import as_csv
-from buildx_tasks.language.targets import DEFAULT, LINK
+from buildx_tasks.language.targets import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,10 +33,7 @@ def as_chosen(everything: dict[str, Any]) -> dict[str, Any]:
 
 def in_our_escapes(table: Mapping[str, Any]) -> dict[str, Any]:
     """Return a target as bake printed it, its texts as a ``buildx.toml`` writes them."""
-    return {
-        key: _ours(_unescaped(value) if key in _ESCAPED_KEYS else value)
-        for key, value in table.items()
-    }
+    return {key: _in_ours(key, value) for key, value in table.items()}
 
 
 def data_of(
@@ -75,8 +73,7 @@ def _apart(data: dict[str, Any]) -> list[str]:
             for group in groups.values():
                 group["targets"] = [new if m == name else m for m in group["targets"]]
             for one in data["target"].values():
-                for key, value in one.get("contexts", {}).items():
-                    one["contexts"][key] = LINK + new if value == LINK + name else value
+                rename(one, name, new)
         groups, targets = data["group"], data["target"]
         notes.append(f'"{name}" is a target and a group; the {kind} is called "{new}" now')
     return notes
@@ -92,7 +89,7 @@ def _target(attributes: dict[str, Any]) -> dict[str, Any]:
         elif key in _COMPOSABLE:
             target[key] = [_ours(as_csv(key, entry) or entry) for entry in value]
         else:
-            target[key] = _ours(_unescaped(value) if key in _ESCAPED_KEYS else value)
+            target[key] = _in_ours(key, value)
     # A target that only says the defaults still has to say something.
     return target or {"context": "."}
 
@@ -112,6 +109,10 @@ def _platforms(written: list[str]) -> dict[str, list[str]]:
         except ValueError:  # said when it is loaded
             found.setdefault(text, text)
     return {"platforms": list(found.values())}
+
+
+def _in_ours(key: str, value: Any) -> Any:
+    return _ours(_unescaped(value) if key in _ESCAPED_KEYS else value)
 
 
 def _unescaped(value: Any) -> Any:

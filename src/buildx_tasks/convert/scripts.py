@@ -14,7 +14,7 @@ from buildx_tasks.convert.baking import Bakes
 from buildx_tasks.convert.comparing import TIME, compared
 from buildx_tasks.convert.imported import Imported
 from buildx_tasks.convert.justfile import Justfile
-from buildx_tasks.convert.keeping import Answers, Kept, kept, steady
+from buildx_tasks.convert.keeping import Answers, Kept, frozen, kept, steady
 from buildx_tasks.convert.makefile import Makefile
 from buildx_tasks.convert.sections import assignments
 from buildx_tasks.convert.taskfile import Taskfile
@@ -75,7 +75,7 @@ def convert(commands: Commands, path: Path, goals: Sequence[str]) -> Imported:
     if not found.data["target"]:
         notes = "".join(f"; {note}" for note in found.notes)
         raise UsageError(f"--from: {path.name} builds nothing with docker{notes}")
-    comments = [_HEADER.format(name=path.name), *_frozen(made)]
+    comments = [_HEADER.format(name=path.name), *frozen(made)]
     data = {**made.data, "variable": {**made.data.get("variable", {}), **made.variables}}
     if not data["variable"]:
         del data["variable"]
@@ -178,13 +178,6 @@ def _script(path: Path) -> Iterator[lines.Step]:
     for command in shell.commands(text):
         place = f"{path.name}:{command.line}"
         yield lines.Step(command, path.stem, place, ".", "the script")
-
-
-def _frozen(made: Kept) -> list[str]:
-    several = "are" if made.frozen[1:] else "is"
-    return [
-        f"{', '.join(made.frozen)} {several} worked out: no ${{NAME}} says what it does in all cases."
-    ][: len(made.frozen)]
 
 
 def _order(item: tuple[str, Any]) -> int:

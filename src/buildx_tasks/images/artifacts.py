@@ -41,8 +41,8 @@ def artifact(
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPES[0],
         "artifactType": kind,
-        "config": _described(_EMPTY_TYPE, _EMPTY),
-        "layers": [{**_described(kind, data), "annotations": marks}],
+        "config": described(_EMPTY_TYPE, _EMPTY),
+        "layers": [{**described(kind, data), "annotations": marks}],
         "subject": {
             "mediaType": subject.media_type,
             "digest": subject.digest,
@@ -59,5 +59,6 @@ def descriptor_of(manifest: Manifest) -> Descriptor:
     return Descriptor(manifest.digest, len(manifest.data), manifest.media_type)
 
 
-def _described(kind: str, data: bytes) -> dict[str, Any]:
+def described(kind: str, data: bytes) -> dict[str, Any]:
+    """Return the descriptor of some bytes, as a manifest has it."""
     return {"mediaType": kind, "digest": digest_of(data), "size": len(data)}

@@ -74,14 +74,11 @@ def own_annotations(engine: Engine, registries: Registries, image: Image) -> dic
     """
     if image.parts:
         return {}
-    source: Source = sources.EngineStore(engine)
-    if image.repository:
-        source = sources.RepositorySource(registries.of(image.reference))
-    else:
+    if not image.repository:
         facts = store.inspected(engine, image.digest)
         if not facts or not facts.get("Manifests"):
             return {}
-    manifest = source.manifest(image.digest)
+    manifest = sources.of_image(image, engine, registries).manifest(image.digest)
     return manifest.content.marks if manifest.is_index else {}
 
 
@@ -95,9 +92,7 @@ def manifest_annotations(
         RegistryError: the registry that they wait in does not give them.
 
     """
-    source: Source = sources.EngineStore(engine)
-    if image.repository:
-        source = sources.RepositorySource(registries.of(image.reference))
+    source = sources.of_image(image, engine, registries)
     found = {}
     for entry in () if image.parts else entries(engine, registries, image):
         if entry.available and entry.platform in image.manifests:

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from buildx_tasks.engine.engine import Engine
+    from buildx_tasks.images.image import Image
     from buildx_tasks.registry.manifests import Config, Descriptor, Manifest
+    from buildx_tasks.registry.registries import Registries
     from buildx_tasks.registry.repository import Repository
 
 
@@ -30,6 +32,13 @@ class Source(Protocol):
 
     def origin(self, repository: Repository) -> str:
         """Return the name of a repository of the same registry that has the blobs, or ``""``."""
+
+
+def of_image(image: Image, engine: Engine, registries: Registries) -> Source:
+    """Return where an image is read from: the registry that it waits in, else the engine's store."""
+    if image.repository:
+        return RepositorySource(registries.of(image.reference))
+    return EngineStore(engine)
 
 
 class EngineStore:

@@ -106,9 +106,9 @@ def _line(item: Handed) -> str:
 
 
 def _require_verified(cells: list[Unit], history: Verified) -> None:
-    settled = {unit.id for unit, _ in units.settled(cells, history.passed)}
-    failed = [unit.id for unit in cells if unit.id not in settled and unit.id in history.failed]
-    waiting = [unit.id for unit in cells if unit.id not in settled and unit.id not in failed]
+    left = [unit.id for unit in units.unsettled(cells, history.passed)]
+    failed = [one for one in left if one in history.failed]
+    waiting = [one for one in left if one not in failed]
     lines = (
         [f"{', '.join(failed)} failed; correct it, and build and verify again"] if failed else []
     )
@@ -176,11 +176,7 @@ def _taken(workspace: Workspace, unit: Unit, platform: Platform) -> _Taken:
         source, found = compose.pushed(workspace, alone, image)
         root = found.root
     else:
-        source = (
-            sources.RepositorySource(workspace.registries.of(image.reference))
-            if image.repository
-            else sources.EngineStore(workspace.engine)
-        )
+        source = sources.of_image(image, workspace.engine, workspace.registries)
         root = source.manifest(image.digest)
     if not root.is_index:
         words = zip(("os", "architecture", "variant"), platform)

@@ -8,6 +8,7 @@ import msgspec
 
 from buildx_tasks.errors import RegistryError
 from buildx_tasks.images import statements
+from buildx_tasks.images.artifacts import described
 from buildx_tasks.images.sources import Source
 from buildx_tasks.registry.manifests import (
     INDEX_TYPES,
@@ -84,8 +85,8 @@ def written(record: Record) -> Written:
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPES[0],
         "artifactType": TYPE,
-        "config": _described(TYPE, data),
-        "layers": [_described(_EMPTY_TYPE, _EMPTY)],
+        "config": described(TYPE, data),
+        "layers": [described(_EMPTY_TYPE, _EMPTY)],
     }
     blobs = {digest_of(data): data, digest_of(_EMPTY): _EMPTY}
     return Written(manifest_of(json_bytes(content)), blobs)
@@ -96,7 +97,7 @@ def index_of(
 ) -> Manifest:
     """Return the index of a part: its platform, what is attested of that, and its record."""
     own = {
-        **_described(MANIFEST_TYPES[0], record.manifest.data),
+        **described(MANIFEST_TYPES[0], record.manifest.data),
         "artifactType": TYPE,
         "annotations": {MARK: "record"},
         "platform": {"architecture": "unknown", "os": "unknown"},
@@ -145,7 +146,3 @@ def entries_of(index: Manifest) -> list[tuple[Descriptor, dict[str, Any]]]:
 def json_bytes(data: Any) -> bytes:
     """Return data as JSON without spaces."""
     return json.dumps(data, separators=(",", ":")).encode()
-
-
-def _described(kind: str, data: bytes) -> dict[str, Any]:
-    return {"mediaType": kind, "digest": digest_of(data), "size": len(data)}

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Optional, Union
 
 from msgspec import Meta, Struct
 
-HOURS = {"h": 1, "d": 24, "w": 7 * 24}
+_HOURS = {"h": 1, "d": 24, "w": 7 * 24}
 
 Text = Annotated[str, Meta(min_length=1)]
 Texts = list[Text]
@@ -26,6 +26,11 @@ Memory = Union[
     Annotated[int, Meta(ge=6_291_456)],
     Annotated[str, Meta(pattern=r"^[0-9]*[1-9][0-9.]* ?([kMGT]i?)?B$")],
 ]
+
+
+def hours(text: Optional[str]) -> int:
+    """Return the hours that a text as ``14d`` says, 0 for none."""
+    return int(text[:-1]) * _HOURS[text[-1]] if text else 0
 
 
 class Output(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -265,6 +270,10 @@ class Kinds(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
         Meta(description="Platforms where it fails as is known, with the reason; passing fails"),
     ] = {}
 
+    def of(self, kind: str) -> Any:
+        """Return what is said of a kind of check: its structure, None where nothing is."""
+        return getattr(self, kind, None)
+
 
 class Tool(Struct, frozen=True):
     """``command``, with what else its table says of it."""
@@ -278,7 +287,7 @@ class Tool(Struct, frozen=True):
     @property
     def hours(self) -> int:
         """How long its verdict holds, 0 for as long as nothing changes."""
-        return int(self.fresh[:-1]) * HOURS[self.fresh[-1]] if self.fresh else 0
+        return hours(self.fresh)
 
 
 class NamedCheck(Kinds, frozen=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
@@ -313,10 +322,11 @@ class NamedCheck(Kinds, frozen=True, forbid_unknown_fields=True, rename="kebab",
         Meta(description="Most memory of each of the command's processes, as in 2GB"),
     ] = None
 
-    @property
-    def tool(self) -> Tool:
-        """The command, as it is run."""
-        return Tool(self.command or [], self.report, self.fresh, self.timeout, self.memory)
+    def of(self, kind: str) -> Any:
+        """As of any table; what is said of a command stands beside it here."""
+        if kind != "command" or not self.command:
+            return Kinds.of(self, kind)
+        return Tool(self.command, self.report, self.fresh, self.timeout, self.memory)
 
 
 class Verify(Kinds, frozen=True, forbid_unknown_fields=True, rename="kebab"):

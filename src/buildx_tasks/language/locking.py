@@ -5,7 +5,7 @@ from typing import Annotated, Union
 
 from msgspec import Meta, Struct
 
-from buildx_tasks.language.expectations import HOURS
+from buildx_tasks.language.expectations import hours
 
 Text = Annotated[str, Meta(min_length=1)]
 
@@ -29,4 +29,4 @@ class Lock(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     @property
     def hours(self) -> int:
         """The cooldown in hours, 0 for none."""
-        return int(self.cooldown[:-1]) * HOURS[self.cooldown[-1]] if self.cooldown else 0
+        return hours(self.cooldown)

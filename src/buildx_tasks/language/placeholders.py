@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from buildx_tasks.platforms import Platform
 
 OF_A_PLATFORM = frozenset({"platform", "os", "arch", "variant"})
 OF_CACHES = frozenset({"target", "platform"})
@@ -14,6 +20,23 @@ KNOWN = OF_A_PLATFORM | {"target", "tag"}
 IN_BRACES = re.compile(r"(?<![{\\$%])\{([A-Za-z][A-Za-z_-]*)\}(?!\})")
 _OTHER_NAMES = {"architecture": "arch", "system": "os"}
 _NEAR = 0.75  # of difflib's likeness: "platfrom" is near "platform", "start" is not near "target"
+
+
+def of_platform(platform: Platform) -> dict[str, str]:
+    """Return what stands for the words of a platform."""
+    return {
+        "platform": str(platform),
+        "os": platform.os,
+        "arch": platform.architecture,
+        "variant": platform.variant,
+    }
+
+
+def filled(text: str, values: Mapping[str, str]) -> str:
+    """Return a text with values for words in braces; other braces stay, as in JSON."""
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
 
 
 def misspelt(word: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from buildx_tasks.language import placeholders
 from buildx_tasks.language.targets import dashed
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from buildx_tasks.language.merging import Attributes
     from buildx_tasks.platforms import Platform
 
-_TARGET, _PLATFORM = "{target}", "{platform}"
+_PLATFORM = "{platform}"
 
 
 def filled(entry: dict[str, Any], name: str, platforms: Sequence[Platform]) -> dict[str, Any]:
@@ -20,10 +21,13 @@ def filled(entry: dict[str, Any], name: str, platforms: Sequence[Platform]) -> d
 
     A platform is written with dashes, for a tag can hold no slash.
     """
-    texts = {_TARGET: name}
+    words = {"target": name}
     if len(platforms) == 1:
-        texts[_PLATFORM] = dashed(platforms[0])
-    return {key: _replaced(value, texts) for key, value in entry.items()}
+        words["platform"] = dashed(platforms[0])
+    return {
+        key: placeholders.filled(value, words) if isinstance(value, str) else value
+        for key, value in entry.items()
+    }
 
 
 def with_caches(attributes: Attributes, name: str, platforms: Sequence[Platform]) -> Attributes:
@@ -52,9 +56,3 @@ def with_caches(attributes: Attributes, name: str, platforms: Sequence[Platform]
         ]
         done["cache-from"] = [one for number, one in enumerate(read) if one not in read[:number]]
     return done
-
-
-def _replaced(value: Any, texts: dict[str, str]) -> Any:
-    for mark, text in texts.items():
-        value = value.replace(mark, text) if isinstance(value, str) else value
-    return value

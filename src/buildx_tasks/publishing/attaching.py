@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from buildx_tasks.images import statements
 from buildx_tasks.images.artifacts import KEY, TITLE, artifact
 from buildx_tasks.images.attestations import PREDICATE
-from buildx_tasks.language.placeholders import OF_A_PLATFORM
+from buildx_tasks.language.placeholders import OF_A_PLATFORM, filled, of_platform
 from buildx_tasks.language.targets import dashed
 from buildx_tasks.publishing.evidence import MOST, Attachment, subjects
 
@@ -82,21 +82,12 @@ def _of_target(workspace: Workspace, target: TargetPlan) -> Iterator[Given]:
 
 
 def _paths(pattern: str, target: TargetPlan) -> Iterator[tuple[Platform | None, str]]:
-    path = pattern.replace("{target}", target.name)
+    path = filled(pattern, {"target": target.name})
     if not any(f"{{{word}}}" in path for word in OF_A_PLATFORM):
         yield None, path
         return
     for platform in target.declared:
-        values = {
-            "platform": dashed(platform),
-            "os": platform.os,
-            "arch": platform.architecture,
-            "variant": platform.variant,
-        }
-        filled = path
-        for name, text in values.items():
-            filled = filled.replace(f"{{{name}}}", text)
-        yield platform, filled
+        yield platform, filled(path, {**of_platform(platform), "platform": dashed(platform)})
 
 
 def _read(root: Path, path: str) -> bytes:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from buildx_tasks.images.description import Shown
-    from buildx_tasks.images.sources import Source
     from buildx_tasks.planning.cells import TargetPlan
     from buildx_tasks.references import Reference
     from buildx_tasks.workspace import Workspace
@@ -45,14 +44,10 @@ def built(workspace: Workspace, targets: Sequence[TargetPlan]) -> Iterator[Shown
     engine.require()
     for one in targets:
         image = location.locate(workspace, one, ())
-        source: Source
-        if image.repository:
-            source = sources.RepositorySource(workspace.registries.of(image.reference))
-        elif engine.has_containerd_store:
-            source = sources.EngineStore(engine)
-        else:
+        if not image.repository and not engine.has_containerd_store:
             raise EngineError(
                 f"{image.reference} has no index or compressed layers yet: the engine's classic "
                 "image store makes them when it pushes; run invoke push, then inspect --published"
             )
+        source = sources.of_image(image, engine, workspace.registries)
         yield description.shown(source, image.reference, source.manifest(image.digest))

@@ -99,11 +99,7 @@ def release(
     if way == staging.BY_PLATFORM:
         source, whole = compose.pushed(workspace, target, image)
     else:
-        source = (
-            sources.RepositorySource(workspace.registries.of(image.reference))
-            if way == staging.STAGED
-            else sources.EngineStore(workspace.engine)
-        )
+        source = sources.of_image(image, workspace.engine, workspace.registries)
         whole = graph.graph_of(source, image.digest)
     entry = {
         "target": target.name,

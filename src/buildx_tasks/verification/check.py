@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from buildx_tasks.language.expectations import KINDS, OF_THE_WHOLE, name_of
+from buildx_tasks.language.placeholders import filled, of_platform
 from buildx_tasks.planning.cells import Cell
 from buildx_tasks.platforms import parse
 
@@ -104,7 +105,7 @@ def of_cell(verify: Verify, cell: Cell, tag: str) -> tuple[Check, ...]:
         skip, xfail = (_reason(reasons, cell) for reasons in (table.skip, table.xfail))
         kinds = [kind for kind in _declared(table) if kind not in OF_THE_WHOLE]
         for kind in kinds:
-            spec = fill_in(_spec(table, kind), values)
+            spec = fill_in(table.of(kind), values)
             found.append(Check(name_of(prefix, kind, len(kinds)), kind, spec, skip, xfail))
     return tuple(found)
 
@@ -112,7 +113,7 @@ def of_cell(verify: Verify, cell: Cell, tag: str) -> tuple[Check, ...]:
 def of_whole(verify: Verify) -> tuple[Check, ...]:
     """Return the checks of the whole image."""
     return tuple(
-        Check(name_of(prefix, kind, 1), kind, getattr(table, kind))
+        Check(name_of(prefix, kind, 1), kind, table.of(kind))
         for prefix, table in _tables(verify)
         for kind in _declared(table)
         if kind in OF_THE_WHOLE
@@ -122,10 +123,7 @@ def of_whole(verify: Verify) -> tuple[Check, ...]:
 def placeholders(cell: Cell, tag: str) -> dict[str, str]:
     """Return what stands for each placeholder in one cell."""
     return {
-        "platform": str(cell.platform),
-        "os": cell.platform.os,
-        "arch": cell.platform.architecture,
-        "variant": cell.platform.variant,
+        **of_platform(cell.platform),
         "target": cell.target,
         "tag": tag,
     }
@@ -134,10 +132,7 @@ def placeholders(cell: Cell, tag: str) -> dict[str, str]:
 def fill_in(value: Any, values: Mapping[str, str]) -> Any:
     """Replace placeholders in a text, and in all texts of lists, tables and structures."""
     if isinstance(value, str):
-        # Not str.format: other braces, as in JSON, stay as they are.
-        for name, text in values.items():
-            value = value.replace(f"{{{name}}}", text)
-        return value
+        return filled(value, values)
     if isinstance(value, list):
         return [fill_in(item, values) for item in value]
     if isinstance(value, dict):
@@ -156,12 +151,7 @@ def _tables(verify: Verify) -> Iterator[tuple[str, Kinds]]:
 
 def _declared(table: Kinds) -> list[str]:
     # An empty table declares a check too; only `reproducible = false` is none.
-    return [kind for kind in KINDS if getattr(table, kind, None) not in (None, False)]
-
-
-def _spec(table: Kinds, kind: str) -> Any:
-    # What is said of a command stands beside it, in the check's own table.
-    return table.tool if kind == "command" else getattr(table, kind)  # type: ignore[attr-defined]
+    return [kind for kind in KINDS if table.of(kind) not in (None, False)]
 
 
 def _reason(reasons: Mapping[str, str], cell: Cell) -> str:

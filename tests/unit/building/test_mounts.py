@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from buildx_tasks.building import mounts
+from buildx_tasks.language.placeholders import filled, of_platform
 from buildx_tasks.platforms import parse
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def test_what_cannot_be_searched_is_not_kept(
     ],
 )
 def test_each_mount_of_a_platform_has_its_tag(pattern: str, name: str, tag: str) -> None:
-    assert mounts._filled(pattern, ARM) == name
+    assert filled(pattern, of_platform(ARM)) == name
     assert mounts._tag(pattern, name, ARM) == tag
 
 

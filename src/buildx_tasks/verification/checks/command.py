@@ -73,13 +73,8 @@ def _prepared(subject: Subject, spec: Tool, folder: Path) -> tuple[dict[str, str
             subject.image.repository or subject.engine.has_containerd_store
         ):
             return values, (_CLASSIC,)
-        source: sources.Source = (
-            sources.RepositorySource(
-                subject.session.workspace.registries.of(subject.image.reference)
-            )
-            if subject.image.repository
-            else sources.EngineStore(subject.engine)
-        )
+        registries = subject.session.workspace.registries
+        source = sources.of_image(subject.image, subject.engine, registries)
         Layout(folder / "oci").add(tag.rpartition(":")[2], graph.graph_of(source, digest), source)
     if "rootfs" in named:
         Path(values["rootfs"]).mkdir()
