@@ -130,6 +130,8 @@ def engine(session: nox.Session) -> None:
     session.install("-e", ".", *tools.split(), "rust-just", "go-task-bin")
     # Three at once on two CPUs: much of the time is spent waiting. No two files share a builder.
     beside = ["--numprocesses", "3", "--dist", "loadfile"]
+    # Each of some thousands of tasks would compile the package anew.
+    session.env["PYTHONDONTWRITEBYTECODE"] = ""
     # With arguments that select tests, one of the two may have none: pytest's exit code 5.
     codes = [0, 5] if session.posargs else [0]
     for which in (["-m", "not alone", *beside], ["-m", "alone"]):

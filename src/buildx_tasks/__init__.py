@@ -71,8 +71,11 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
+    from buildx_tasks.machine import compiled
+
     place = "project" if name in ("Project", "Selection") else "tasks"
-    return getattr(import_module(f"{__name__}.{place}"), name)
+    with compiled.kept():
+        return getattr(import_module(f"{__name__}.{place}"), name)
 
 
 if not TYPE_CHECKING:

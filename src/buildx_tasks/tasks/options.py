@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 from invoke import Exit
 
+from buildx_tasks.machine import compiled
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -144,6 +146,7 @@ def plainly(body: Callable[..., None]) -> Callable[..., None]:
     """Turn our errors, signals and lost output into a message and an exit code, without traceback."""
 
     @functools.wraps(body)
+    @compiled.kept()
     def wrapped(*args: Any, **kwargs: Any) -> None:
         from buildx_tasks.errors import BuildxTasksError, as_called, task_names
         from buildx_tasks.machine import interruption, output
