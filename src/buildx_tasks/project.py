@@ -172,6 +172,7 @@ class Selection(Joinable):
             EngineError: engine, buildx, builder or emulators are why it cannot be built.
 
         """
+        self.project.look_ahead(self.plan.images)
         from buildx_tasks.building import bake
 
         options = bake.Options(progress, no_cache, pull, lock, always)
@@ -262,6 +263,7 @@ class Selection(Joinable):
             EngineError: an image is not built, or the engine fails and does not come back.
 
         """
+        self.project.look_ahead(self.plan.images)
         from buildx_tasks.verification import passed
         from buildx_tasks.verification.results import Report
         from buildx_tasks.verification.verify import Options
@@ -272,14 +274,10 @@ class Selection(Joinable):
             listed = [unit for unit in listed if unit.id in history.failed]
             if not listed:
                 return Report("", 0.0, (), {})
+        known, options = {} if force else history.passed, Options(jobs, keep, fail_fast)
         with told.verifying(len(listed)) as watcher:
             report, unrecorded = passed.verified(
-                self.project,
-                self.plan,
-                listed,
-                {} if force else history.passed,
-                Options(jobs, keep, fail_fast),
-                watcher,
+                self.project, self.plan, listed, known, options, watcher
             )
         report = report._replace(unrecorded=tuple(unrecorded))
         told.reported(report)
@@ -300,6 +298,7 @@ class Selection(Joinable):
             PushError, RegistryError: a registry refused; says what each tag holds now.
 
         """
+        self.project.look_ahead(self.plan.images)
         from buildx_tasks.publishing.push import push
 
         return push(self.project, self.plan, self.tags(tags), audience or Nobody(), verify=verify)

@@ -13,13 +13,14 @@ from buildx_tasks.machine.commands import Commands
 from buildx_tasks.records.ledger import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from invoke import Context
 
     from buildx_tasks.language.lockfile import Pin
     from buildx_tasks.language.targets import Config
+    from buildx_tasks.planning.cells import TargetPlan
     from buildx_tasks.registry.registries import Registries
 
 
@@ -69,6 +70,15 @@ class Workspace:
             line = "no engine answers: its insecure-registries are not known"
             print(line, file=sys.stderr, flush=True)
             return {}
+
+    def look_ahead(self, targets: Sequence[TargetPlan]) -> None:
+        """Have the engine begin to say what it holds of targets that were built here."""
+        if self.commands.is_dry:
+            return
+        last = {one["target"]: one for one in self.ledger.read() if one["event"] == "built"}
+        elsewhere = ("staged", "parts", "part")
+        whole = {name for name, one in last.items() if not any(map(one.get, elsewhere))}
+        self.engine.look_ahead([t.spec.tags[0] for t in targets if t.spec.tags and t.name in whole])
 
     def close(self) -> None:
         """End what was opened; it can be closed twice."""

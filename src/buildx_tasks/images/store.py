@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote
 
 from buildx_tasks.errors import EngineError
 from buildx_tasks.images import sources
@@ -58,13 +57,11 @@ def stored(engine: Engine, reference: str) -> Image | None:
 def inspected(engine: Engine, reference: str) -> dict[str, Any] | None:
     """Return what the engine says of an image, its manifests too; None where there is none.
 
-    Source: https://docs.docker.com/reference/api/engine/version/v1.48/#tag/Image/operation/ImageInspect
-
     Raises:
         EngineError: the engine does not say.
 
     """
-    answer = engine.get(f"/images/{quote(reference)}/json", {"manifests": "1"})
+    answer = engine.image(reference)
     if answer.status == 404:
         return None
     if answer.status != 200:

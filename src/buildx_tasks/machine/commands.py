@@ -35,6 +35,7 @@ class Commands:
 
     def __init__(self, folder: Path, context: Context | None = None) -> None:
         self.folder = folder
+        self.changes = 0  # commands that may have changed something
         self._given = context
 
     @cached_property
@@ -85,6 +86,7 @@ class Commands:
         Return its exit code. It runs in the folder where the person is; where the waiting for it
         ends early, it is ended.
         """
+        self.changes += 1
         command = shlex.join(argv)
         if self.is_dry or self.is_echoed:
             print(command, flush=True)
@@ -139,6 +141,7 @@ class Commands:
             print(f"mkdir -p {folder} && cat > {shlex.quote(path)} <<'{end}'\n{text}{end}")
 
     def _in_folder(self, argv: Sequence[str]) -> str:
+        self.changes += 1
         command = shlex.join(argv)
         if self.folder == Path.cwd() and not self.context.cwd:  # as in a person's `with c.cd(…)`
             return command
