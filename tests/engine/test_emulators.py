@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from buildx_tasks.doctor import emulation
 from buildx_tasks.engine.engine import Engine
-from buildx_tasks.engine.trial import runs_in_container
+from buildx_tasks.engine.trial import runs_in_container, said_of_version
+from buildx_tasks.machine import emulator
 from buildx_tasks.machine.commands import Commands
 from buildx_tasks.platforms import parse
 
@@ -123,9 +125,26 @@ def test_doctor_finds_it_by_running_something(project: Project) -> None:
     assert result.returncode == 1
     rows = [line for line in result.stdout.splitlines() if " platform linux/" in line]
     assert rows[0].startswith("ok    platform linux/amd64  native: a program ran")
-    assert rows[1].startswith("ok    platform linux/arm64  emulated: a program ran")
+    assert rows[1].startswith("ok    platform linux/arm64  emulated: a program ran; qemu-aarch64 ")
     assert rows[2].startswith("FAIL  platform linux/s390x  emulated: ")
     assert rows[2].endswith("run invoke setup")
+
+
+def test_an_engine_elsewhere_says_its_emulator_in_a_container(
+    project: Project, engine: DockerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached = Engine(Commands(project.folder), engine)
+    here = emulator.of(parse("linux/arm64"))
+    assert here is not None
+    assert emulator.of_words(said_of_version(reached, parse("linux/arm64"))) == here._replace(
+        path="", origin=here.origin if here.package else ""
+    )
+    assert said_of_version(reached, reached.platform) == ""
+    monkeypatch.setattr(Engine, "is_local", False)
+    first, *known = emulation.in_engine(reached, [parse("linux/arm64")])
+    assert first.ok
+    assert f"; {here.title}, " in first.found
+    assert all(finding.ok and finding.fix for finding in known)
 
 
 def test_never_means_native_nodes_only(project: Project, name: str, registry: str) -> None:

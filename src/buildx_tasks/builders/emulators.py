@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from buildx_tasks import platforms
-from buildx_tasks.builders.reconcile import Change
+from buildx_tasks.builders.reconcile import Change, Otherwise
 from buildx_tasks.errors import EngineError
-from buildx_tasks.machine import executables, probe
+from buildx_tasks.machine import emulator, emulator_faults, executables, probe
+from buildx_tasks.machine.emulator import Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from buildx_tasks.language.targets import Config
     from buildx_tasks.platforms import Platform
 
-# The kernel's registry of emulators, and where it keeps the one for each architecture.
-BINFMT = Path("/proc/sys/fs/binfmt_misc")
+BINFMT = emulator.BINFMT
 # Source of the names: QEMU's scripts/qemu-binfmt-conf.sh
 _QEMU_NAMES = {
     "386": "i386",
@@ -67,6 +67,26 @@ def not_running(needed: Iterable[Platform]) -> list[Platform]:
         return [p for p, runs in zip(tried, pool.map(probe.runs_here, tried)) if not runs]
 
 
+def named(engine: Engine, foreign: Iterable[Platform]) -> list[tuple[Platform, Emulator]]:
+    """Return the emulator of each platform that the engine's machine does not run natively.
+
+    Of an engine elsewhere only its system is known, as in ``Docker Desktop``; nothing is run there.
+
+    Raises:
+        EngineError: no engine answers.
+
+    """
+    native = engine.platform
+    asked = [
+        p for p in sorted(foreign) if p.os == native.os and not platforms.runs_natively(p, native)
+    ]
+    if not engine.is_local:
+        system = engine.info.get("OperatingSystem") or "the engine's machine"
+        return [(p, Emulator("emulator", origin=f"of {system}")) for p in asked]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return [(p, found) for p, found in zip(asked, pool.map(emulator.of, asked)) if found]
+
+
 def _entry(platform: Platform) -> Path:
     """Return where the kernel keeps the emulator of a platform that QEMU's packages register."""
     return BINFMT / f"qemu-{_QEMU_NAMES.get(platform.architecture, platform.architecture)}"
@@ -83,7 +103,7 @@ def registration(emulators: Emulators, lacking: Sequence[Platform]) -> Change:
     steps = _steps(emulators, lacking)
     of_root = "; ".join(shlex.join(argv) for argv, needs_root in steps if needs_root)
     if os.geteuid() == 0 or not of_root:
-        return Change(words, tuple(argv for argv, _ in steps))
+        return Change(words, tuple(argv for argv, _ in steps), otherwise=_otherwise(emulators))
     if not shutil.which("sudo"):
         raise EngineError(f"{words}: that needs root, and there is no sudo; as root run: {of_root}")
     commands = (("sudo", *argv) if needs_root else argv for argv, needs_root in steps)
@@ -117,6 +137,15 @@ def _steps(emulators: Emulators, lacking: Sequence[Platform]) -> list[tuple[tupl
         f"no emulator for {names} is installed on this machine; as root: "
         'apt-get install qemu-user-static (Debian, Ubuntu), or set [emulators] from = "image"'
     )
+
+
+def _otherwise(emulators: Emulators) -> Otherwise | None:
+    """Return what is done where the default image's digest cannot be had; a declared one stands."""
+    tag = emulator_faults.IMAGE
+    pinned = f"{tag}@{emulator_faults.DIGEST}"
+    if emulators.source != "image" or emulators.image != pinned:
+        return None
+    return Otherwise(f"{pinned} cannot be had; instead {tag}, whatever that is now", pinned, tag)
 
 
 def _is_disabled(path: Path) -> bool:

@@ -30,6 +30,14 @@ _ADDED_FLAG = "--allow-insecure-entitlement=network.host"
 _OWN_DAEMON = ("docker-container", "kubernetes")  # drivers whose nodes are started by buildx
 
 
+class Otherwise(NamedTuple):
+    """What is said and done where a command fails: the same with another word in a word's place."""
+
+    words: str
+    word: str
+    other: str
+
+
 class Change(NamedTuple):
     """One step: its words for a person, its commands, and the files that these read.
 
@@ -40,6 +48,7 @@ class Change(NamedTuple):
     commands: tuple[tuple[str, ...], ...] = ()
     files: dict[str, str] = {}  # noqa: RUF012 - never written to
     event: Literal["", "created", "removed", "used", "bootstrapped"] = ""
+    otherwise: Otherwise | None = None
 
 
 def context_changes(engine: Engine, declared: Builder, state: BuilderState | None) -> list[Change]:

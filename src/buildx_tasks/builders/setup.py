@@ -70,11 +70,11 @@ def setup(workspace: Workspace, show: Callable[[str], None], *, check: bool = Fa
         found = look(workspace)
         for line in (*found.notes, *(change.words for change in found.changes)):
             show(line)
-        _make(workspace, found)
+        _make(workspace, found, show)
     return found
 
 
-def _make(workspace: Workspace, found: Look) -> None:
+def _make(workspace: Workspace, found: Look, show: Callable[[str], None]) -> None:
     builder = workspace.config.builder
     if found.fallback and not choice.meant(workspace):
         # Somebody made it before: it is meant from now on, and not ours to remove.
@@ -88,7 +88,7 @@ def _make(workspace: Workspace, found: Look) -> None:
             # Where nothing can be started, waiting for it would take 20 s and name no node.
             _require_answers(workspace)
         _record(workspace, change)
-        _carry_out(workspace, change)
+        carry_out(workspace, change, show)
     if found.changes:
         _require_running(workspace, found.lacking)
 
@@ -234,17 +234,34 @@ def _silent(state: BuilderState) -> Iterator[str]:
             yield f"{node.title} does not answer{because}"
 
 
-def _carry_out(workspace: Workspace, change: Change) -> None:
+def carry_out(workspace: Workspace, change: Change, show: Callable[[str], None]) -> None:
+    """Write the files of a change and run its commands; where one fails, what is instead of it.
+
+    Raises:
+        EngineError: a command failed.
+
+    """
     if change.files:
         workspace.ledger.prepare()
     for path, text in change.files.items():
         write_file(workspace.root / path, text)
     for argv in change.commands:
         result = workspace.commands.run(argv, hide=True)
+        if not result.ok and (other := change.otherwise) and other.word in argv:
+            show(f"{other.words} ({_last(result.stderr)})")
+            instead = [other.other if word == other.word else word for word in argv]
+            result = workspace.commands.run(instead, hide=True)
         if not result.ok:
             # Not the command: its options can hold what others should not read.
-            said = [line for line in result.stderr.splitlines() if line.strip()]
-            raise EngineError(f"{change.words}: {''.join(said[-1:])}{_hint(result.stderr)}")
+            raise EngineError(f"{change.words}: {_last(result.stderr)}{_hint(result.stderr)}")
+
+
+def _last(said: str) -> str:
+    """Return the last line that a command said, without docker's pointer to its help."""
+    lines = [
+        line for line in said.splitlines() if line.strip() and not line.startswith("Run 'docker ")
+    ]
+    return lines[-1] if lines else ""
 
 
 def _hint(said: str) -> str:

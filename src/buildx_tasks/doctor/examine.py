@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from buildx_tasks import platforms
 from buildx_tasks.builders import choice, emulators, setup
 from buildx_tasks.building.requirements import NEEDS
-from buildx_tasks.doctor import proxies, registries
+from buildx_tasks.doctor import emulation, proxies, registries
 from buildx_tasks.doctor.findings import Finding, failed
 from buildx_tasks.engine import explanation
-from buildx_tasks.engine.trial import runs_in_container
 from buildx_tasks.errors import EngineError
-from buildx_tasks.machine import executables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from buildx_tasks.engine.engine import Engine
-    from buildx_tasks.language.config import Builder
     from buildx_tasks.machine.commands import Commands
-    from buildx_tasks.platforms import Platform
     from buildx_tasks.workspace import Workspace
 
 # The first with `buildx ls --format json`.
@@ -58,9 +50,9 @@ def examine(workspace: Workspace) -> Iterator[Finding]:
     yield from built
     needed = sorted(emulators.needed_platforms(config))
     if engine:
-        yield from _tried(needed, partial(_in_engine, engine))
+        yield from emulation.in_engine(engine, needed)
     if config.builder and config.builder.driver != "docker" and all(f.ok for f in built):
-        yield from _tried(needed, partial(_in_builder, commands, config.builder))
+        yield from emulation.in_builder(commands, config.builder, needed)
     yield from registries.examine(workspace, engine)
 
 
@@ -166,46 +158,3 @@ def _builder(workspace: Workspace, engine: Engine | None) -> Iterator[Finding]:
     if state and not changes and not found.silent:
         count = f", {len(state.nodes)} nodes" if len(state.nodes) > 1 else ""
         yield Finding(subject, ok=True, found=f"{state.driver}{count}, running, as declared")
-
-
-def _tried(needed: list[Platform], examine: Callable[[Platform], Finding]) -> Iterator[Finding]:
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        yield from pool.map(examine, needed)
-
-
-def _in_engine(engine: Engine, platform: Platform) -> Finding:
-    """Run the smallest program of a platform in a container, as run and verify would."""
-    subject = f"platform {platform}"
-    native = engine.platform
-    if executables.binary(platform) is None:
-        found = f"cannot run on {native}"
-        return Finding(subject, ok=False, found=found, fix="declare a platform that it runs")
-    how = "native" if platforms.runs_natively(platform, native) else "emulated"
-    if reason := runs_in_container(engine, platform):
-        return Finding(subject, ok=False, found=f"{how}: {reason}", fix="run invoke setup")
-    return Finding(subject, ok=True, found=f"{how}: a program ran")
-
-
-def _in_builder(commands: Commands, builder: Builder, platform: Platform) -> Finding:
-    """Run the smallest program of a platform in a build, on whichever node buildx picks for it."""
-    subject = f"platform {platform} in {builder.name}"
-    program = executables.binary(platform)
-    if program is None:
-        return Finding(subject, ok=True, found="not tried: there is no program for it")
-    with tempfile.TemporaryDirectory(prefix="buildx-tasks-") as folder:
-        Path(folder, "Dockerfile").write_text(
-            'FROM scratch\nCOPY probe /\nRUN ["/probe"]\n', "utf-8"
-        )
-        Path(folder, "probe").write_bytes(program)
-        Path(folder, "probe").chmod(0o755)
-        options = ["--no-cache", "--platform", str(platform), "--output", "type=cacheonly"]
-        result = commands.query_within([*choice.command(builder, "build"), *options, folder], 60)
-    if result is None:
-        found, fix = "the program did not end within 60 s", "see docker buildx history logs"
-        return Finding(subject, ok=False, found=found, fix=fix)
-    if result.ok:
-        return Finding(subject, ok=True, found="a program ran in a build")
-    said = [line for line in result.stderr.splitlines() if line.strip()]
-    reason = said[-1].replace("ERROR: failed to build: ", "") if said else "the build failed"
-    fix = "run invoke setup, or declare a node that runs it"
-    return Finding(subject, ok=False, found=reason, fix=fix)

@@ -6,7 +6,10 @@ from typing import Any, NamedTuple
 
 
 class Finding(NamedTuple):
-    """One thing looked at; ``fix`` is empty when it is ok."""
+    """One thing looked at; ``fix`` is empty where nothing is to be done.
+
+    What is ``ok`` has one where it is known to fail for somebody.
+    """
 
     subject: str
     ok: bool

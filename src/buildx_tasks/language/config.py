@@ -19,6 +19,7 @@ from buildx_tasks.language.locking import Lock
 from buildx_tasks.language.shipping import Ci, Push
 from buildx_tasks.language.skipping import Skip
 from buildx_tasks.language.values import Env, FromFile
+from buildx_tasks.machine import emulator_faults
 
 NAME = "^[a-zA-Z0-9_-]+$"  # bake's own rule for targets and groups
 NODE_NAME = r"^[a-zA-Z][a-zA-Z0-9_.-]*$"  # buildx's own rule
@@ -351,7 +352,7 @@ class Emulators(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab")
         Meta(description="host: its packages; image: run once, privileged; never: native only"),
     ] = field(default="host", name="from")
     image: Annotated[Text, Meta(description="Image that registers emulators")] = (
-        "docker.io/tonistiigi/binfmt:latest"
+        f"{emulator_faults.IMAGE}@{emulator_faults.DIGEST}"
     )
 
 

@@ -10,7 +10,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from buildx_tasks import platforms
+from buildx_tasks.builders import emulators
 from buildx_tasks.engine import faults
+from buildx_tasks.machine import emulator
 from buildx_tasks.machine.interruption import deferred
 from buildx_tasks.machine.version import __version__
 from buildx_tasks.records.tool_reports import kept
@@ -81,7 +83,12 @@ def verify(
         open_units.sort(key=lambda unit: _is_quick(unit, engine.platform))
         session = containers.Session(workspace, keep=options.keep)
         results.update(_Work(session, plan, options, watcher).carry_out(open_units))
-    versions = {"Docker Engine": engine.info["ServerVersion"], "buildx-tasks": __version__}
+    foreign = {unit.platform for unit in listed if unit.platform}
+    versions = {
+        "Docker Engine": engine.info["ServerVersion"],
+        **emulator.summed_up(emulators.named(engine, foreign)),
+        "buildx-tasks": __version__,
+    }
     return Report(
         at.isoformat(timespec="seconds"),
         time.monotonic() - began,

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from buildx_tasks.builders import emulators
+from buildx_tasks.builders import emulators, setup
+from buildx_tasks.builders.reconcile import Change, Otherwise
 from buildx_tasks.errors import EngineError
+from buildx_tasks.language import loading
 from buildx_tasks.language.config import Emulators
+from buildx_tasks.machine import emulator_faults
 from buildx_tasks.platforms import parse
+from buildx_tasks.workspace import Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +46,7 @@ def test_what_needs_root_is_said_with_its_commands(
     script = f"echo 1 > {bare}/status"
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     as_root = emulators.registration(Emulators(), LACKING)
-    assert as_root == ("register emulators for linux/arm64", (("sh", "-c", script),), {}, "")
+    assert as_root == Change("register emulators for linux/arm64", (("sh", "-c", script),))
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     change = emulators.registration(Emulators(), LACKING)
@@ -60,3 +64,24 @@ def test_an_image_registers_them_without_root(bare: Path, monkeypatch: pytest.Mo
     argv = ("docker", "run", "--privileged", "--rm", "binfmt:v9", "--install", "arm64")
     assert change.commands == (argv,)
     assert "sudo" not in change.words
+    # What a person pinned is never loosened.
+    assert change.otherwise is None
+    change = emulators.registration(Emulators(source="image"), LACKING)
+    assert change.otherwise is not None
+    assert change.otherwise.word in change.commands[0]
+    assert change.otherwise.word == f"{change.otherwise.other}@{emulator_faults.DIGEST}"
+
+
+def test_where_the_default_digest_cannot_be_had_the_tag_is_taken_and_said(tmp_path: Path) -> None:
+    file = tmp_path / "buildx.toml"
+    file.write_text("[target.a]\n")
+    said: list[str] = []
+    otherwise = Otherwise("x@1 cannot be had; instead x", "x@1", "x")
+    script = 'test "$0" = x || { echo "$0: manifest unknown" >&2; exit 125; }'
+    change = Change("register", (("sh", "-c", script, "x@1"),), otherwise=otherwise)
+    workspace = Workspace(file, loading.load(file))
+    setup.carry_out(workspace, change, said.append)
+    assert said == ["x@1 cannot be had; instead x (x@1: manifest unknown)"]
+    with pytest.raises(EngineError, match="register: x@1: manifest unknown; docker buildx says"):
+        setup.carry_out(workspace, change._replace(otherwise=None), said.append)
+    assert len(said) == 1
