@@ -6,10 +6,11 @@ import contextlib
 import io
 import socket
 import tarfile
+import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import docker
 
@@ -87,6 +88,101 @@ def read_file(container: Any, path: str, most: int) -> bytes | None:
     except NotFound:
         pass
     return None
+
+
+@contextlib.contextmanager
+def members(container: Any, path: str) -> Iterator[Iterator[tuple[tarfile.TarInfo, Any]] | None]:
+    """Give what is at a path in a container, running or not, with all that is in it; None for nothing.
+
+    Of each, its header and what reads its content, which is gone when the next one is asked for. A
+    link at the very end is not followed.
+
+    Raises:
+        faults.api_errors: the engine fails.
+
+    """
+    from docker.errors import NotFound
+
+    try:
+        chunks, _ = container.get_archive(path)
+    except NotFound:
+        yield None
+        return
+    with contextlib.closing(chunks), tarfile.open(fileobj=_as_file(chunks), mode="r|") as archive:
+        yield ((info, archive.extractfile(info) if info.isreg() else None) for info in archive)
+
+
+def link_target(container: Any, path: str) -> str | None:
+    """Return where a link at a path of a container leads, ``""`` for no link; None for nothing there.
+
+    Raises:
+        faults.api_errors: the engine fails.
+
+    """
+    from docker.errors import NotFound
+
+    try:
+        chunks, facts = container.get_archive(path)
+    except NotFound:
+        return None
+    chunks.close()
+    return str(facts.get("linkTarget") or "")
+
+
+class Exec:
+    """A command in a running container, whose output is taken off by a thread of its own."""
+
+    def __init__(self, container: Any, command: Sequence[str], most: int) -> None:
+        self._api = container.client.api
+        self._id = self._api.exec_create(container.id, list(command))["Id"]
+        self._most = most
+        self._kept = bytearray(), bytearray()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def ended(self, seconds: float) -> tuple[int, bytes, bytes] | None:
+        """Return exit code, output and errors (``most`` bytes of each); None where it still runs.
+
+        Raises:
+            faults.api_errors: the engine fails.
+
+        """
+        self._thread.join(seconds)
+        facts = self._api.exec_inspect(self._id)
+        if self._thread.is_alive() or facts["Running"]:
+            return None
+        return int(facts["ExitCode"] or 0), bytes(self._kept[0]), bytes(self._kept[1])
+
+    def _read(self) -> None:
+        from docker.errors import APIError
+
+        # What is wrong with the engine is found by who asks for the end.
+        with contextlib.suppress(OSError, APIError):
+            for pieces in self._api.exec_start(self._id, stream=True, demux=True):
+                for kept, piece in zip(self._kept, pieces):
+                    kept.extend((piece or b"")[: self._most - len(kept)])
+
+
+def _as_file(chunks: Iterator[bytes]) -> Any:
+    return _Chunks(chunks)
+
+
+class _Chunks:
+    """Chunks as the file that tarfile reads."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._buffer = bytearray()
+
+    def read(self, size: int) -> bytes:
+        while len(self._buffer) < size:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                break
+            self._buffer += chunk
+        taken = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return taken
 
 
 def _first_file(chunks: Any, most: int) -> bytes | None:

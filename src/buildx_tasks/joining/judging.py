@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from buildx_tasks.errors import EngineError, RegistryError
@@ -35,13 +36,24 @@ class Judged(NamedTuple):
     problems: list[str]
 
 
+class _Here(NamedTuple):
+    """What was read before, and the project's folder."""
+
+    layers: foreign.Layers
+    root: Path
+
+
 def judge(
-    run: Run, plan: Plan, found: Sequence[Part | Strange], left_out: Collection[Cell]
+    run: Run,
+    plan: Plan,
+    found: Sequence[Part | Strange],
+    left_out: Collection[Cell],
+    root: Path = Path(),
 ) -> Judged:
     """Say which parts make the images of a run, and everything that keeps them from it.
 
-    ``left_out`` are the cells that may be missing. What a part is made of is read to its end: its
-    config and the ELF files in its layers say for what it is.
+    ``left_out`` are the cells that may be missing, ``root`` is the project's folder. What a part is
+    made of is read to its end: its config and the ELF files in its layers say for what it is.
     """
     parts: dict[str, dict[Platform, Part]] = {}
     problems = [one.reason for one in found if not isinstance(one, Part)]
@@ -59,7 +71,7 @@ def judge(
                 places = " and ".join(part.place for part in mine)
                 problems.append(f"{Cell(name, platform)} is there twice, and differs: {places}")
             for part in mine[:1]:
-                wrong = list(_problems(part, run.fixed, one, platform, seen))
+                wrong = list(_problems(part, run.fixed, one, platform, _Here(seen, root)))
                 problems += [f"{part.place}: {text}" for text in wrong]
                 if not wrong:
                     parts.setdefault(name, {})[platform] = part
@@ -109,7 +121,7 @@ def _foreign(run: Run, plan: Plan, known: Sequence[Part]) -> Iterator[str]:
 
 
 def _problems(
-    part: Part, fixed: Fixed, one: TargetRun, platform: Platform, layers: foreign.Layers
+    part: Part, fixed: Fixed, one: TargetRun, platform: Platform, here: _Here
 ) -> Iterator[str]:
     record = part.record
     cell = Cell(one.target.name, platform)
@@ -128,10 +140,10 @@ def _problems(
     if (record.target, record.platform) != (cell.target, str(platform)):
         yield f"its record is of {record.target}@{record.platform}, not of {cell}"
     verify = one.target.spec.verify
-    expected = check.of_cell(verify, cell, one.target.spec.tags[0]) if verify else ()
+    expected = check.of_cell(verify, cell, one.target.spec.tags[0], here.root) if verify else ()
     yield from _unverified(record, expected)
     specs = [c.spec for c in expected if c.kind == "binaries" and not c.skip and not c.xfail]
-    yield from _mislabelled(part, platform, layers, specs)
+    yield from _mislabelled(part, platform, here.layers, specs)
 
 
 def _unverified(record: Record, expected: Sequence[Check]) -> Iterator[str]:

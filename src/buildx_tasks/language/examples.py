@@ -72,10 +72,18 @@ xfail = { "linux/arm/v7" = "issue 12" }
     "[[target.NAME.verify.check]]": """
 command = ["trivy", "image", "--input", "{oci}", "--format", "sarif", "--exit-code", "1"]
 fresh = "24h"
+goss = { file = "goss.yaml", env = { MODE = "test" } }
 memory = "2GB"
 name = "vulnerabilities"
 report = "sarif"
+structure-test = "cst.yaml"
 timeout = 600
+""",
+    "goss, as a table": """
+file = "goss.yaml"
+ready-within = 20
+wait = "goss_wait.yaml"
+wait-within = 60
 """,
     "[target.NAME.verify.run]": """
 args = ["--version"]
@@ -337,6 +345,7 @@ _SAME = {
     '[target.NAME.platform."linux/arm64"]': "[target.NAME]",
     "[[target.NAME.verify.check]]": "[target.NAME.verify]",
     "[target.NAME.verify.service]": "[target.NAME.verify.run]",
+    "goss, as a table": "[target.NAME.verify.run]",
 }
 
 

@@ -134,6 +134,28 @@ class Service(Container, frozen=True, forbid_unknown_fields=True, rename="kebab"
     exit_code: Annotated[ExitCode, Meta(description="Expected exit code")] = 0
 
 
+class Goss(Container, frozen=True, forbid_unknown_fields=True, rename="kebab", kw_only=True):
+    """``goss`` as a table: how the container is started that a file of goss looks into."""
+
+    file: Annotated[Text, Meta(description="Path of the file, from the project's folder")]
+    wait: Annotated[
+        Optional[Text],
+        Meta(
+            description="File of goss that has to pass first; default: goss_wait.yaml beside the file, "
+            "where there is one"
+        ),
+    ] = None
+    wait_within: Annotated[Seconds, Meta(description="Seconds until that must have passed")] = 30.0
+    ready_within: Annotated[
+        Seconds,
+        Meta(description="Seconds until all must be as expected; what is not is tried again"),
+    ] = 10.0
+    network: Annotated[
+        Literal["none", "default", "host"],
+        Meta(description="default is the engine's own network, as dgoss has it"),
+    ] = "default"
+
+
 class Binaries(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """``binaries``: the ELF files are the platform's: machine, class, byte order, float ABI.
 
@@ -322,8 +344,26 @@ class NamedCheck(Kinds, frozen=True, forbid_unknown_fields=True, rename="kebab",
         Meta(description="Most memory of each of the command's processes, as in 2GB"),
     ] = None
 
+    structure_test: Annotated[
+        Optional[Text],
+        Meta(
+            description="Path of a file of container-structure-test, from the project's folder; each of "
+            "its tests is a check. {arch} and other words in braces are filled in for each platform"
+        ),
+    ] = None
+    goss: Annotated[
+        Union[Text, Goss, None],
+        Meta(
+            description="Path of a file of goss, likewise; a table says how the container is started"
+        ),
+    ] = None
+
     def of(self, kind: str) -> Any:
         """As of any table; what is said of a command stands beside it here."""
+        if kind == "structure-test":
+            return self.structure_test
+        if kind == "goss":
+            return Goss(file=self.goss) if isinstance(self.goss, str) else self.goss
         if kind != "command" or not self.command:
             return Kinds.of(self, kind)
         return Tool(self.command, self.report, self.fresh, self.timeout, self.memory)
@@ -346,10 +386,15 @@ KINDS = (
     "files",
     "size",
     "command",
+    "structure-test",
+    "goss",
     "reproducible",
     "index",
 )
 OF_THE_WHOLE = frozenset({"index"})
+OF_FILES = frozenset(
+    {"structure-test", "goss"}
+)  # files of other programs, with several checks each
 
 
 def name_of(prefix: str, kind: str, kinds: int) -> str:

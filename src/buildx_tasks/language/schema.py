@@ -41,6 +41,7 @@ _TABLES = (
     (expectations.NamedCheck, "[[target.NAME.verify.check]]"),
     (expectations.Run, "[target.NAME.verify.run]"),
     (expectations.Output, "stdout, stderr and body, as a table"),
+    (expectations.Goss, "goss, as a table"),
     (expectations.Mount, "an entry of mounts"),
     (expectations.Service, "[target.NAME.verify.service]"),
     (expectations.Http, "[target.NAME.verify.service.http]"),

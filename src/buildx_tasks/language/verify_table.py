@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from buildx_tasks import platforms
-from buildx_tasks.language.expectations import KINDS, OF_THE_WHOLE, name_of
+from buildx_tasks.language.expectations import KINDS, OF_FILES, OF_THE_WHOLE, name_of
 from buildx_tasks.language.placeholders import IN_BRACES, OF_A_PLATFORM, misspelt
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def faults(table: dict[str, Any]) -> Iterator[tuple[KeyPath, str]]:
         where = ("check", number)
         kinds = _kinds(check)
         name = check["name"]
-        yield from (((*where, *path), message) for path, message in _of_command(check))
+        for path, message in (*_of_command(check), *_of_files(check)):
+            yield (*where, *path), message
         if not kinds:
             yield where, f'check "{name}" checks nothing; add one of: {", ".join(KINDS)}'
         for path, message in _of_table(check):
@@ -64,6 +65,16 @@ def _of_command(check: dict[str, Any]) -> Iterator[tuple[KeyPath, str]]:
             ("command",),
             '{report} is a file for a report; write report = "sarif", "junit" or "json"',
         )
+
+
+def _of_files(check: dict[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Give what is wrong in what a check says of another program's file."""
+    if check.get("xfail"):
+        for kind in sorted(OF_FILES & check.keys()):
+            yield (
+                ("xfail",),
+                f"xfail is of one check, and the file of {kind} has many; use skip, or a file of its own",
+            )
 
 
 def same_names(table: dict[str, Any]) -> Iterator[tuple[KeyPath, str]]:

@@ -7,19 +7,20 @@ exceptions are the engine's.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from buildx_tasks.language.expectations import KINDS, OF_THE_WHOLE, name_of
+from buildx_tasks.language.expectations import KINDS, OF_FILES, OF_THE_WHOLE, name_of
 from buildx_tasks.language.placeholders import filled, of_platform
 from buildx_tasks.planning.cells import Cell
 from buildx_tasks.platforms import parse
+from buildx_tasks.verification.outside import expanding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from buildx_tasks.engine.engine import Engine
     from buildx_tasks.images.image import Image
@@ -94,8 +95,16 @@ class Found(NamedTuple):
     sarif: tuple[dict[str, Any], ...] = ()
 
 
-def of_cell(verify: Verify, cell: Cell, tag: str) -> tuple[Check, ...]:
-    """Return the checks of one cell, in the order of the file, with their placeholders filled in."""
+def of_cell(verify: Verify, cell: Cell, tag: str, root: Path = Path()) -> tuple[Check, ...]:
+    """Return the checks of one cell, in the order of the file, with their placeholders filled in.
+
+    ``root`` is the project's folder, where files of other test programs are: each of their tests is
+    a check.
+
+    Raises:
+        ConfigError: such a file cannot be read, or says what is not supported.
+
+    """
     values = placeholders(cell, tag)
     found = []
     for prefix, table in _tables(verify):
@@ -106,7 +115,14 @@ def of_cell(verify: Verify, cell: Cell, tag: str) -> tuple[Check, ...]:
         kinds = [kind for kind in _declared(table) if kind not in OF_THE_WHOLE]
         for kind in kinds:
             spec = fill_in(table.of(kind), values)
-            found.append(Check(name_of(prefix, kind, len(kinds)), kind, spec, skip, xfail))
+            name = name_of(prefix, kind, len(kinds))
+            if kind not in OF_FILES:
+                found.append(Check(name, kind, spec, skip, xfail))
+                continue
+            found += [
+                Check(f"{name}: {one.name}", one.kind, one.spec, skip or one.skip)
+                for one in expanding.tests(kind, spec, root, name)
+            ]
     return tuple(found)
 
 

@@ -46,7 +46,7 @@ _COMMITTED = (
 _IDLE = frozenset({"created", "exited"})  # states in which nothing runs
 _GOING_SECONDS = 20.0  # how long the engine may take over what it is creating
 _OF_HOST = frozenset(
-    "network_mode mounts log_config mem_limit memswap_limit nano_cpus port_bindings".split()
+    "network_mode mounts log_config mem_limit memswap_limit nano_cpus port_bindings cap_add".split()
 )
 
 
@@ -143,6 +143,23 @@ class Session:
                 return
             going, self._done_with = self._done_with, []
         remove_containers(going)
+
+    @contextlib.contextmanager
+    def committed(self, container: Any) -> Iterator[str]:
+        """Give the name of an image of what is in a container now; it is gone afterwards.
+
+        Raises:
+            EngineError: the session is closed.
+            faults.api_errors: the engine fails.
+
+        """
+        with self._making("image") as name:
+            container.commit(repository=name)
+        try:
+            yield f"{name}:latest"
+        finally:
+            with contextlib.suppress(*faults.api_errors()):
+                self.engine.client.api.remove_image(name, force=True)
 
     def network(self) -> Any:
         """Return the session's network; it is made when it is first asked for.

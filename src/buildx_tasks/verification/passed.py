@@ -169,7 +169,7 @@ def commands_of(plan: Plan, root: Path) -> list[str]:
         expected = planned.spec.verify
         for cell in planned.cells:
             reference = location.named(kept_in, planned, [cell.platform])
-            for check in checks.of_cell(expected, cell, tag) if expected else ():
+            for check in checks.of_cell(expected, cell, tag, root) if expected else ():
                 if check.kind in running and not check.skip:
                     command = running[check.kind].command
                     lines.append(_typed(command(reference, cell.platform, root, check.spec)))

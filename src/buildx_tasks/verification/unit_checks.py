@@ -10,7 +10,13 @@ from buildx_tasks.engine import faults
 from buildx_tasks.errors import EngineError, RegistryError
 from buildx_tasks.verification import walk
 from buildx_tasks.verification.check import Check, Found, Subject
-from buildx_tasks.verification.checks import OF_A_CELL, OF_ITS_FILES, index, reproducible
+from buildx_tasks.verification.checks import (
+    OF_A_CELL,
+    OF_A_CONTAINER,
+    OF_ITS_FILES,
+    index,
+    reproducible,
+)
 from buildx_tasks.verification.containers import STOPPED
 from buildx_tasks.verification.results import CellResult, CheckResult
 
@@ -99,6 +105,7 @@ class UnitChecks:
         results.update(
             self._walk(subject, [check for check in wanted if check.kind in OF_ITS_FILES])
         )
+        results.update(self._together(subject, wanted))
         for check in wanted:
             if check.kind in OF_A_CELL:
                 seen = subject._replace(keep=not check.xfail)
@@ -115,13 +122,29 @@ class UnitChecks:
             visitors = [OF_ITS_FILES[one.kind].visitor(subject, one.spec) for one in walking]
             return walk.walk(subject, visitors)
 
+        return self._several(walking, look)
+
+    def _together(self, subject: Subject, wanted: Sequence[Check]) -> dict[str, CheckResult]:
+        """Look into one container for all checks that share it."""
+        results: dict[str, CheckResult] = {}
+        shared = [check for check in wanted if check.kind in OF_A_CONTAINER]
+        for group in dict.fromkeys(check.spec.group for check in shared):
+            mine = [check for check in shared if check.spec.group == group]
+            look = partial(OF_A_CONTAINER[mine[0].kind].look, subject, [one.spec for one in mine])
+            results.update(self._several(mine, look))
+        return results
+
+    def _several(
+        self, several: Sequence[Check], look: Callable[[], list[Found]]
+    ) -> dict[str, CheckResult]:
+        """Carry out what looks for several checks at once."""
         began = time.monotonic()
         try:
             found: Sequence[Found | FaultError] = self._insist(look)
         except FaultError as fault:
-            found = [fault] * len(walking)
+            found = [fault] * len(several)
         seconds = time.monotonic() - began
-        return {c.name: result_of(c, item, seconds) for c, item in zip(walking, found)}
+        return {c.name: result_of(c, item, seconds) for c, item in zip(several, found)}
 
     def _timed(self, check: Check, look: Callable[[], Found]) -> CheckResult:
         began = time.monotonic()

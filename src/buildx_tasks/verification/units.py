@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from buildx_tasks.platforms import Platform
     from buildx_tasks.verification.check import Check
 
-RUNNING = frozenset({"run", "service"})  # the kinds that need a native or emulated platform
+RUNNING = frozenset(
+    {"run", "service", "structure-test", "goss"}
+)  # the kinds that need a native or emulated platform
 
 _EDITION = 1  # of the checks: raised where they find what they did not, so that all run again
 
@@ -89,7 +91,7 @@ def units(
         others = (one for one in reversed(pushed.get(target.name, ())) if one != image.digest)
         last = next(others, "")
         for cell in target.cells:
-            listed = checks.of_cell(expected, cell, tag) if expected else ()
+            listed = checks.of_cell(expected, cell, tag, root) if expected else ()
             context = context_of(listed, target, image, cell.platform, last)
             found.append(Unit(target, image, cell.platform, listed, hash_of(listed, read, context)))
         whole = checks.of_whole(expected) if expected else ()

@@ -9,9 +9,13 @@ from buildx_tasks.verification.checks import (
     command,
     config,
     files,
+    goss,
     run,
     service,
     size,
+    structure_command,
+    structure_files,
+    structure_metadata,
 )
 
 if TYPE_CHECKING:
@@ -24,6 +28,14 @@ OF_A_CELL: dict[str, ModuleType] = {
     "config": config,
     "size": size,
     "command": command,
+    "structure-test": structure_command,
+    "structure-metadata": structure_metadata,
 }
 # Those with ``visitor(subject, spec)``: they share one walk through the image's files.
-OF_ITS_FILES: dict[str, ModuleType] = {"binaries": binaries, "files": files}
+OF_ITS_FILES: dict[str, ModuleType] = {
+    "binaries": binaries,
+    "files": files,
+    "structure-files": structure_files,
+}
+# Those with ``look(subject, specs)``: all of one file look into one container.
+OF_A_CONTAINER: dict[str, ModuleType] = {"goss": goss}

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from buildx_tasks.text import printable
+from buildx_tasks.verification.outside import goregex
+from buildx_tasks.verification.outside.structure import Patterns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +24,7 @@ _INDEX = re.compile("0|[1-9][0-9]*")
 _NOTHING = object()
 
 
-def problems(stream: str, expected: str | Output | None, text: str) -> list[str]:
+def problems(stream: str, expected: str | Output | Patterns | None, text: str) -> list[str]:
     """Return what is wrong with the ``text`` of ``stream`` (what a person calls it), a line each.
 
     A plain text is the whole of it; newlines at the end of either do not count.
@@ -31,7 +33,19 @@ def problems(stream: str, expected: str | Output | None, text: str) -> list[str]
         return []
     if isinstance(expected, str):
         return [f"{stream}: {problem}" for problem in _unequal(expected, text)]
+    if isinstance(expected, Patterns):
+        return [f"{stream}: {problem}" for problem in unmatched(expected, text)]
     return [f"{stream}: {problem}" for problem in _all(expected, text)]
+
+
+def unmatched(expected: Patterns, text: str) -> Iterator[str]:
+    """Give which expressions of Go are not found, and which are found and must not be."""
+    for pattern in expected.found:
+        if not goregex.compiled(pattern).search(text):
+            yield f"expected to match {quoted(pattern)}, got {quoted(text)}"
+    for pattern in expected.absent:
+        if found := goregex.compiled(pattern).search(text):
+            yield f"expected no match of {quoted(pattern)}, got {quoted(found[0])}"
 
 
 def quoted(text: str, start: int = 0) -> str:

@@ -41,8 +41,12 @@ def check(subject: Subject, spec: Run) -> Found:
     return carried_out(subject, spec)[1]
 
 
-def carried_out(subject: Subject, spec: Run, *, any_exit: bool = False) -> tuple[Ended, Found]:
+def carried_out(
+    subject: Subject, spec: Run, *, any_exit: bool = False, **settings: Any
+) -> tuple[Ended, Found]:
     """Do as :func:`check`; return how the container ended, too. ``any_exit``: no code is expected.
+
+    ``settings`` are more of the container's, as :func:`container.created` takes them.
 
     Raises:
         faults.api_errors: the engine fails.
@@ -51,9 +55,10 @@ def carried_out(subject: Subject, spec: Run, *, any_exit: bool = False) -> tuple
     """
     try:
         container.require_timeouts(subject)
-        more = {"stdin_open": True} if spec.stdin is not None else {}
-        with container.created(subject, spec, **more) as box:
-            ended, found = _run(box, spec, any_exit=any_exit)
+        if spec.stdin is not None:
+            settings["stdin_open"] = True
+        with container.created(subject, spec, **settings) as box:
+            ended, found = finished(box, spec, any_exit=any_exit)
             found = container.with_hint(subject, box, found)
             return ended, container.kept(subject, box, found)
     except RefusedError as refused:
@@ -68,7 +73,14 @@ def command(image: str, platform: Platform, root: Path, spec: Run) -> list[str]:
     return container.arguments(image, platform, root, spec, *more)
 
 
-def _run(box: Any, spec: Run, *, any_exit: bool) -> tuple[Ended, Found]:
+def finished(box: Any, spec: Run, *, any_exit: bool = False) -> tuple[Ended, Found]:
+    """Start a container that was created, and wait for its end; return how, and what is wrong with it.
+
+    Raises:
+        faults.api_errors: the engine fails.
+        faults.lost_connections: the engine cannot be reached.
+
+    """
     read = Output(box, flood=lambda: container.kill(box))
     fed = Input(box, spec.stdin) if spec.stdin is not None else None
     try:
