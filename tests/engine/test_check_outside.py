@@ -131,9 +131,10 @@ def test_files_of_other_programs_are_read_as_they_are(
     assert {check["status"] for cell in said for check in cell["checks"]} == {"ok"}
     assert project.ok("verify").count(" known") == 2
     # What a file says is part of what was verified.
-    (project.folder / "tests" / "goss.yaml").write_text(GOSS.replace("!bye", "!hello"))
+    changed = CST.replace("excludedContents: [bye]", "excludedContents: [hel]")
+    (project.folder / "tests" / "cst.yaml").write_text(changed)
     result = project.invoke("verify", "-p", "linux/arm64")
-    expected = 'goss: file /www/index.html: contents: expected no line with "hello"'
+    expected = 'cst: text: /link: expected no match of "hel", got "hel"'
     assert expected in result.stdout + result.stderr
 
     (project.folder / "bad.json").write_text(json.dumps(BAD))

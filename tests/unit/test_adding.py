@@ -69,7 +69,7 @@ def test_a_kind_of_check_is_added_by_the_list(tmp_path: Path) -> None:
     edit(said, '    "run",\n', '    "run",\n    "system",\n')
     (copy / "verification" / "checks" / "system.py").write_text(CHECK)
     room = copy / "verification" / "checks" / "__init__.py"
-    edit(room, "    size,\n)", "    size,\n    system,\n)")
+    edit(room, "    size,\n", "    size,\n    system,\n")
     edit(room, '    "size": size,\n', '    "size": size,\n    "system": system,\n')
 
     changed = {p.name for p, text in before.items() if p.read_bytes() != text}

@@ -6,7 +6,7 @@ import pytest
 from msgspec import ValidationError, convert
 
 from buildx_tasks import sizes
-from buildx_tasks.language.expectations import Bytes
+from buildx_tasks.language.measures import Bytes
 
 
 @pytest.mark.parametrize(
