@@ -5,7 +5,7 @@ from typing import Annotated, Union
 
 from msgspec import Meta, Struct
 
-from buildx_tasks.language.expectations import hours
+from buildx_tasks.language.measures import hours
 
 Text = Annotated[str, Meta(min_length=1)]
 

@@ -1,7 +1,7 @@
 """Words that expectations are made of: texts, paths, ports, times and sizes, each with its bounds."""
 
 # No `from __future__ import annotations`: msgspec evaluates these on Python 3.9.
-from typing import Annotated, Optional, Union
+from typing import Annotated, Union
 
 from msgspec import Meta
 
@@ -24,6 +24,6 @@ Memory = Union[
 ]
 
 
-def hours(text: Optional[str]) -> int:
+def hours(text: "str | None") -> int:
     """Return the hours that a text as ``14d`` says, 0 for none."""
     return int(text[:-1]) * _HOURS[text[-1]] if text else 0
