@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING
 
 from buildx_tasks import references
-from buildx_tasks.errors import EngineError
+from buildx_tasks.errors import EngineError, MissingError
 from buildx_tasks.images.attestations import ATTESTATION
 from buildx_tasks.images.image import Image, of_descriptors, platform_of
+from buildx_tasks.registry import listing
 
 # What git describe adds to a version, and what a version not yet released has.
 _SINCE = re.compile(r"-\d+-g[0-9a-f]+|-dirty|-(?:rc|alpha|beta|pre|dev)[.\d]*")
 _VERSION = re.compile(r"(\D*)(\d+(?:\.\d+)*)((?:\D.*)?)")
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from buildx_tasks.images.sources import Source
     from buildx_tasks.platforms import Platform
@@ -40,6 +42,26 @@ def published(repository: Repository, reference: str) -> Image:
     }
     config = content.config.digest if content.config else ""
     return of_descriptors(reference, manifest.digest, descriptors)._replace(config=config)
+
+
+def newest(within: Callable[[str], Repository], tags: Sequence[str]) -> Image:
+    """Return what the first of a target's tags holds that there is; else what the version before it does.
+
+    ``within`` gives the repository of a tag.
+
+    Raises:
+        MissingError: there is neither.
+        RegistryError: a registry does not answer, or refuses.
+
+    """
+    for declared in tags:
+        with contextlib.suppress(MissingError):
+            return published(within(declared), declared)
+    # A version that is new has no tag yet: the last push had an older one.
+    own = references.parse(tags[0])
+    where = within(tags[0])
+    before = version_before(listing.tags(where), own.tag)
+    return published(where, str(own._replace(tag=before or own.tag)))
 
 
 def version_before(tags: Iterable[str], tag: str) -> str:

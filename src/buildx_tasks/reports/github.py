@@ -14,6 +14,7 @@ from buildx_tasks.reports import (
     WORDS,
     Outcome,
     counts,
+    differences,
     duration,
     headline,
     moment,
@@ -25,6 +26,7 @@ from buildx_tasks.reports import (
     targets,
     visible,
 )
+from buildx_tasks.reports.markdown import plain
 from buildx_tasks.verification.results import CellResult, CheckResult, Report
 
 _SYMBOLS: dict[Outcome, str] = {
@@ -52,7 +54,7 @@ def summary(report: Report) -> str:
     if left < 0:
         return f"## ❌ verify: {headline(report)}\n\nThe table is too large to be shown here.\n"
     parts = [head]
-    blocks = [*map(_failure, report.failed), *_notes(report)]
+    blocks = [*map(_failure, report.failed), *_notes(report), *_sizes(report)]
     for number, block in enumerate(blocks):
         left -= _size(block)
         if left < 0:
@@ -113,8 +115,14 @@ def _head(report: Report) -> Iterator[str]:
     yield " · ".join(f"{_SYMBOLS[o]} {n} {WORDS[o]}" for o, n in counts(report).items())
     yield ""
     tools = [f"{name} {version}" for name, version in report.tools.items()]
-    facts = [f"started {moment(report.started)}", f"took {duration(report.seconds)}", *tools]
-    yield _plain(" · ".join(facts))
+    commit = [f"commit {report.commit}"] if report.commit else []
+    facts = [
+        f"started {moment(report.started)}",
+        f"took {duration(report.seconds)}",
+        *commit,
+        *tools,
+    ]
+    yield plain(" · ".join(facts))
 
 
 def _table(report: Report) -> Iterator[str]:
@@ -144,7 +152,7 @@ def _failure(result: CellResult) -> str:
 
 
 def _check(check: CheckResult) -> Iterator[str]:
-    yield f"**{_plain(check.name)}**"
+    yield f"**{plain(check.name)}**"
     yield from _fenced("\n".join(check.problems[: _PROBLEMS[0]])[: _PROBLEMS[1]])
     if len(check.problems) > _PROBLEMS[0]:
         yield f"and {len(check.problems) - _PROBLEMS[0]} more"
@@ -168,13 +176,14 @@ def _notes(report: Report) -> list[str]:
     if not listed:
         return []
     lines = [
-        f"- {_SYMBOLS[note.status]} {WORDS[note.status]}: **{_plain(', '.join(note.checks))}** of "
-        f"{', '.join(f'`{cell}`' for cell in note.ids)}: {_plain(note.reason)}"
+        f"- {_SYMBOLS[note.status]} {WORDS[note.status]}: **{plain(', '.join(note.checks))}** of "
+        f"{', '.join(f'`{cell}`' for cell in note.ids)}: {plain(note.reason)}"
         for note in listed
     ]
     return ["\n" + "\n".join(lines) + "\n"]
 
 
-def _plain(text: str) -> str:
-    """Return text that Markdown takes literally."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~&!])", r"\\\1", visible(text).replace("\n", " "))
+def _sizes(report: Report) -> list[str]:
+    if not report.differences:
+        return []
+    return [f"\n### Sizes\n\n{differences.as_markdown(report.differences)}"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from buildx_tasks.reports import counts, outcome
+from buildx_tasks.reports import counts, differences, outcome
 
 if TYPE_CHECKING:
     from buildx_tasks.verification.results import CellResult, CheckResult, Report
@@ -28,6 +28,9 @@ def data(report: Report) -> dict[str, Any]:
     ``started``          when it began: UTC, ISO 8601
     ``seconds``          wall time
     ``tools``            names to versions
+    ``commit``           of the tree, with ``-dirty`` where it had changes; ``""`` without git
+    ``tags``             the tags of each target
+    ``sizes``            of each platform: compressed bytes, those of what is published, the difference
     ``counts``           how many results there are of each ``outcome``
     ``results``          one for each cell and each whole image
     ``….id``             ``hello@linux/arm64``; ``hello`` for the whole image
@@ -53,6 +56,9 @@ def data(report: Report) -> dict[str, Any]:
         "started": report.started,
         "seconds": round(report.seconds, 3),
         "tools": {name: _encodable(version) for name, version in report.tools.items()},
+        "commit": report.commit,
+        "tags": {name: list(tags) for name, tags in report.tags.items()},
+        "sizes": differences.data(report.differences),
         "counts": counts(report),
         "results": [_result(result) for result in report.results],
     }

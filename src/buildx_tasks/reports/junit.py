@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from buildx_tasks.images.differences import growth_text
 from buildx_tasks.reports import UNCHECKED, headline, targets
 from buildx_tasks.text import MISLEADING
 
@@ -30,7 +31,9 @@ def text(report: Report) -> str:
     root = ET.Element("testsuites", name=f"buildx-tasks verify: {headline(report)}")
     for target in targets(report):
         results = [result for result in report.results if result.target == target]
-        root.append(_suite(target, results, report.started[:_WHOLE_SECONDS]))
+        suite = _suite(target, results, report.started[:_WHOLE_SECONDS])
+        _describe(suite, target, report)
+        root.append(suite)
     for name in ("tests", "failures", "errors"):
         root.set(name, str(sum(int(suite.attrib[name]) for suite in root)))
     root.set("time", f"{report.seconds:.3f}")
@@ -56,6 +59,20 @@ def _suite(target: str, results: Sequence[CellResult], timestamp: str) -> ET.Ele
     suite.set("skipped", str(len(suite.findall("testcase/skipped"))))
     suite.set("time", f"{sum(result.seconds for result in results):.3f}")
     return suite
+
+
+def _describe(suite: ET.Element, target: str, report: Report) -> None:
+    """Add what the whole report says of a target to its properties."""
+    said = [("commit", report.commit)] if report.commit else []
+    said += [("tag", tag) for tag in report.tags.get(target, ())]
+    said += [
+        (f"size {one.id}", f"{one.size} bytes {growth_text(one)}".rstrip())
+        for one in report.differences
+        if one.target == target and one.size is not None
+    ]
+    for properties in suite.findall("properties"):
+        for name, value in said:
+            ET.SubElement(properties, "property", name=name, value=_safe(value))
 
 
 def _case(result: CellResult, check: CheckResult) -> ET.Element:

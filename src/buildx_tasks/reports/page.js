@@ -78,8 +78,8 @@ if (location.hash) {
 
 const filter = document.getElementById("ui.failed");
 filter?.addEventListener("change", () => {
-  const rows = document.querySelectorAll("tbody tr");
-  const failed = document.querySelectorAll("tbody tr.has-failed");
+  const rows = document.querySelectorAll(".matrix tbody tr");
+  const failed = document.querySelectorAll(".matrix tbody tr.has-failed");
   document.getElementById("ui.status").textContent =
     filter.checked ? `${failed.length} of ${rows.length} targets` : "";
   stop(cells.find(seen));

@@ -19,6 +19,7 @@ from buildx_tasks.reports import (
     Note,
     Outcome,
     counts,
+    differences,
     duration,
     headline,
     moment,
@@ -60,6 +61,7 @@ def text(report: Report) -> str:
         failures=_html(_failures(report)) if report.failed else "",
         matrix=_html(_matrix(report)),
         notes=_html(_notes(notes(report))) if notes(report) else "",
+        sizes=_html(_sizes(report)) if report.differences else "",
         panels="\n".join(_html(panel(result)) for result in report.results),
     )
 
@@ -87,6 +89,8 @@ def _summary(report: Report) -> ET.Element:
         for name, number in found.items()
     ]
     tools = [f"{name} {version}" for name, version in report.tools.items()]
+    if report.commit:
+        tools.insert(0, f"commit {report.commit}")
     return el(
         "header",
         el("p", "buildx-tasks verify", class_="overline"),
@@ -251,6 +255,30 @@ def _notes(listed: Iterable[Note]) -> ET.Element:
     ]
     title = el("h2", "Known failures and skipped checks")
     return el("section", title, el("ul", *items), class_="list")
+
+
+def _sizes(report: Report) -> ET.Element:
+    head = el("tr", *(el("th", name, scope="col") for name in differences.HEADINGS))
+    rows = [
+        el("tr", el("th", name, scope="row"), *(el("td", text) for text in texts))
+        for name, *texts in map(differences.row, report.differences)
+    ]
+    table = el("table", el("thead", head), el("tbody", *rows), class_="figures")
+    # It scrolls where it is wider than the window, so the keyboard must reach it.
+    scrolled = el("div", table, class_="scrolled", tabindex="0", role="region", aria_label="Sizes")
+    below = [el("li", line) for line in differences.lines(report.differences)]
+    tags = [
+        el("li", f"{name}: ", el("code", ", ".join(listed))) for name, listed in report.tags.items()
+    ]
+    return el(
+        "section",
+        el("h2", "Sizes, compressed"),
+        scrolled,
+        el("ul", *below, class_="remarks"),
+        el("h2", "Tags") if tags else None,
+        el("ul", *tags, class_="remarks") if tags else None,
+        class_="list",
+    )
 
 
 def _opener(result: CellResult) -> ET.Element:

@@ -31,6 +31,11 @@ def conclude(report: Report, files: Mapping[str, str], declared: Path) -> None:
         raise VerifyError("\nerror: ".join(faults))
 
 
+def are_wanted(files: Mapping[str, str]) -> bool:
+    """Say whether a report is written at all: into a file, or for GitHub."""
+    return any(files.values()) or bool(os.environ.get("GITHUB_STEP_SUMMARY"))
+
+
 def write(report: Report, wanted: Mapping[str, str]) -> list[str]:
     """Write the reports that have a path; each whole or not at all. Return what could not be written.
 

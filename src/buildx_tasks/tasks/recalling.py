@@ -14,22 +14,25 @@ if TYPE_CHECKING:
 
 
 @command(
-    iterable=["target", "event", "overlay", "set_"],
+    iterable=["target", "platform", "event", "overlay", "set_"],
     help={
         "target": "Target, group or glob (repeatable); default: everything",
         **INPUT,
+        "platform": "With --diff-published: platform, as in linux/arm64 (repeatable)",
         "event": "Event, as in pushed (repeatable); default: all",
         "number": "Most rows; 0: all",
         "all": "Each verified cell in a row of its own; the versions of what pushed",
         "full": FULL,
-        "format": "table, or json (the entries themselves)",
+        "format": "table, or json (the entries themselves); with --diff-published markdown too",
         "release-notes": "A markdown table of the last push: references with digests",
         "version": "With --release-notes: the version that they are of, as in v1.2.0",
+        "diff-published": "Sizes and digests of what was built, beside what its registries hold",
     },
 )
 def log(
     c: Context,
     target: Texts = None,
+    platform: Texts = None,
     event: Texts = None,
     overlay: Texts = None,
     set_: Texts = None,
@@ -39,20 +42,21 @@ def log(
     release_notes: bool = False,
     version: str = "",
     full: bool = False,
+    diff_published: bool = False,
 ) -> None:
     """Show what was built, verified, pushed and promoted, newest first."""
     from buildx_tasks.errors import UsageError
     from buildx_tasks.reports import past
 
-    require_known("--format", format, ("table", "json"))
+    given = {"platform": platform, "event": event, "all": all, "version": version}
+    kinds = {"diff-published": diff_published, "release-notes": release_notes}
+    kind = _kind(kinds, {**given, "format": format != "table"})
+    require_known("--format", format, _FORMATS[kind])
     if number < 0:
         raise UsageError(f"--number: {number} is no number of rows; write 1 or more, or 0 for all")
-    if version and not release_notes:
-        raise UsageError("--version is that of --release-notes; add it, or leave --version out")
-    if release_notes and (event or all or format != "table"):
-        raise UsageError(
-            "--release-notes is a table of its own: leave out --event, --all and --format"
-        )
+    if kind == "diff-published":
+        _differences(c, (target, platform, overlay, set_), format, full=full)
+        return
     with loaded(c, overlay, set_) as project:
         entries = project.ledger.whole()
         plan = selected(project, target).plan if target or release_notes else None
@@ -61,3 +65,56 @@ def log(
         return
     how = past.How(number or None, format, every=all, full=full)
     past.print_log(entries, plan, texts(event, "--event"), how)
+
+
+# What is no list of what happened, and the flags that go with each; all take -t.
+_FORMATS = {
+    "": ("table", "json"),
+    "diff-published": ("table", "text", "markdown", "json"),
+    "release-notes": ("table",),
+}
+_GO_WITH = {
+    "": ("event", "all", "format"),
+    "diff-published": ("platform", "format"),
+    "release-notes": ("version",),
+}
+
+
+def _kind(kinds: dict[str, bool], given: dict[str, object]) -> str:
+    """Return which table is meant, ``""`` for what happened.
+
+    Raises:
+        UsageError: two are, or a flag does not go with it.
+
+    """
+    from buildx_tasks.errors import UsageError
+
+    kind, *more = [name for name, wanted in kinds.items() if wanted] or [""]
+    if more:
+        raise UsageError(f"--{kind} and --{more[0]} are tables of their own; leave one out")
+    for flag in (name for name, value in given.items() if value and name not in _GO_WITH[kind]):
+        with_it = next((one for one, flags in _GO_WITH.items() if flag in flags), "")
+        fix = f"add --{with_it}, or leave it out" if with_it and not kind else "leave it out"
+        what = f"--{kind}" if kind else "the list of what happened"
+        raise UsageError(f"--{flag} does not go with {what}; {fix}")
+    return kind
+
+
+def _differences(c: Context, selection: tuple[Texts, ...], kind: str, *, full: bool) -> None:
+    """Print how what was built differs from what is published.
+
+    Raises:
+        RegistryError: a registry could not tell; said after all that the others did.
+
+    """
+    from buildx_tasks.errors import RegistryError
+    from buildx_tasks.publishing import comparing
+    from buildx_tasks.reports import differences
+
+    target, platform, overlay, set_ = selection
+    with loaded(c, overlay, set_) as project:
+        found = comparing.with_published(project, selected(project, target, platform).images())
+    differences.print_differences(found, kind, full=full)
+    silent = list(dict.fromkeys(one.remark for one in found if one.is_fault))
+    if silent:
+        raise RegistryError("\nerror: ".join(silent))

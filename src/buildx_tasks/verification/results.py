@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from buildx_tasks.images.differences import Difference
     from buildx_tasks.platforms import Platform
 
 CheckStatus = Literal["ok", "FAIL", "skip", "xfail"]
@@ -79,7 +83,8 @@ class Report(NamedTuple):
     """A whole verification: when it began (UTC, ISO 8601), how long it took, with what.
 
     ``tools`` maps names to versions, as in ``{"Docker Engine": "28.5.2"}``; ``unrecorded`` says what
-    of it the ledger could not take.
+    of it the ledger could not take. What is written for others has the ``commit``, ``tags`` by target,
+    and how each platform differs from what is published (``differences``).
     """
 
     started: str
@@ -87,6 +92,9 @@ class Report(NamedTuple):
     results: tuple[CellResult, ...]
     tools: dict[str, str]
     unrecorded: tuple[str, ...] = ()
+    commit: str = ""
+    tags: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    differences: tuple[Difference, ...] = ()
 
     @property
     def failed(self) -> tuple[CellResult, ...]:

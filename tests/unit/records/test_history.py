@@ -167,7 +167,10 @@ def test_log(project: Project) -> None:
         (["--event", "pushd"], 'did you mean "pushed"?'),
         (["-t", "hallo"], 'unknown target "hallo"; did you mean "hello"?'),
         (["--number=-1"], "--number: -1 is no number of rows"),
-        (["--release-notes", "--all"], "leave out --event, --all and --format"),
+        (["--release-notes", "--all"], "--all does not go with --release-notes; leave it out"),
+        (["--version", "v1"], "the list of what happened; add --release-notes, or leave it out"),
+        (["--diff-published", "--release-notes"], "are tables of their own; leave one out"),
+        (["--diff-published", "--format", "xml"], 'unknown kind "xml"; known: table, text'),
     ):
         wrong = project.invoke("log", *args)
         assert wrong.returncode == 2, wrong.stderr

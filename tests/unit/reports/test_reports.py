@@ -13,8 +13,9 @@ import pytest
 import xmlschema
 
 from buildx_tasks import reports
+from buildx_tasks.images.differences import Difference
 from buildx_tasks.platforms import parse
-from buildx_tasks.reports import github, jsonreport, junit, page
+from buildx_tasks.reports import differences, github, jsonreport, junit, markdown, page
 from buildx_tasks.verification.results import CellResult, CheckResult, Report
 
 if TYPE_CHECKING:
@@ -234,7 +235,8 @@ def test_the_tenth_annotation_stands_for_the_rest() -> None:
 
 def test_json_has_all_in_a_form_that_stays() -> None:
     found = json.loads(jsonreport.text(OF_ALL_KINDS))
-    assert list(found) == ["version", "ok", "started", "seconds", "tools", "counts", "results"]
+    keys = "version ok started seconds tools commit tags sizes counts results"
+    assert list(found) == keys.split()
     assert (found["version"], found["ok"], found["seconds"]) == (1, False, 65.04)
     assert found["counts"]["FAIL"] == 1
     assert found["results"][1] == {
@@ -354,3 +356,58 @@ def test_many_failures_are_one_click_away() -> None:
     text = page.text(report(*failed))
     assert "Show 1 more" in text
     assert "and 5 more" in text
+
+
+DESCRIBED = OF_ALL_KINDS._replace(
+    commit="1f2e3d",
+    tags={"hello": ("localhost:5000/hello:v1",)},
+    differences=(
+        Difference(
+            "hello", parse("linux/amd64"), "sha256:1", 2_400_000, "sha256:2", 2_000_000, "x:v0"
+        ),
+        Difference("hello", parse("linux/arm64"), "sha256:3", None, "sha256:3", 5, "x:v0"),
+        Difference("plain", parse("linux/amd64"), "sha256:4", 7, remark=HOSTILE, is_fault=True),
+    ),
+)
+
+
+def test_what_is_written_for_others_has_commit_tags_and_sizes() -> None:
+    SCHEMA.validate(junit.text(DESCRIBED))
+    assert '<property name="size hello@linux/amd64" value="2400000 bytes +400.0 kB' in junit.text(
+        DESCRIBED
+    )
+    assert '<property name="tag" value="localhost:5000/hello:v1" />' in junit.text(DESCRIBED)
+    found = json.loads(jsonreport.text(DESCRIBED))
+    assert (found["commit"], found["tags"]) == ("1f2e3d", {"hello": ["localhost:5000/hello:v1"]})
+    assert found["sizes"][0]["difference"] == 400_000
+    assert found["sizes"][1]["same"]
+    row = "| `hello` | `linux/amd64` | 2.4 MB | 2.0 MB | +400.0 kB (+20.0 %) | changed |"
+    assert row in github.summary(DESCRIBED)
+    assert "commit 1f2e3d" in github.summary(DESCRIBED)
+    shown = page.text(DESCRIBED)
+    assert "+400.0 kB (+20.0 %)" in shown
+    assert "commit 1f2e3d" in shown
+    assert "<script>alert" not in shown
+    assert "\x1b" not in shown
+
+
+def test_a_table_of_differences(capsys: pytest.CaptureFixture[str]) -> None:
+    differences.print_differences(DESCRIBED.differences, "text")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == list(differences.HEADINGS)
+    assert lines[2].split() == ["hello", "linux/arm64", "not", "known", "5", "B", "same"]
+    assert lines[4] == "hello: compared with x:v0"
+    assert lines[5].startswith("plain: \\x00\\x1b[31m")
+    differences.print_differences(DESCRIBED.differences, "json")
+    assert len(json.loads(capsys.readouterr().out)) == 3
+    differences.print_differences(DESCRIBED.differences, "markdown")
+    table, _, below = capsys.readouterr().out.partition("\n\n")
+    assert [line.count(" | ") for line in table.splitlines()] == [5, 0, 5, 5, 5]
+    assert below.count("<script") == below.count("\\<script")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("a|b", "`a\\|b`"), ("a`b", "`` a`b ``"), ("x\ny", "`x y`")]
+)
+def test_code_stays_in_its_cell(text: str, shown: str) -> None:
+    assert markdown.code(text) == shown

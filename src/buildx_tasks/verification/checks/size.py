@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Callable, NamedTuple, TypeVar
 
-from buildx_tasks import references, sizes
+from buildx_tasks import sizes
 from buildx_tasks.engine.faults import RefusedError
 from buildx_tasks.errors import EngineError, MissingError, RegistryError
 from buildx_tasks.images import published, store
 from buildx_tasks.images.layers import instruction
 from buildx_tasks.images.sources import RepositorySource
-from buildx_tasks.registry import listing
 from buildx_tasks.text import printable
 from buildx_tasks.verification.check import Found
 
@@ -176,19 +174,9 @@ def _published(subject: Subject) -> Last:
     def within(name: str) -> Repository:
         return session.workspace.registries.of(name).within(_MOST_SECONDS)
 
-    def ask(look: Callable[[Repository], Said]) -> Said | Last:
-        return _said(lambda: look(within(tag)))
-
-    def look(where: Repository) -> Image:
-        for declared in subject.target.spec.tags:
-            with contextlib.suppress(MissingError):
-                return published.published(within(declared), declared)
-        # A version that is new has no tag yet: the last push had an older one.
-        own = references.parse(tag)
-        before = published.version_before(listing.tags(where), own.tag)
-        return published.published(where, str(own._replace(tag=before or own.tag)))
-
-    held = session.once(tag, lambda: ask(look))
+    held = session.once(
+        tag, lambda: _said(lambda: published.newest(within, subject.target.spec.tags))
+    )
     if isinstance(held, Last):
         return held
     if held.config and subject.target.declared == (platform,):
@@ -197,7 +185,7 @@ def _published(subject: Subject) -> Last:
     if platform not in held.manifests:
         return _NOTHING
     only = held._replace(manifests={platform: held.manifests[platform]})
-    found = session.once((tag, platform), lambda: ask(lambda where: _compressed(where, only)))
+    found = session.once((tag, platform), lambda: _said(lambda: _compressed(within(tag), only)))
     return found if isinstance(found, Last) else Last(found[platform])
 
 
