@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from buildx_tasks.errors import PushError
+from buildx_tasks.errors import PushError, UsageError
 from buildx_tasks.records import release_notes, table
 from buildx_tasks.reports.tables import print_table
 from buildx_tasks.text import json_text
@@ -28,6 +28,17 @@ class How(NamedTuple):
     kind: str = "table"
     every: bool = False
     full: bool = False
+
+
+def require_number(number: int) -> None:
+    """Refuse what is no number of rows.
+
+    Raises:
+        UsageError: it is below 0.
+
+    """
+    if number < 0:
+        raise UsageError(f"--number: {number} is no number of rows; write 1 or more, or 0 for all")
 
 
 def print_log(

@@ -45,15 +45,13 @@ def log(
     diff_published: bool = False,
 ) -> None:
     """Show what was built, verified, pushed and promoted, newest first."""
-    from buildx_tasks.errors import UsageError
     from buildx_tasks.reports import past
 
     given = {"platform": platform, "event": event, "all": all, "version": version}
     kinds = {"diff-published": diff_published, "release-notes": release_notes}
     kind = _kind(kinds, {**given, "format": format != "table"})
     require_known("--format", format, _FORMATS[kind])
-    if number < 0:
-        raise UsageError(f"--number: {number} is no number of rows; write 1 or more, or 0 for all")
+    past.require_number(number)
     if kind == "diff-published":
         _differences(c, (target, platform, overlay, set_), format, full=full)
         return
