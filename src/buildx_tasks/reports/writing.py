@@ -10,30 +10,31 @@ from buildx_tasks.errors import VerifyError
 from buildx_tasks.language.positions import Positions
 from buildx_tasks.language.sources import PYPROJECT
 from buildx_tasks.machine.files import PUBLIC, write_file
+from buildx_tasks.publishing.described import described
 from buildx_tasks.verification.passed import failures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from buildx_tasks.planning.selection import Plan
     from buildx_tasks.verification.results import Report
+    from buildx_tasks.workspace import Workspace
 
 
-def conclude(report: Report, files: Mapping[str, str], declared: Path) -> None:
-    """Hand a report on: into ``files`` by kind, and to GitHub; ``declared`` is the TOML file.
+def conclude(report: Report, files: Mapping[str, str], workspace: Workspace, plan: Plan) -> None:
+    """Hand a report on: into ``files`` by kind, and to GitHub, with what others want to know of it.
 
     Raises:
         VerifyError: cells failed, or something could not be written; all else is done before.
+        EngineError: the engine does not give an image any more.
 
     """
-    faults = [*write(report, files), *report.unrecorded, *tell_github(report, declared)]
+    if any(files.values()) or os.environ.get("GITHUB_STEP_SUMMARY"):
+        report = described(workspace, plan, report)
+    faults = [*write(report, files), *report.unrecorded, *tell_github(report, workspace.file)]
     faults[:0] = failures(report)
     if faults:
         raise VerifyError("\nerror: ".join(faults))
-
-
-def are_wanted(files: Mapping[str, str]) -> bool:
-    """Say whether a report is written at all: into a file, or for GitHub."""
-    return any(files.values()) or bool(os.environ.get("GITHUB_STEP_SUMMARY"))
 
 
 def write(report: Report, wanted: Mapping[str, str]) -> list[str]:

@@ -61,7 +61,6 @@ def verify(
 ) -> None:
     """Check every cell against [target.NAME.verify], in parallel, on the digests that were built."""
     from buildx_tasks.errors import UsageError
-    from buildx_tasks.publishing import described
     from buildx_tasks.reports import writing
     from buildx_tasks.reports.terminal import Terminal
     from buildx_tasks.verification import passed
@@ -84,9 +83,7 @@ def verify(
             print("no selected cell failed the last time; nothing to do")
             return
         files = {"junit": junit, "json": json, "html": html, "sarif": sarif}
-        if writing.are_wanted(files):
-            report = described.described(project, selection.plan, report)
-        writing.conclude(report, files, project.file)
+        writing.conclude(report, files, project, selection.plan)
 
 
 def _demand(c: Context, selection: tuple[Texts, ...], ref: Texts, require: Texts) -> None:
