@@ -59,6 +59,17 @@ TARGETS = {  # name → Dockerfile, more of the table, platforms
         STORE,
         ONE,
     ),
+    "leftovers": (
+        "FROM alpine:3.22\n"
+        "RUN mkdir -p /var/log/apt /var/lib/apt/lists /a/__pycache__ \\\\\n"
+        "  && date +%s%N > /var/log/dpkg.log \\\\\n"
+        f"  && cp {RANDOM} /var/log/apt/history.log && cp {RANDOM} /var/lib/apt/lists/x_InRelease\n"
+        f"RUN cp {RANDOM} /a/__pycache__/b.pyc && "
+        "printf '!<arch>\\\\n%-16s%-12s%-6s%-6s%-8s%-10s`\\\\nabc\\\\n' "
+        "a.o $(tr -dc 1-9 < /dev/urandom | head -c 9) 0 0 644 3 > /lib.a",
+        "",
+        ONE,
+    ),
     "lost": ("FROM alpine:3.22\nCOPY gone /", "", ONE),
     "slow": ("FROM alpine:3.22\nRUN sleep 1", "", ONE),
 }
@@ -137,7 +148,7 @@ def built(project: Project, name: str) -> Callable[..., Project]:
 
 
 def test_built_again(built: Callable[..., Project], name: str) -> None:
-    targets = ("same", "content", "times", "touched", "lost")
+    targets = ("same", "content", "times", "touched", "lost", "leftovers")
     project = built(*targets)
     (project.folder / "gone").unlink()
     # Nobody sets it now: the image says what it was.
@@ -154,9 +165,13 @@ def test_built_again(built: Callable[..., Project], name: str) -> None:
             assert one["facts"][0].startswith("built again: the same sha256:")
     assert list(found["content"]) == BOTH
     for one in found["content"].values():
-        (line,) = one["problems"]
+        line, advice = one["problems"]
+        made_by = f"made by RUN cp {RANDOM} /stamp && chmod 0640 /stamp"
+        place = "([target.content] dockerfile-inline:2)"
         assert line.startswith("/stamp: other content (SHA-256 ")
-        assert line.endswith(f"; made by RUN cp {RANDOM} /stamp && chmod 0640 /stamp")
+        assert line.endswith(f"; {made_by} {place}")
+        assert advice.startswith(f"/stamp {made_by} {place}: an id or hash that is made anew; make")
+        assert one["facts"][0].startswith("both by Docker Engine ")
         assert "modification" not in line, "invoke build sets the times"
     for one in found["times"].values():
         # The export that was declared does not set them.
@@ -165,6 +180,16 @@ def test_built_again(built: Callable[..., Project], name: str) -> None:
         assert later.startswith("/later: other modification time (19")
         assert "leave out output in [target.times]" in advice
         assert "touch -d @$SOURCE_DATE_EPOCH" in advice
+    (one,) = found["leftovers"].values()
+    place = r"made by RUN .* \(\[target.leftovers\] dockerfile-inline:{}\): "
+    for line, line_number, path, what in (
+        (-4, 5, "/a/__pycache__/b.pyc", "bytecode of Python, with the times"),
+        (-3, 5, "/lib.a", "the times of its members; write ar with D"),
+        (-2, 2, "/var/lib/apt/lists/x_InRelease", "lists and caches of apt; "),
+        (-1, 2, "/var/log/apt/history.log and 1 more", "logs of apt and dpkg; end its RUN with"),
+    ):
+        said = re.escape(f"{path} ") + place.format(line_number) + re.escape(what)
+        assert re.match(said, one["problems"][line]), one["problems"]
     (one,) = found["lost"].values()
     (line,) = one["problems"]
     assert line.startswith("cannot be built again: ")

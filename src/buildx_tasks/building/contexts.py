@@ -15,7 +15,7 @@ from buildx_tasks.language.targets import LINK, files_helper
 from buildx_tasks.machine.files import write_file
 from buildx_tasks.planning.bakefile import unescaped
 from buildx_tasks.records import ledger
-from buildx_tasks.references import REMOTE
+from buildx_tasks.references import CWD, REMOTE
 
 if TYPE_CHECKING:
     from buildx_tasks.language.merging import Attributes
@@ -114,6 +114,16 @@ def _copy(attributes: Attributes, name: str, root: Path, files: dict[str, str]) 
     # bake names a Dockerfile from its context, by the letters of both paths.
     start = os.path.normpath(root / context)
     attributes["dockerfile"] = _escaped(os.path.relpath(root / file, start))
+
+
+def dockerfile_text(attributes: Attributes, root: Path) -> str | None:
+    """Return the text of a target's Dockerfile; None where it is not here."""
+    if "dockerfile-inline" in attributes:
+        return unescaped(attributes["dockerfile-inline"])
+    context, name = attributes.get("context", "."), attributes.get("dockerfile", "Dockerfile")
+    if REMOTE.match(context) or REMOTE.match(name) or name == "-":
+        return None
+    return _text(root / name[len(CWD) :] if name.startswith(CWD) else root / context / name)
 
 
 def _ended(text: str) -> str:

@@ -49,7 +49,8 @@ def world(workspace: Workspace, standing: Standing, known: KnownFiles) -> World:
     """
     builder = standing.builder
     try:
-        tools = (*_buildkit(workspace, builder), _buildx(workspace, known))
+        builds = _buildkit(workspace, builder)
+        tools = (*builds, _buildx(workspace, known))
     except BuildxTasksError as error:
         raise Unknowable(str(error)) from None
     outside: dict[tuple[str, Platform], tuple[str, ...] | Unknowable] = {}
@@ -62,7 +63,23 @@ def world(workspace: Workspace, standing: Standing, known: KnownFiles) -> World:
     key, proxies = machine_key(), settings.client_config().get("proxies")
     if proxies:  # buildx gives them to each build, and there may be a password in them
         environment.append(keyed(key, msgspec.json.encode(proxies, order="deterministic")))
-    return World((*tools, *environment), key, os.environ, outside)
+    return World((*tools, *environment), key, os.environ, outside, _shown(builds, builder))
+
+
+def builder_versions(workspace: Workspace, builder: Builder | None) -> str:
+    """Return what builds, as in ``Docker Engine 28.5.2``; ``""`` where that is not known."""
+    try:
+        return _shown(_buildkit(workspace, builder), builder)
+    except (BuildxTasksError, Unknowable):
+        return ""
+
+
+def _shown(builds: tuple[str, ...], builder: Builder | None) -> str:
+    """Return what builds as a person calls it."""
+    versions = builds[1:]
+    if choice.is_engines_own(builder):
+        return f"Docker Engine {versions[0]}"
+    return f"BuildKit {', '.join(dict.fromkeys(versions))}"
 
 
 def _buildkit(workspace: Workspace, builder: Builder | None) -> tuple[str, ...]:

@@ -54,6 +54,7 @@ class Looked:
         self._workspace = workspace
         self._known = KnownFiles(workspace.ledger.folder / KNOWN_FILES)
         self._read: Fingerprints | None = None
+        self.by = ""  # which BuildKit
         self.fingerprints: dict[str, dict[Platform, str]] = {}
         self._kept: dict[str, Built] = {}  # images of the engine's store that are not built again
         if workspace.commands.is_dry:  # nobody was asked what bases stand for
@@ -62,6 +63,7 @@ class Looked:
             world = outside.world(workspace, standing, self._known)
         except Unknowable:
             return
+        self.by = world.by
         self._read = Fingerprints(workspace.root, definition, plan, world, self._known)
         for target in plan.targets:
             with suppress(Unknowable):
@@ -296,7 +298,8 @@ def facts_of(looked: Looked, targets: Iterable[TargetPlan]) -> dict[str, dict[st
     for target in targets:
         its = looked.fingerprints.get(target.name)
         if its:
-            found[target.name] = {"fingerprints": {str(p): one for p, one in its.items()}}
+            prints = {str(platform): one for platform, one in its.items()}
+            found[target.name] = {"fingerprints": prints, "by": looked.by}
             if places := destinations(target):
                 found[target.name]["exported"] = {d: looked.exported(d) for d in places}
     return found

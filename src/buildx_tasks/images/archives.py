@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import posixpath
 import tarfile
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
@@ -27,7 +28,7 @@ from buildx_tasks.registry.manifests import (
 from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from buildx_tasks.engine.engine import Engine
@@ -118,6 +119,25 @@ class Archive:
         with tars.streamed(layer) as archive:
             for info in tars.members(archive):
                 yield _file(archive, info)
+        layer.finish()
+
+    def contents(
+        self, digest: str, size: int, wanted: Collection[str], most: int
+    ) -> Iterator[tuple[str, bytes]]:
+        """Give what a layer has at these paths, of those files that have ``most`` bytes at most.
+
+        Raises:
+            tarfile.ReadError, EngineError: as :meth:`files`.
+
+        """
+        archive: Any
+        layer: Any = tars.Unpacked(self.blob(digest, size), size)
+        with tars.streamed(layer) as archive:
+            for info in tars.members(archive):
+                path = f"/{posixpath.normpath(info.name).lstrip('./')}"
+                if path in wanted and info.isreg() and info.size <= most:
+                    file = archive.extractfile(info)
+                    yield path, file.read(most) if file else b""
         layer.finish()
 
     def _checked(self, digest: str, size: int | None) -> bytes:

@@ -53,13 +53,14 @@ class World(NamedTuple):
 
     ``tools`` are the versions of what builds, ``key`` is this machine's for the values of secrets.
     ``outside`` has, for each target and platform, what its images and repositories stand for now, or
-    why that is not known.
+    why that is not known. ``by`` is what builds, as a person calls it: nothing depends on it.
     """
 
     tools: tuple[str, ...]
     key: bytes
     environment: Mapping[str, str]
     outside: Mapping[tuple[str, Platform], tuple[str, ...] | Unknowable]
+    by: str = ""
 
 
 class Fingerprints:

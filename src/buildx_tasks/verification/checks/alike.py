@@ -13,25 +13,39 @@ from buildx_tasks.images.archives import REMOVED
 from buildx_tasks.images.layers import instruction, layers_of
 from buildx_tasks.registry.manifests import Config
 from buildx_tasks.text import printable
+from buildx_tasks.verification.checks import leftovers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from buildx_tasks.images.archives import Archive, File
     from buildx_tasks.images.layers import Layer
-    from buildx_tasks.registry.manifests import Content
+    from buildx_tasks.registry.manifests import Content, Manifest
+    from buildx_tasks.verification.checks.leftovers import Cause
+
+    Where = Callable[[str], str]
 
 TIME = "modification time"
+_CONTENT = "other content"
 
 _MOST_FILES = 10
+_MOST_LOOKED = 20  # files whose content is looked into
 _MOST_TEXT = 80  # characters of a value
 
 
+def _nowhere(made_by: str) -> str:  # noqa: ARG001 - as one that knows
+    return ""
+
+
 class Differences(NamedTuple):
-    """What is not the same, one line each; ``only_times``: nothing but when files were changed."""
+    """What is not the same, one line each; ``only_times``: nothing but when files were changed.
+
+    ``forms`` are the media types that differ, which no file's content depends on.
+    """
 
     problems: tuple[str, ...]
     only_times: bool = False
+    forms: tuple[str, ...] = ()
 
 
 class Made(NamedTuple):
@@ -41,18 +55,21 @@ class Made(NamedTuple):
     by: str = ""
 
 
-def differences(before: Archive, first: str, now: Archive, second: str) -> Differences:
+def differences(
+    before: Archive, first: str, now: Archive, second: str, where: Where = _nowhere
+) -> Differences:
     """Compare the images of two manifests; only layers that differ are read.
 
-    There are none where only the manifests' form is another one (media types, the mark that times
-    were rewritten): that is the exporter's.
+    ``where`` says which line made a layer, by its entry of the history. There are none where only the
+    manifests' form is another one (media types, the mark that times were rewritten): that is the
+    exporter's.
     """
     manifests = before.manifest(first).content, now.manifest(second).content
     configs = [
         archive.config(manifest.config) if manifest.config else Config()
         for archive, manifest in zip((before, now), manifests)
     ]
-    layers = [_layers(manifest, config) for manifest, config in zip(manifests, configs)]
+    layers = [_layers(manifest, config, where) for manifest, config in zip(manifests, configs)]
     wholes = [config.whole for config in configs]
     marks = [manifest.marks for manifest in manifests]
     said = [*of_configs(*wholes), *of_tables("annotation", *marks)]
@@ -65,8 +82,10 @@ def differences(before: Archive, first: str, now: Archive, second: str) -> Diffe
         for side, layer in zip(changed, (one, other)):
             side.extend([layer] if layer else [])
     files: list[tuple[str, list[str], str]] = []
+    causes: list[str] = []
     try:
         files = of_files(_files(before, changed[0]), _files(now, changed[1]))
+        causes = list(_causes(files, (before, changed[0]), (now, changed[1])))
         if any(changed) and not files:
             said += _same_files(*changed)
     except tarfile.ReadError as error:
@@ -75,7 +94,57 @@ def differences(before: Archive, first: str, now: Archive, second: str) -> Diffe
             for layer in changed[1] or changed[0]
         ]
     only_times = bool(files) and not said and all(map(_is_time, files))
-    return Differences((*_lines(files), *said), only_times)
+    forms = tuple(
+        _forms(*(archive.manifest(one) for archive, one in ((before, first), (now, second))))
+    )
+    return Differences((*_lines(files), *said, *causes), only_times, forms)
+
+
+def _forms(before: Manifest, now: Manifest) -> Iterator[str]:
+    """Give the media types that differ: of manifest, config and layers."""
+    for what, types in _types(before).items():
+        if (others := _types(now)[what]) != types:
+            yield f"media type of {what}: {_cut(others)}, before {_cut(types)}"
+
+
+def _types(manifest: Manifest) -> dict[str, str]:
+    content = manifest.content
+    layers = dict.fromkeys(layer.media_type or "none" for layer in content.layers)
+    return {
+        "the manifest": manifest.media_type,
+        "the config": (content.config and content.config.media_type) or "none",
+        "layers": ", ".join(layers),
+    }
+
+
+def _causes(
+    files: Sequence[tuple[str, list[str], str]],
+    before: tuple[Archive, Sequence[Layer]],
+    now: tuple[Archive, Sequence[Layer]],
+) -> Iterator[str]:
+    """Give what is known to differ each time, with what to write, once for each line that made it."""
+    changed = [path for path, words, _ in files if any(_CONTENT in word for word in words)]
+    wanted = frozenset(changed[:_MOST_LOOKED])
+    held = [_contents(*side, wanted) for side in (before, now)]
+    found: dict[tuple[Cause, str], list[str]] = {}
+    for path, words, made_by in files:
+        if all(TIME in word for word in words):
+            continue
+        if cause := leftovers.cause(path, held[0].get(path), held[1].get(path)):
+            found.setdefault((cause, made_by), []).append(path)
+    for (cause, made_by), paths in found.items():
+        by = f" made by {made_by}" if made_by else ""
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        yield f"{printable(paths[0])}{more}{by}: {cause.what}; {cause.write}"
+
+
+def _contents(
+    archive: Archive, layers: Sequence[Layer], wanted: frozenset[str]
+) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for layer in layers if wanted else ():
+        found.update(archive.contents(layer.digest, layer.size, wanted, leftovers.MOST_BYTES))
+    return found
 
 
 def _same_files(before: Sequence[Layer], now: Sequence[Layer]) -> Iterator[str]:
@@ -114,10 +183,10 @@ def _of_file(before: File, now: File) -> Iterator[str]:
         yield f"other type ({now.kind}, before {before.kind})"
         return
     if before.size != now.size:
-        yield f"other content ({now.size} bytes, before {before.size})"
+        yield f"{_CONTENT} ({now.size} bytes, before {before.size})"
     elif before.content != now.content:
         if now.kind == "file":
-            yield f"other content (SHA-256 {now.content[:12]}…, before {before.content[:12]}…)"
+            yield f"{_CONTENT} (SHA-256 {now.content[:12]}…, before {before.content[:12]}…)"
         else:
             yield f"leads to {now.content}, before to {before.content}"
     if before.mode != now.mode:
@@ -190,12 +259,17 @@ def _cut(text: str) -> str:
     return printable(text if len(text) <= _MOST_TEXT else f"{text[: _MOST_TEXT - 1]}…")
 
 
-def _layers(manifest: Content, config: Config) -> list[Layer]:
+def _layers(manifest: Content, config: Config, where: Where) -> list[Layer]:
     """Return an image's layers, each made by the instruction as a person knows it, or by a number."""
     return [
-        layer._replace(made_by=instruction(layer.made_by) or f"number {number}")
+        layer._replace(made_by=_named(layer.made_by, where) or f"number {number}")
         for number, layer in enumerate(layers_of(manifest, config), start=1)
     ]
+
+
+def _named(made_by: str, where: Where) -> str:
+    line = where(made_by) if made_by else ""
+    return f"{instruction(made_by)}{f' ({line})' if line else ''}"
 
 
 def _files(archive: Archive, layers: Sequence[Layer]) -> dict[str, Made]:

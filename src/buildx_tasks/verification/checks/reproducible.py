@@ -13,12 +13,13 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks.builders import capability, choice
-from buildx_tasks.building import contexts, staging
+from buildx_tasks.building import contexts, outside, staging
 from buildx_tasks.building.bake import no_archive_left
 from buildx_tasks.building.dockerfile_links import followed
 from buildx_tasks.building.permissions import permissions
 from buildx_tasks.building.requirements import require_readable
 from buildx_tasks.building.standing import Standing
+from buildx_tasks.dockerfiles import origins
 from buildx_tasks.engine import explanation
 from buildx_tasks.errors import ConfigError, EngineError
 from buildx_tasks.images import archives, published, store
@@ -27,8 +28,10 @@ from buildx_tasks.inputs.fingerprints import ANNOTATION
 from buildx_tasks.machine.files import write_file, writing
 from buildx_tasks.machine.locks import locked
 from buildx_tasks.planning.bakefile import REWRITTEN, build_definition
+from buildx_tasks.planning.dockerfile_builds import dockerfile_builds
 from buildx_tasks.planning.selection import make_plan
 from buildx_tasks.records import ledger
+from buildx_tasks.records.entries import text_of
 from buildx_tasks.text import json_text, printable
 from buildx_tasks.verification.check import Found
 from buildx_tasks.verification.checks.alike import differences
@@ -98,8 +101,11 @@ def check_target(
         built = stack.enter_context(_SecondBuild(session, again, builder, epoch, marks).made())
         if isinstance(built, Found):
             return {**found, **dict.fromkeys(there, built)}
+        by = _builders(workspace, image, builder)
         for platform in there:
-            found[platform] = _compared(workspace, again.targets[0], image, platform, built)
+            where = _where(workspace, again, platform)
+            one = _compared(workspace, again.targets[0], image, platform, built, where)
+            found[platform] = _with_builders(one, by)
     return {platform: found[platform] for platform in wanted}
 
 
@@ -273,8 +279,49 @@ def _saved(
         yield archive
 
 
+def _builders(workspace: Workspace, image: Image, builder: Builder | None) -> tuple[str, str]:
+    """Return which BuildKit made the image, and which one the second; ``""`` where it is not known."""
+    entries = [e for e in workspace.ledger.read() if e["event"] == "built"]
+    first = next((e for e in reversed(entries) if e.get("digest") == image.digest), None)
+    return text_of(first, "by") if first else "", outside.builder_versions(workspace, builder)
+
+
+def _with_builders(found: Found, by: tuple[str, str]) -> Found:
+    """Return what was found, with the versions of BuildKit: what is wrong where they differ."""
+    if not any(by):
+        return found
+    before, now = (printable(one) or "an unknown version" for one in by)
+    if before == now:
+        return found._replace(facts=(*found.facts, f"both by {now}"))
+    said = f"built by {before}, again by {now}"
+    if not found.problems:
+        return found._replace(facts=(*found.facts, said))
+    hint = f"{said}: other versions may write other images; run invoke build --no-cache, and verify"
+    return found._replace(problems=(*found.problems, hint))
+
+
+def _where(workspace: Workspace, plan: Plan, platform: Platform) -> Callable[[str], str]:
+    """Return what says which line of the Dockerfile made a layer, as in ``Dockerfile:3``."""
+    target = plan.targets[0].name
+    builds = [b for b in dockerfile_builds(plan) if b.target == target and platform in b.platforms]
+    texts = [(one.file, contexts.dockerfile_text(one.attributes, workspace.root)) for one in builds]
+
+    def where(made_by: str) -> str:
+        for file, text in texts:
+            if text and (line := origins.line_of(text, made_by)):
+                return f"{file}:{line}"
+        return ""
+
+    return where
+
+
 def _compared(
-    workspace: Workspace, target: TargetPlan, image: Image, platform: Platform, built: _Again
+    workspace: Workspace,
+    target: TargetPlan,
+    image: Image,
+    platform: Platform,
+    built: _Again,
+    where: Callable[[str], str],
 ) -> Found:
     digest = image.manifests[platform]
     other = built.manifests.get(platform)
@@ -284,12 +331,12 @@ def _compared(
         return Found(facts=(f"built again: the same {digest}",))
     first = _saved(workspace, image.runnable(platform), platform, f"{target.name}.first.tar")
     with first as before, built.archive(platform) as now:
-        found = differences(before, digest, now, other)
+        found = differences(before, digest, now, other, where)
     if not found.problems:
         form = f"built again: the same, but for the form of the manifest ({other}, before {digest})"
-        return Found(facts=(form,))
+        return Found(facts=(form, *found.forms))
     advice = (_advice(target),) if found.only_times else ()
-    return Found((*found.problems, *advice))
+    return Found((*found.problems, *found.forms, *advice))
 
 
 def _advice(target: TargetPlan) -> str:
