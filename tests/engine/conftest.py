@@ -76,6 +76,11 @@ def buildx() -> str:
     return docker("info", "--format", path)
 
 
+def rounds(full: int) -> int:
+    """Return how often to try what has to hold each time: a quarter, unless ``FULL_ROUNDS`` is set."""
+    return full if os.environ.get("FULL_ROUNDS") else full // 4
+
+
 def wait_for(ready: Callable[[], bool], what: str, seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not ready():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from buildx_tasks.records.ledger import Ledger
 
-from .conftest import in_registry
+from .conftest import in_registry, rounds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,7 +91,8 @@ def test_a_push_that_is_killed_is_finished_by_the_next(
     chance = random.Random(6)  # noqa: S311 - moments, no secrets
     path = project.folder / ".buildx" / "ledger.json"
     killed = unfinished = 0
-    for turn in range(20):
+    turns = rounds(20)
+    for turn in range(turns):
         # A repository of its own for each turn: all is to be uploaded, all tags are to be set.
         for target in TARGETS:
             image = f"{repository}-{target}-x:v1"
@@ -109,8 +110,8 @@ def test_a_push_that_is_killed_is_finished_by_the_next(
         unfinished += there != whole
         project.ok("push", "--set", f"NAME={turn}")
         assert held(repository, str(turn)) == whole
-    assert killed >= 3
-    assert unfinished >= 3
+    # Of a few, each may have come too late.
+    assert min(killed, unfinished) >= turns * 3 // 20
     assert [one.name for one in path.parent.iterdir() if "damaged" in one.name] == []
 
 

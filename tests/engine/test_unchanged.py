@@ -22,7 +22,7 @@ from buildx_tasks.inputs.known import KnownFiles
 from buildx_tasks.inputs.trees import _below
 from buildx_tasks.records.ledger import Ledger
 
-from .conftest import docker, in_registry
+from .conftest import docker, in_registry, rounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -156,7 +156,7 @@ def test_a_hundred_builds_of_nothing_are_one_digest(made: Project) -> None:
     count = len(entries(made))
     os.environ.update(TOKEN)
     try:
-        for _ in range(100):
+        for _ in range(rounds(100)):
             with LoadedProject.load(made.folder) as loaded:
                 again = loaded.select().build()
             assert all(one.since for one in again)
@@ -234,7 +234,7 @@ def test_whatever_happens_what_is_there_is_what_was_asked_for(made: Project) -> 
     chance = random.Random(14)  # noqa: S311 - moments
     argv = made.command("build", "--progress", "quiet")
     state = made.folder / ".buildx"
-    for number in range(20):
+    for number in range(2 * rounds(20)):
         word.write_text(f"{number % 3}\n")
         killed = subprocess.Popen(argv, cwd=made.folder, start_new_session=True)
         time.sleep(chance.uniform(0.1, 1.2))
