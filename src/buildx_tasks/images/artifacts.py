@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 KEY = "dev.buildx-tasks.attach"  # annotation: what a person calls the file
 TITLE = "org.opencontainers.image.title"  # annotation: the name of the file
+VERSION = "org.opencontainers.image.version"  # annotation
+HELM = "application/vnd.cncf.helm.config.v1+json"  # the config of a chart
 
 # Source: https://github.com/opencontainers/image-spec/blob/main/manifest.md#guidance-for-an-empty-descriptor
-_EMPTY = b"{}"
-_EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
+EMPTY = b"{}"
+EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 
 
 class Artifact(NamedTuple):
@@ -41,7 +43,7 @@ def artifact(
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPES[0],
         "artifactType": kind,
-        "config": described(_EMPTY_TYPE, _EMPTY),
+        "config": described(EMPTY_TYPE, EMPTY),
         "layers": [{**described(kind, data), "annotations": marks}],
         "subject": {
             "mediaType": subject.media_type,
@@ -50,7 +52,7 @@ def artifact(
         },
         "annotations": marks,
     }
-    blobs = {digest_of(data): data, digest_of(_EMPTY): _EMPTY}
+    blobs = {digest_of(data): data, digest_of(EMPTY): EMPTY}
     return Artifact(manifest_of(json.dumps(content, separators=(",", ":")).encode()), blobs)
 
 

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from buildx_tasks import sizes
 from buildx_tasks.errors import EngineError, MissingError
 from buildx_tasks.images import attestations, evidence, statements
+from buildx_tasks.images.artifacts import HELM, TITLE, VERSION
 from buildx_tasks.images.attestations import PROVENANCE, SBOM
 from buildx_tasks.images.image import platform_of
-from buildx_tasks.images.layers import instruction, layers_of
+from buildx_tasks.images.layers import Layer, instruction, layers_of
 from buildx_tasks.images.sources import RepositorySource
-from buildx_tasks.registry.manifests import INDEX_TYPES, Config, MalformedError
+from buildx_tasks.registry.manifests import INDEX_TYPES, MalformedError
 from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from buildx_tasks.images.evidence import Evidence
-    from buildx_tasks.images.layers import Layer
     from buildx_tasks.images.sources import Source
     from buildx_tasks.registry.manifests import Descriptor, Manifest, PlatformWords
     from buildx_tasks.registry.repository import Repository
@@ -45,7 +45,10 @@ class Attestation(NamedTuple):
 
 
 class Part(NamedTuple):
-    """One platform. ``layers`` is None where its manifest is not there, ``note`` says why."""
+    """One platform. ``layers`` is None where its manifest is not there, ``note`` says why.
+
+    ``kind`` is what it is where it is no image: the type of an artifact, the name of a chart.
+    """
 
     platform: str
     digest: str
@@ -53,6 +56,7 @@ class Part(NamedTuple):
     attestations: tuple[Attestation, ...] = ()
     note: str = ""
     evidence: tuple[Evidence, ...] = ()
+    kind: str = ""
 
     @property
     def size(self) -> int | None:
@@ -174,9 +178,26 @@ def _part(source: Source, descriptor: Descriptor | None, manifest: Manifest | No
     described = manifest.content.config
     if described is None:
         return Part(_platform(platform), digest, None, note="an index in the index")
-    config = source.config(described) if described.media_type in _CONFIG_TYPES else Config()
+    if described.media_type not in _CONFIG_TYPES:
+        titles = tuple(
+            Layer(one.digest, one.size, one.marks.get(TITLE) or one.media_type or "")
+            for one in manifest.content.layers
+        )
+        kind = _kind(manifest, described)
+        return Part(_platform(platform), digest, titles, kind=kind)
+    config = source.config(described)
     layers = layers_of(manifest.content, config)
     return Part(_platform(platform or config.platform), digest, layers)
+
+
+def _kind(manifest: Manifest, config: Descriptor) -> str:
+    """Return what an artifact is, as its manifest says."""
+    kind = manifest.content.artifact_type or config.media_type or ""
+    if kind != HELM:
+        return kind
+    marks = manifest.content.marks
+    named = (marks.get(TITLE, ""), marks.get(VERSION, ""))
+    return " ".join(filter(None, ("helm chart", *named)))
 
 
 def _platform(words: PlatformWords | None) -> str:
@@ -212,6 +233,9 @@ def _head(image: Shown) -> str:
         return f"{image.reference}  {NOT_THERE}"
     kind = "index" if image.media_type in INDEX_TYPES else "manifest without index"
     number = _number(len(image.parts), "platform")
+    if len(image.parts) == 1 and image.parts[0].kind:
+        number = image.parts[0].kind
+        kind = "artifact"
     return f"{image.reference}  {kind} {image.digest}  {number}, {sizes.text(image.size)}"
 
 
@@ -261,6 +285,7 @@ def summary(image: Shown) -> dict[str, Any]:
                 "platform": part.platform,
                 "digest": part.digest,
                 "size": part.size,
+                **({"kind": part.kind} if part.kind else {}),
                 "layers": None
                 if part.layers is None
                 else [

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Optional, Union
 
 from msgspec import Meta, Struct, field
 
+from buildx_tasks.language.artifacts import Artifact
 from buildx_tasks.language.buildkitd import Buildkitd
 from buildx_tasks.language.caching import Caches
 from buildx_tasks.language.expectations import Verify
@@ -376,6 +377,9 @@ class BuildxToml(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"
     emulators: Annotated[Emulators, Meta(description="Emulators for foreign platforms")] = (
         Emulators()
     )
+    artifact: Annotated[
+        dict[Name, Artifact], Meta(description="Charts and other artifacts of a release, by name")
+    ] = {}
     lock: Annotated[Lock, Meta(description="What invoke lock keeps to")] = Lock()
     skip: Annotated[Skip, Meta(description="What is not built again")] = Skip()
     cache: Annotated[Caches, Meta(description="Cache mounts that outlive a CI's machine")] = (

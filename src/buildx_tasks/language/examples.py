@@ -328,6 +328,14 @@ mounts = ["go-build-{arch}"]
 to = "localhost:5000/cache"
 when = "always"
 """,
+    "[artifact.NAME]": """
+annotations = { "org.opencontainers.image.licenses" = "Apache-2.0" }
+immutable = ["[0-9]*.[0-9]*.[0-9]*"]
+media-types = { "*.json" = "application/json" }
+path = "charts/app"
+tags = ["localhost:5000/charts/app"]
+type = "helm"
+""",
     "[ci]": """
 runners = { "linux/arm64" = "ubuntu-24.04-arm" }
 staging = "localhost:5000/staging"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from buildx_tasks.language import consistency, drivers, matrix, secrets
+from buildx_tasks.language.artifacts import Artifact
+from buildx_tasks.language.artifacts import check as check_artifacts
 from buildx_tasks.language.caching import Caches
 from buildx_tasks.language.config import Builder, Emulators
 from buildx_tasks.language.grouping import grouped
@@ -59,4 +61,7 @@ def expand(sources: Sources, variables: Variables, git: Git, overriding: Overrid
     consistency.check_ci(ci, fail)
     cache = msgspec.convert(data.get("cache", {}), Caches)
     consistency.check_cache(cache, fail)
-    return Config(targets, groups, builder, emulators, Places(tables, fail), lock, skip, ci, cache)
+    artifacts = msgspec.convert(data.get("artifact", {}), dict[str, Artifact])
+    check_artifacts(artifacts, fail)
+    places = Places(tables, fail)
+    return Config(targets, groups, builder, emulators, places, lock, skip, ci, cache, artifacts)

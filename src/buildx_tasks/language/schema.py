@@ -13,6 +13,7 @@ import msgspec
 
 from buildx_tasks.errors import UsageError
 from buildx_tasks.language import (
+    artifacts,
     buildkitd,
     caching,
     config,
@@ -72,6 +73,7 @@ _TABLES = (
     (locking.Lock, "[lock]"),
     (skipping.Skip, "[skip]"),
     (caching.Caches, "[cache]"),
+    (artifacts.Artifact, "[artifact.NAME]"),
     (shipping.Ci, "[ci]"),
     (shipping.Cache, "[ci.cache]"),
 )

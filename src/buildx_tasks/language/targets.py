@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from buildx_tasks.errors import ConfigError
@@ -13,6 +14,7 @@ from buildx_tasks.language.skipping import Skip
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from buildx_tasks.language.artifacts import Artifact
     from buildx_tasks.language.config import Builder, Emulators, Group
     from buildx_tasks.language.expectations import Verify
     from buildx_tasks.language.merging import Attributes
@@ -88,6 +90,13 @@ class Config(NamedTuple):
     skip: Skip = Skip()
     ci: Ci = Ci()
     cache: Caches = Caches()
+    artifact: Mapping[str, Artifact] = MappingProxyType({})
+
+    def artifact_error(self, name: str, message: str, *steps: Any) -> ConfigError:
+        """Return the error about an artifact's value, with its place where the files are known."""
+        if self.places and name in self.artifact:
+            return self.places.fail(("artifact", name, *steps), message)
+        return ConfigError(message)
 
     def error(self, name: str, message: str, *steps: Any) -> ConfigError:
         """Return the error about a target's value, with its place where the files are known."""

@@ -168,7 +168,10 @@ def _require_free(item: _Item, there: Manifest | None) -> None:
     if there is None or there.digest == item.digest:
         return
     if any(fnmatchcase(item.tag.tag, pattern) for pattern in item.one.immutable):
-        table = f"[target.{item.one.target or 'NAME'}.push]"
+        artifact = item.one.entry.get("artifact")
+        table = (
+            f"[artifact.{artifact}]" if artifact else f"[target.{item.one.target or 'NAME'}.push]"
+        )
         raise PushError(
             f"{item.tag} is immutable and holds {there.digest}; what would be pushed is "
             f"{item.digest}: give it a tag of its own, or change {table}"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HEADINGS = ("when (UTC)", "event", "what", "digest", "remark")
 EVENTS = frozenset(
-    "created chosen removed built left kept pulled verified failed part pushed promoted".split()
+    "created chosen removed built left kept pulled verified failed part pushed promoted artifact".split()
 )
 _SUBJECTS = ("target", "cell", "tag", "reference", "builder")
 _SHORT = len("sha256:") + 12
@@ -102,7 +102,7 @@ def _together(entry: Entry) -> tuple[str, str, str]:
 def _row(entry: Entry, *, every: bool) -> tuple[str, ...]:
     event, digest = text_of(entry, "event"), text_of(entry, "digest")
     # What was pushed or promoted is a tag; the others have but one of these.
-    subjects = ("tag",) if event in ("pushed", "promoted") else _SUBJECTS
+    subjects = ("tag",) if event in ("pushed", "promoted", "artifact") else _SUBJECTS
     what = next((text for key in subjects if (text := text_of(entry, key))), "")
     if event == "pulled" and not digest:
         what, _, digest = what.partition("@")
@@ -122,6 +122,8 @@ def _remarks(entry: Entry) -> Iterator[str]:
         verified = text_of(entry, "verified")
         yield _VERIFIED.get(verified, verified)
         yield text_of(entry, "way")
+    elif event == "artifact":
+        yield from (text_of(entry, "artifact"), text_of(entry, "type"))
     elif event == "part":
         yield from (text_of(entry, "platform"), text_of(entry, "tag"))
     elif event == "promoted":

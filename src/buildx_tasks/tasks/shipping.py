@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from buildx_tasks.tasks.command import command
@@ -24,11 +25,13 @@ VERBOSE = "Tell of each layer and platform in a log too"
 
 
 @command(
-    iterable=["target", "tag", "overlay", "set_"],
+    iterable=["target", "artifact", "tag", "overlay", "set_"],
     help={
         "target": SELECTION["target"],
         "tag": "Tag instead of the declared ones: v2 in each repository of the target, or a whole "
         "reference (repeatable)",
+        "artifact": "Only this [artifact.NAME], and what -t selects (repeatable); default: all, where "
+        "neither -t nor --tag is given",
         "no-verify": "Publish what was not verified; the ledger says so",
         "full": FULL,
         "verbose": VERBOSE,
@@ -38,6 +41,7 @@ VERBOSE = "Tell of each layer and platform in a log too"
 def push(
     c: Context,
     target: Texts = None,
+    artifact: Texts = None,
     tag: Texts = None,
     overlay: Texts = None,
     set_: Texts = None,
@@ -46,18 +50,27 @@ def push(
     verbose: bool = False,
 ) -> None:
     """Publish exactly what was verified (verified first where it was not), and read it back."""
+    from buildx_tasks.publishing import artifacts
     from buildx_tasks.publishing.push import commands_of
     from buildx_tasks.reports.terminal import Terminal
 
     with loaded(c, overlay, set_) as project:
+        wanted, asked = texts(tag, "--tag"), texts(artifact, "--artifact")
         selection = selected(project, target)
+        names = artifacts.chosen(project, asked, everything=not (target or wanted))
+        ready = artifacts.packed(
+            project, names
+        )  # what is wrong with one is said before anything moves
+        is_of_images = not asked or bool(target)
         if project.commands.is_dry:
-            tags = selection.tags(texts(tag, "--tag"))
-            print("\n".join(commands_of(project, selection.images(), tags)))
+            tags = selection.tags(wanted) if is_of_images else {}
+            images = selection.images() if is_of_images else ()
+            print("\n".join([*commands_of(project, images, tags), *artifacts.lines(ready)]))
             return
         told = Terminal(full=full, verbose=verbose)
-        wanted = texts(tag, "--tag")
-        told.published(selection.push(tags=wanted, verify=not no_verify, audience=told))
+        push_images = partial(selection.push, tags=wanted, verify=not no_verify, audience=told)
+        moved = push_images() if is_of_images else []
+        told.published([*moved, *artifacts.push(project, ready, told)])
 
 
 @command(

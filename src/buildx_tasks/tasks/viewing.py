@@ -37,6 +37,7 @@ def plan(
 ) -> None:
     """Show what would be done; the engine is only asked how it keeps images of several platforms."""
     from buildx_tasks.planning import views
+    from buildx_tasks.publishing import artifacts
     from buildx_tasks.reports import tables
     from buildx_tasks.text import json_line, json_text, printable
 
@@ -46,6 +47,7 @@ def plan(
     require_known("--format", format, ("table", "bake", "github", "json"))
     with loaded(c, overlay, set_) as project:
         selection = selected(project, target, platform)
+        ready = artifacts.packed(project, artifacts.chosen(project, (), everything=not target))
         if format == "github":
             print(json_line(views.github_matrix(selection.plan)))
         elif format == "bake":
@@ -53,9 +55,11 @@ def plan(
         elif format == "json":
             summary = views.summary(selection.plan, selection.ways())
             more = {"grants": selection.grants(), "always": selection.always_built()}
+            more.update(artifacts.summary(ready))
             print(json_text({**summary, **more}), end="")
         else:
             tables.print_table(views.HEADINGS, views.rows(selection.plan, selection.ways()))
+            print("".join(f"{line}\n" for line in artifacts.told(ready)), end="")
             for name, granted in selection.grants().items():
                 print(printable(f"build grants {name}: {', '.join(granted)}"))
             for name, why in selection.always_built().items():

@@ -9,6 +9,7 @@ import pytest
 from buildx_tasks.errors import ConfigError
 from buildx_tasks.images.paths import Entry, Tree
 from buildx_tasks.language.expectations import Goss, NamedCheck, Verify
+from buildx_tasks.machine import yaml_files
 from buildx_tasks.planning.cells import Cell
 from buildx_tasks.platforms import parse
 from buildx_tasks.verification import check
@@ -23,7 +24,6 @@ from buildx_tasks.verification.outside import (
     goregex,
     gossfile,
     matchers,
-    reading,
     structure,
 )
 from buildx_tasks.verification.outside.matchers import Output
@@ -152,7 +152,7 @@ def test_matchers_that_do_not(expected: Any, found: Any, problem: str) -> None:
 
 
 def test_yaml_keeps_places_and_what_is_written() -> None:
-    value = reading.parsed("a: &x {mode: 0644, on: yes}\nb:\n  <<: *x\n  more: [1, 2.50]\n", "f")
+    value = yaml_files.parsed("a: &x {mode: 0644, on: yes}\nb:\n  <<: *x\n  more: [1, 2.50]\n", "f")
     assert value.plain() == {
         "a": {"mode": 420, "on": True},
         "b": {"mode": 420, "on": True, "more": [1, 2.5]},
@@ -163,7 +163,7 @@ def test_yaml_keeps_places_and_what_is_written() -> None:
 
 
 def test_json_is_yaml() -> None:
-    assert reading.parsed('{"a": ["b", null, true]}', "f").plain() == {"a": ["b", None, True]}
+    assert yaml_files.parsed('{"a": ["b", null, true]}', "f").plain() == {"a": ["b", None, True]}
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_json_is_yaml() -> None:
 )
 def test_yaml_that_is_refused(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        reading.parsed(text, "f")
+        yaml_files.parsed(text, "f")
 
 
 def test_a_whole_file_of_container_structure_test(tmp_path: Path) -> None:

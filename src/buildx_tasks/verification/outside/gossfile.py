@@ -10,12 +10,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from buildx_tasks.verification.outside import matchers, reading
+from buildx_tasks.machine import yaml_files
+from buildx_tasks.verification.outside import matchers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from buildx_tasks.verification.outside.reading import Table, Value
+    from buildx_tasks.machine.yaml_files import Table, Value
 
 _MOST_FILES = 100
 _MOST_DEPTH = 10  # of files that take in others
@@ -87,7 +88,7 @@ def resources(root: Path, name: str) -> list[Resource]:
     """
     found = list(_Reading(root).of_file(name, 0))
     if not found:
-        raise reading.Place(name, 1, 1).fault("it has no test; add one, or leave the file out")
+        raise yaml_files.Place(name, 1, 1).fault("it has no test; add one, or leave the file out")
     return found
 
 
@@ -98,11 +99,11 @@ class _Reading:
 
     def of_file(self, name: str, depth: int) -> Iterator[Resource]:
         self._files += 1
-        start = reading.Place(name, 1, 1)
+        start = yaml_files.Place(name, 1, 1)
         if self._files > _MOST_FILES or depth > _MOST_DEPTH:
             raise start.fault("files take in each other without end; remove one")
         _require_no_template(self._root, name)
-        file = reading.read(self._root, name)
+        file = yaml_files.read(self._root, name)
         known = {*KINDS, "gossfile"}
         for kind, value in file.pairs("the file"):
             if kind in _NOT_HERE:
@@ -122,7 +123,7 @@ class _Reading:
         table = (
             said.table("a gossfile", {"file", "skip"})
             if said.of is not None
-            else reading.Table("a gossfile", {}, said.place)
+            else yaml_files.Table("a gossfile", {}, said.place)
         )
         if table.flag("skip"):
             return
@@ -150,7 +151,7 @@ def _require_no_template(root: Path, name: str) -> None:
     for number, line in enumerate(lines, 1):
         at = line.find("{{")
         if at >= 0 and not line.lstrip().startswith("#"):
-            raise reading.Place(name, number, at + 1).fault(
+            raise yaml_files.Place(name, number, at + 1).fault(
                 "templates are not supported here; write what goss render prints into a file"
             )
 

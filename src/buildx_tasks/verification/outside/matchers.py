@@ -15,7 +15,7 @@ from buildx_tasks.verification.outside import goregex
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from buildx_tasks.verification.outside.reading import Value
+    from buildx_tasks.machine.yaml_files import Value
 
 _MOST_SHOWN = 300  # characters of what was found
 _MOST_CONSIST_OF = 50  # elements that are paired with matchers

@@ -11,13 +11,14 @@ import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple, Union
 
-from buildx_tasks.verification.outside import goregex, reading
+from buildx_tasks.machine import yaml_files
+from buildx_tasks.verification.outside import goregex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from buildx_tasks.verification.outside.reading import Table, Value
+    from buildx_tasks.machine.yaml_files import Table, Value
 
 _SCHEMA = "2.0.0"
 _TOP = frozenset(
@@ -131,7 +132,7 @@ def tests(root: Path, name: str) -> Iterator[Test]:
         ConfigError: it cannot be read, or says what is not supported; says where.
 
     """
-    file = reading.read(root, name)
+    file = yaml_files.read(root, name)
     top = file.table("the file", _TOP)
     schema = top.needed("schemaVersion")
     if schema.text("schemaVersion") != _SCHEMA:

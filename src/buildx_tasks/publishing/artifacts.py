@@ -1,0 +1,222 @@
+"""``[artifact.NAME]`` in; charts and files packed, published as images are, each tag read back, out."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import shlex
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from buildx_tasks import sizes
+from buildx_tasks.engine.faults import faults
+from buildx_tasks.errors import UsageError, listed, nearest
+from buildx_tasks.images import graph
+from buildx_tasks.images.artifacts import EMPTY, EMPTY_TYPE
+from buildx_tasks.language.artifacts import NAME, VERSION
+from buildx_tasks.publishing import attaching, helm, parts
+from buildx_tasks.publishing.publish import Published, publish
+from buildx_tasks.publishing.release import Release, versions_of
+from buildx_tasks.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from buildx_tasks.language.artifacts import Artifact
+    from buildx_tasks.publishing.audience import Audience
+    from buildx_tasks.publishing.parts import Part
+    from buildx_tasks.references import Reference
+    from buildx_tasks.registry.manifests import Manifest
+    from buildx_tasks.workspace import Workspace
+
+_MOST_FILES = 1_000
+
+
+class Packed(NamedTuple):
+    """An artifact ready to go out; ``what`` is what it is, for people."""
+
+    name: str
+    declared: Artifact
+    what: str
+    root: Manifest
+    parts: tuple[Part, ...]
+    tags: tuple[Reference, ...]
+
+    @property
+    def size(self) -> int:
+        """The bytes of all its parts."""
+        return sum(one.size for one in self.parts)
+
+
+def chosen(workspace: Workspace, names: Sequence[str], *, everything: bool) -> list[str]:
+    """Return the names of the artifacts that are meant: ``names``, or all where ``everything`` is.
+
+    Raises:
+        UsageError: there is no such artifact.
+
+    """
+    known = workspace.config.artifact
+    for name in names:
+        if name not in known:
+            hint = nearest(name, known) or f"; there is: {listed(known)}"
+            raise UsageError(f"--artifact: there is no [artifact.{name}]{hint}")
+    return list(names) or (list(known) if everything else [])
+
+
+def packed(workspace: Workspace, names: Sequence[str]) -> list[Packed]:
+    """Return artifacts with all their files read.
+
+    Raises:
+        ConfigError: what an artifact names is not there, or is none of its type; says where.
+
+    """
+    return [_packed(workspace, name) for name in names]
+
+
+def push(workspace: Workspace, ready: Sequence[Packed], audience: Audience) -> list[Published]:
+    """Publish artifacts: uploaded and read back by digest, then their tags move; what is there stays.
+
+    Raises:
+        PushError, RegistryError: see :func:`~buildx_tasks.publishing.publish.publish`.
+
+    """
+    if not ready:
+        return []
+    with faults(), audience.uploading() as watcher:
+        releases = [_release(one) for one in ready]
+        return publish(workspace, releases, watcher, audience.moved, "artifact")
+
+
+def lines(ready: Sequence[Packed]) -> Iterator[str]:
+    """Give commands that a person can type: they publish the same files, if not the same bytes."""
+    for one in ready:
+        yield f"# artifact {one.name}: {one.what}, {one.root.digest}"
+        first, *others = one.tags
+        if one.declared.is_chart:
+            _, _, name, version = one.what.split()
+            package = one.declared.path
+            if not package.endswith(".tgz"):
+                yield shlex.join(["helm", "package", package])
+                package = f"{name}-{version}.tgz"
+            place = f"oci://{first.registry}/{first.repository.rpartition('/')[0]}".rstrip("/")
+            yield shlex.join(["helm", "push", package, place])
+            first = first._replace(tag=version.replace("+", "_"))
+        else:
+            files = [f"{part.title}:{part.media_type}" for part in one.parts if part.title]
+            kind = one.declared.type
+            yield shlex.join(["oras", "push", "--artifact-type", kind, str(first), *files])
+        for tag in (tag for tag in (one.tags[0], *others) if tag != first):
+            yield shlex.join(["oras", "cp", str(first), str(tag)])
+
+
+def told(ready: Sequence[Packed]) -> Iterator[str]:
+    """Give a line about each artifact, for people."""
+    for one in ready:
+        tags = " ".join(map(str, one.tags))
+        yield printable(f"artifact {one.name}: {one.what}, {sizes.text(one.size)}, {tags}")
+
+
+def summary(ready: Sequence[Packed]) -> dict[str, Any]:
+    """Return artifacts as JSON has them, nothing where there are none."""
+    found = [
+        {
+            "name": one.name,
+            "type": one.declared.type,
+            "path": one.declared.path,
+            "tags": list(map(str, one.tags)),
+            "digest": one.root.digest,
+            "size": one.size,
+        }
+        for one in ready
+    ]
+    return {"artifacts": found} if found else {}
+
+
+def _release(one: Packed) -> Release:
+    entry = {"artifact": one.name, "type": one.declared.type, "versions": versions_of(None)}
+    source = parts.Parts(one.root, one.parts)
+    immutable = tuple(one.declared.immutable)
+    return Release("", source, graph.assembled(one.root, ()), {}, one.tags, immutable, entry)
+
+
+def _packed(workspace: Workspace, name: str) -> Packed:
+    declared = workspace.config.artifact[name]
+    place = (workspace.root / declared.path).resolve()
+    fail = workspace.config.artifact_error
+    if not place.is_relative_to(workspace.root.resolve()):
+        raise fail(
+            name, f'"{declared.path}" is not in the project\'s folder; copy it there', "path"
+        )
+    if not place.exists():
+        raise fail(name, f'"{declared.path}" is not there; make it, or correct the path', "path")
+    try:
+        return (
+            _chart(workspace, name, declared)
+            if declared.is_chart
+            else _of_files(name, declared, place)
+        )
+    except ValueError as error:
+        raise fail(name, f'"{declared.path}": {error}', "path") from None
+    except OSError as error:
+        what = error.filename or declared.path
+        raise fail(name, f"{what} cannot be read: {error.strerror}; allow it", "path") from None
+
+
+def _chart(workspace: Workspace, name: str, declared: Artifact) -> Packed:
+    chart = helm.packed(workspace.root, declared.path)
+    tags = declared.references({VERSION: chart.tag, NAME: chart.name})
+    for number, tag in enumerate(tags):
+        last = tag.repository.rpartition("/")[2]
+        if last != chart.name:
+            raise workspace.config.artifact_error(
+                name,
+                f"the chart is called {chart.name}, and Helm finds it only in a repository that ends "
+                f"with that name, not with {last}; correct one of them",
+                "tags",
+                number,
+            )
+    marks = {**chart.annotations, **declared.annotations}
+    root = parts.manifest("", chart.config, chart.layers, marks)
+    what = f"helm chart {chart.name} {chart.version}"
+    return Packed(name, declared, what, root, (chart.config, *chart.layers), tags)
+
+
+def _of_files(name: str, declared: Artifact, place: Path) -> Packed:
+    found = [
+        parts.of_file(_media_type(declared, title, path), path, title)
+        for title, path in _files(place)
+    ]
+    if not found:
+        raise ValueError("it holds no file; an artifact has one at least")
+    root = parts.manifest(declared.type, None, found, declared.annotations)
+    number = f"{len(found)} file{'' if len(found) == 1 else 's'}"
+    empty = parts.of_bytes(EMPTY_TYPE, EMPTY)
+    what = f"{declared.type}, {number}"
+    return Packed(name, declared, what, root, (empty, *found), declared.references({}))
+
+
+def _files(place: Path) -> Iterator[tuple[str, Path]]:
+    """Give the files at a path in one order, each with its name in the artifact."""
+    if place.is_file():
+        yield place.name, place
+        return
+    found = []
+    for folder, folders, names in os.walk(place):
+        folders.sort()
+        for name in names:
+            path = Path(folder, name)
+            if not path.resolve().is_relative_to(place):
+                raise ValueError(f"{path.name} leads out of it; copy the file there")
+            found.append((path.relative_to(place).as_posix(), path))
+    if len(found) > _MOST_FILES:
+        raise ValueError(f"it holds more than {_MOST_FILES} files; pack them into one")
+    yield from sorted(found)
+
+
+def _media_type(declared: Artifact, title: str, path: Path) -> str:
+    name = PurePosixPath(title).name
+    for pattern, kind in declared.media_types.items():
+        if fnmatch.fnmatchcase(title, pattern) or fnmatch.fnmatchcase(name, pattern):
+            return kind
+    with path.open("rb") as stream:
+        return attaching.kind_of(stream.read(1 << 20), name)[0]
