@@ -10,8 +10,11 @@ from buildx_tasks.tasks.command import command
 from buildx_tasks.tasks.options import ITERABLE, SELECTION, loaded, require_known, selected, texts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from invoke import Context
 
+    from buildx_tasks.project import Selection
     from buildx_tasks.tasks.options import Texts
 
 
@@ -38,8 +41,7 @@ def plan(
     """Show what would be done; the engine is only asked how it keeps images of several platforms."""
     from buildx_tasks.planning import views
     from buildx_tasks.publishing import artifacts
-    from buildx_tasks.reports import tables
-    from buildx_tasks.text import json_line, json_text, printable
+    from buildx_tasks.text import json_line, json_text
 
     if id or changed_since:
         _print_jobs(c, (target, platform, overlay, set_), format, id, changed_since)
@@ -58,12 +60,22 @@ def plan(
             more.update(artifacts.summary(ready))
             print(json_text({**summary, **more}), end="")
         else:
-            tables.print_table(views.HEADINGS, views.rows(selection.plan, selection.ways()))
-            print("".join(f"{line}\n" for line in artifacts.told(ready)), end="")
-            for name, granted in selection.grants().items():
-                print(printable(f"build grants {name}: {', '.join(granted)}"))
-            for name, why in selection.always_built().items():
-                print(printable(f"{name} is built each time: {why}"))
+            _print_table(selection, artifacts.told(ready))
+
+
+def _print_table(selection: Selection, more: Iterable[str]) -> None:
+    """Print a plan for people, and ``more`` lines of what else goes out."""
+    from buildx_tasks.planning import views
+    from buildx_tasks.reports import tables
+    from buildx_tasks.text import printable
+
+    tables.print_table(views.HEADINGS, views.rows(selection.plan, selection.ways()))
+    for line in more:
+        print(line)
+    for name, granted in selection.grants().items():
+        print(printable(f"build grants {name}: {', '.join(granted)}"))
+    for name, why in selection.always_built().items():
+        print(printable(f"{name} is built each time: {why}"))
 
 
 def _print_jobs(

@@ -84,7 +84,7 @@ def test_a_target_has_its_cells_its_tags_and_what_was_promoted_of_it() -> None:
     assert table.chosen(ENTRIES, {"other"}, ["failed", "pushed"]) == [ENTRIES[4]]
     with pytest.raises(UsageError, match='unknown event "pushd"; did you mean "pushed"'):
         table.chosen(ENTRIES, None, ["pushd"])
-    with pytest.raises(UsageError, match='unknown event "xxxxxx"; known: built, chosen'):
+    with pytest.raises(UsageError, match='unknown event "xxxxxx"; known: artifact, built, chosen'):
         table.chosen(ENTRIES, None, ["xxxxxx"])
 
 
