@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from invoke import Context
 
+    from buildx_tasks.building.audience import Audience as BuildAudience
     from buildx_tasks.building.locking import Outcome
     from buildx_tasks.building.results import Built
     from buildx_tasks.dockerfiles.findings import Finding
@@ -159,6 +160,7 @@ class Selection(Joinable):
         pull: bool = False,
         lock: bool = True,
         always: bool = False,
+        audience: BuildAudience | None = None,
     ) -> list[Built]:
         """Build what has changed with one ``docker buildx bake``; return a result for each target.
 
@@ -175,7 +177,7 @@ class Selection(Joinable):
         self.project.look_ahead(self.plan.images)
         from buildx_tasks.building import bake
 
-        options = bake.Options(progress, no_cache, pull, lock, always)
+        options = bake.Options(progress, no_cache, pull, lock, always, audience)
         return bake.build(self.project, self.plan, options)
 
     @property

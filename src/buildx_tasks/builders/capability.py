@@ -107,8 +107,10 @@ def _is_down(state: BuilderState, node: NodeState) -> bool:
 
 
 @contextlib.contextmanager
-def required(workspace: Workspace, plan: Plan) -> Iterator[Builder | None]:
+def required(workspace: Workspace, plan: Plan) -> Iterator[tuple[Builder | None, Native]]:
     """Yield the builder to use, once it is clear that it can build every selected cell.
+
+    With it comes what says which platforms it runs natively.
 
     A cell whose emulator is missing would fail minutes later with ``exec format error``, one whose
     node is down after 20 s with ``context deadline exceeded`` and no name. Where a node is down and
@@ -134,7 +136,7 @@ def required(workspace: Workspace, plan: Plan) -> Iterator[Builder | None]:
     if found:
         raise EngineError(_unbuildable(found, able.down, never=never))
     with remaining.of_those_that_answer(workspace, builder, able.down, able.alive) as used:
-        yield used
+        yield used, able.native
 
 
 @contextlib.contextmanager

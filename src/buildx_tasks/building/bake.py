@@ -37,10 +37,13 @@ if TYPE_CHECKING:
 
     from invoke import Result
 
+    from buildx_tasks.building.audience import Audience
+    from buildx_tasks.building.recording import Recording
     from buildx_tasks.building.results import Built
     from buildx_tasks.language.config import Builder
     from buildx_tasks.planning.cells import TargetPlan
     from buildx_tasks.planning.selection import Plan
+    from buildx_tasks.platforms import Native
     from buildx_tasks.workspace import Workspace
 
 _BAKE_FILE = f"{ledger.FOLDER}/bake.json"
@@ -51,7 +54,7 @@ _ARCHIVE = ".image.tar"
 
 
 class Options(NamedTuple):
-    """How it is built: ``progress`` is how buildx shows its work.
+    """How it is built: ``progress`` is how buildx shows its work, ``auto`` how the ``audience`` does.
 
     ``no_cache`` builds every step anew, ``pull`` looks for newer base images, ``locked`` takes those
     that ``buildx.lock`` pins, ``always`` builds what is unchanged, too.
@@ -62,6 +65,7 @@ class Options(NamedTuple):
     pull: bool = False
     locked: bool = True
     always: bool = False
+    audience: Audience | None = None
 
 
 def build(workspace: Workspace, plan: Plan, options: Options) -> list[Built]:
@@ -86,22 +90,40 @@ def build(workspace: Workspace, plan: Plan, options: Options) -> list[Built]:
             f"note: {listed(names)} export to one folder, {dest}: of two files of one name the "
             "one that is written last stays"
         )
-    with _alone(workspace), _builder(workspace, plan) as builder:
+    with _alone(workspace), _builder(workspace, plan) as (builder, native):
         standing = _standing(workspace, plan, builder, options)
         looked = Looked(workspace, plan, standing, _definition(workspace, plan, standing)[0])
         is_anew = options.always or options.no_cache
         built = [] if is_anew else looked.unchanged(plan)
         changed = without(plan, [one.target for one in built])
-        parts = batches(changed) if changed.targets else []
-        mounts = _mounts(workspace, changed, standing, options)
-        mounts.bring()
+        if changed.targets:
+            built += _built(workspace, changed, options, looked, (standing, native))
+    order = {target.name: number for number, target in enumerate(plan.targets)}
+    return sorted(built, key=lambda item: order[item.target])
+
+
+def _built(
+    workspace: Workspace,
+    plan: Plan,
+    options: Options,
+    looked: Looked,
+    means: tuple[Standing, Native],
+) -> list[Built]:
+    """Build all of a plan, whose steps are recorded; what is unchanged pays for none of it."""
+    from buildx_tasks.building import recording
+
+    whole = recording.Means(*means, options.progress, options.audience, looked)
+    parts = batches(plan)
+    mounts = _mounts(workspace, plan, whole.standing, options)
+    mounts.bring()
+    built: list[Built] = []
+    with recording.recorded(workspace, plan, whole) as record:
         for number, part in enumerate(parts, start=1):
             if len(parts) > 1:
                 _say(f"batch {number} of {len(parts)}: {len(part.targets)} targets")
-            built += _build_part(workspace, part, standing, options, looked)
-        mounts.keep()
-    order = {target.name: number for number, target in enumerate(plan.targets)}
-    return sorted(built, key=lambda item: order[item.target])
+            built += _build_part(workspace, part, options, looked, record)
+    mounts.keep()
+    return built
 
 
 def _mounts(workspace: Workspace, plan: Plan, standing: Standing, options: Options) -> Mounts:
@@ -115,11 +137,13 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _builder(workspace: Workspace, plan: Plan) -> AbstractContextManager[Builder | None]:
-    """Return the builder to use; a dry run takes it as it should be."""
+def _builder(
+    workspace: Workspace, plan: Plan
+) -> AbstractContextManager[tuple[Builder | None, Native]]:
+    """Return the builder to use, and what it runs natively; a dry run takes it as it should be."""
     if workspace.commands.is_dry:
         choice.say_override(workspace)
-        return nullcontext(choice.meant(workspace))
+        return nullcontext((choice.meant(workspace), lambda _: True))
     return capability.required(workspace, plan)
 
 
@@ -147,46 +171,47 @@ def _alone(workspace: Workspace) -> AbstractContextManager[None]:
 
 
 def _build_part(
-    workspace: Workspace, plan: Plan, standing: Standing, options: Options, looked: Looked
+    workspace: Workspace, plan: Plan, options: Options, looked: Looked, record: Recording
 ) -> list[Built]:
-    engine, builder = workspace.engine, standing.builder
+    engine, builder = workspace.engine, record.means.standing.builder
     is_dry = workspace.commands.is_dry
     divisible = not is_dry and classic_store.divisible(builder, plan)
     # Where it was so the last time, it is asked before; other builds do not pay for the question.
     before = divisible and location.was_divided(workspace.ledger, plan.targets)
     if before and staging.has_containerd_store(engine) is False:
-        return _build_divided(workspace, plan, standing, options, looked)
-    result, facts = _bake(workspace, plan, standing, options, looked)
+        return _build_divided(workspace, plan, options, looked, record)
+    result, facts = _bake(workspace, plan, options, looked, record)
     if is_dry:
         return []
     if not result.ok:
         capability.explain_loss(engine, builder, result.stdout + result.stderr)
         if divisible and not before and staging.has_containerd_store(engine) is False:
-            return _build_divided(workspace, plan, standing, options, looked)
-        raise _failure(workspace, plan, builder)
+            return _build_divided(workspace, plan, options, looked, record)
+        raise _failure(workspace, plan, record)
     more = facts_of(looked, plan.targets)
     if any(target.name in looked.fingerprints for target in plan.targets) and not more:
         _say("files changed while they were built: built again, from the cache what did not change")
-        result, facts = _bake(workspace, plan, standing, options, None)
+        result, facts = _bake(workspace, plan, options, None, record)
         if not result.ok:
-            raise _failure(workspace, plan, builder)
+            raise _failure(workspace, plan, record)
     built = results.read(workspace.engine, plan, builder, _staged(plan, builder), facts)
     results.record(workspace.ledger, plan, built, more)
     return built
 
 
 def _build_divided(
-    workspace: Workspace, plan: Plan, standing: Standing, options: Options, looked: Looked
+    workspace: Workspace, plan: Plan, options: Options, looked: Looked, record: Recording
 ) -> list[Built]:
-    builder = standing.builder
+    builder = record.means.standing.builder
     _say("the engine's image store is the classic one: built platform by platform")
     divided = classic_store.divided(plan)
+    record.name_parts(divided.parts)
     facts: dict[str, Any] = {}
     for some in batches(divided.plan):
-        result, found = _bake(workspace, some, standing, options, None)
+        result, found = _bake(workspace, some, options, None, record)
         if not result.ok:
             capability.explain_loss(workspace.engine, builder, result.stdout + result.stderr)
-            raise _failure(workspace, some, builder)
+            raise _failure(workspace, some, record)
         facts.update(found)
     made = results.read(workspace.engine, divided.plan, builder, {}, facts)
     built = results.together(plan, divided.parts, made, facts)
@@ -213,11 +238,12 @@ def _definition(
 def _bake(
     workspace: Workspace,
     plan: Plan,
-    standing: Standing,
     options: Options,
     looked: Looked | None,
+    record: Recording,
 ) -> tuple[Result, dict[str, Any]]:
     """Run bake; return what it said of each target, too. Images say what was ``looked`` at."""
+    standing = record.means.standing
     definition, archives = _definition(workspace, plan, standing)
     if looked:
         if _has_own_images(workspace, standing.builder):
@@ -231,7 +257,8 @@ def _bake(
     folder = workspace.ledger.folder
     keeping = nullcontext() if is_dry else no_archive_left(folder, f"*{_ARCHIVE}")
     with keeping, leftovers.noted(workspace, plan) as failed:
-        result, facts = bake_call.run(workspace, standing.builder, definition, call)
+        watching = None if is_dry else record.bake(definition, plan.targets)
+        result, facts = bake_call.run(workspace, standing.builder, definition, call, watching)
         if result.ok:
             _load(workspace, archives)
         else:
@@ -263,15 +290,18 @@ def _call(options: Options) -> BakeCall:
     return BakeCall(_BAKE_FILE, _METADATA_FILE, options.progress, words)
 
 
-def _failure(workspace: Workspace, plan: Plan, builder: Builder | None) -> BuildError:
-    """Return the error of a failed bake.
+def _failure(workspace: Workspace, plan: Plan, record: Recording) -> BuildError:
+    """Tell what failed in the last bake; return the error.
 
     Raises:
         EngineError: engine, buildx, builder or store explain it.
 
     """
+    cells = record.tell_failures()
     widest = max((target.platforms for target in plan.targets), key=len)
-    capability.explain_failure(workspace.engine, builder, widest)
+    capability.explain_failure(workspace.engine, record.means.standing.builder, widest)
+    if cells:
+        return BuildError(f"the build failed: {listed(cells)}")
     return BuildError("the build failed; buildx says why above")
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from invoke import Result
 
+    from buildx_tasks.building.recording import Bake
     from buildx_tasks.language.config import Builder
     from buildx_tasks.workspace import Workspace
 
@@ -40,11 +41,16 @@ class BakeCall(NamedTuple):
 
 
 def run(
-    workspace: Workspace, builder: Builder | None, definition: dict[str, Any], call: BakeCall
+    workspace: Workspace,
+    builder: Builder | None,
+    definition: dict[str, Any],
+    call: BakeCall,
+    watching: Bake | None = None,
 ) -> tuple[Result, dict[str, Any]]:
     """Write the bake file and run bake; return its metadata too: nothing where it wrote none.
 
-    Where something is built, no context has our own ``.buildx/`` in it.
+    Where something is built, no context has our own ``.buildx/`` in it, and it is ``watching`` that
+    runs it.
     """
     commands = workspace.commands
     more: dict[str, str] = {}
@@ -64,9 +70,15 @@ def run(
     metadata.unlink(missing_ok=True)
     is_quiet = call.progress in _QUIET and not call.hidden
     with output.hushed() if is_quiet else nullcontext():
-        result = commands.run(argv, tty=_wants_terminal(call), hide=call.hidden)
+        if watching:
+            result = watching.run(argv, tty=_wants_terminal(call))
+        else:
+            result = commands.run(argv, tty=_wants_terminal(call), hide=call.hidden)
     known = metadata.exists()
-    return result, json.loads(metadata.read_text(encoding="utf-8")) if known else {}
+    facts = json.loads(metadata.read_text(encoding="utf-8")) if known else {}
+    if watching:
+        watching.replay(facts, is_built=result.ok)
+    return result, facts
 
 
 def command(

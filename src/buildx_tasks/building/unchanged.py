@@ -56,6 +56,7 @@ class Looked:
         self._read: Fingerprints | None = None
         self.by = ""  # which BuildKit
         self.fingerprints: dict[str, dict[Platform, str]] = {}
+        self.tools: tuple[str, ...] = ()  # what builds, as the fingerprints know it
         self._kept: dict[str, Built] = {}  # images of the engine's store that are not built again
         if workspace.commands.is_dry:  # nobody was asked what bases stand for
             return
@@ -64,6 +65,7 @@ class Looked:
         except Unknowable:
             return
         self.by = world.by
+        self.tools = world.tools
         self._read = Fingerprints(workspace.root, definition, plan, world, self._known)
         for target in plan.targets:
             with suppress(Unknowable):

@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import sys
 import time
-from contextlib import nullcontext, suppress
+from collections import deque
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
@@ -16,12 +17,13 @@ from typing import TYPE_CHECKING, Any, Callable
 from buildx_tasks.machine import interruption, output, processes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from invoke import Context, Result
     from invoke.runners import Promise
 
 _PAUSE = 0.1  # seconds between two looks at what is waited for
+_MOST = 1 << 16  # bytes that are read at once
 _NAMED = 3  # words of a command that tell which it is
 
 
@@ -62,8 +64,7 @@ class Commands:
         """
         terminal = tty and sys.stdout.isatty() and sys.stdin.isatty()
         options = _options(hide=hide)
-        if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
-            # invoke prints commands in bold, which could not be pasted out of a log.
+        if _is_plain():
             options["echo_format"] = "{command}"
         if terminal:
             options.update(pty=True, in_stream=sys.stdin)
@@ -72,6 +73,31 @@ class Commands:
         heard = hide or self.is_dry
         with output.doing(_named(argv)), nullcontext() if heard else output.without_commands():
             return self._started(self._in_folder(argv), None, **options)
+
+    def run_read(
+        self, argv: Sequence[str], shown: Sequence[str], told: Callable[[bytes], object]
+    ) -> Result:
+        """Run a command whose standard error is read, not shown; what it prints besides streams.
+
+        ``told`` gets the bytes as they come, in this thread, and ``b""`` where there are none for a
+        moment. Under ``--echo`` a person sees ``shown``, which is another way to write the command.
+        """
+        if self.is_echoed:
+            form = "{command}" if _is_plain() else str(self.context.config.run.echo_format)
+            print(form.format(command=self._in_folder(shown)), flush=True)
+        waiting: deque[bytes] = deque()
+
+        def take() -> None:
+            while waiting:
+                told(waiting.popleft())
+            told(b"")
+
+        options = _options(hide=False)
+        options.update(out_stream=sys.stdout, err_stream=sys.stderr, echo=False)
+        with _reading(self.context, waiting):
+            result = self._started(self._in_folder(argv), take, **options)
+        take()
+        return result
 
     def run_while(self, argv: Sequence[str], going_on: Callable[[], object]) -> Result:
         """Run a command, hidden, for as long as ``going_on`` does not raise.
@@ -177,6 +203,30 @@ class Commands:
             # invoke leaves them open until they are collected.
             for pipe in (process.stdin, process.stdout, process.stderr) if process else ():
                 pipe.close()
+
+
+def _is_plain() -> bool:
+    """Say whether commands are printed plainly: invoke's bold could not be pasted out of a log."""
+    return not sys.stdout.isatty() or bool(os.environ.get("NO_COLOR"))
+
+
+@contextmanager
+def _reading(context: Context, waiting: deque[bytes]) -> Iterator[None]:
+    """Have what invoke runs hand over its standard error, all of which it would keep and search."""
+    runners = context.config.runners
+    plain = runners.local
+
+    class Reading(plain):  # type: ignore[misc,valid-type]
+        def read_proc_stderr(self, num_bytes: int) -> bytes:  # noqa: ARG002
+            while data := os.read(self.process.stderr.fileno(), _MOST):
+                waiting.append(data)
+            return b""
+
+    runners.local = Reading
+    try:
+        yield
+    finally:
+        runners.local = plain
 
 
 def _wait(runner: Any, going_on: Callable[[], object] | None) -> None:

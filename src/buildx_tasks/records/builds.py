@@ -212,6 +212,21 @@ def recent(root: Path) -> list[str]:
     return [path.stem for path in reversed(_files(folder))]
 
 
+def newest_versions(root: Path) -> dict[str, str]:
+    """Return the versions that the newest record has; none where there is no record.
+
+    Raises:
+        EngineError: as :func:`recent`.
+
+    """
+    for identity in recent(root)[:1]:
+        with suppress(OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            path = root / FOLDER / _FOLDER / f"{identity}.jsonl"
+            with os.fdopen(open_own(path, os.O_RDONLY), "rb") as stream:
+                return msgspec.json.decode(stream.readline(_LARGEST), type=Begun).versions
+    return {}
+
+
 def read(root: Path, identity: str) -> Build:
     """Return a recorded build.
 

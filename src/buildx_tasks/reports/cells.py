@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from buildx_tasks.machine import output
-from buildx_tasks.reports import live
+from buildx_tasks.reports import duration, live
 from buildx_tasks.reports.tables import print_table
 from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from rich.progress import Progress, TaskID
 
     from buildx_tasks.verification.results import CellResult, CheckResult, Report
     from buildx_tasks.verification.verify import Watcher
@@ -33,17 +32,10 @@ def watcher(cells: int) -> Iterator[Watcher]:
         with output.doing(lines.waiting):
             yield lines
         return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        SpinnerColumn,
-        TextColumn,
-        TimeElapsedColumn,
-    )
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with live.display(*columns, BarColumn(), MofNCompleteColumn()) as progress:
-        yield _Live(progress, cells)
+    seen = _Live(cells)
+    with live.display(seen.frame) as shown:
+        seen.shown = shown
+        yield seen
 
 
 class _Lines:
@@ -70,22 +62,34 @@ class _Lines:
 
 
 class _Live:
-    def __init__(self, progress: Progress, cells: int) -> None:
-        self._progress = progress
-        self._all = progress.add_task("verify", total=cells)
-        self._running: dict[str, TaskID] = {}
+    """Shows the cells that run; a line stays of each that has ended."""
+
+    def __init__(self, cells: int) -> None:
+        self.shown: live.Display
+        self._cells = cells
+        self._ended: Counter[str] = Counter()
+        self._began = time.monotonic()
+        self._running: dict[str, float] = {}
 
     def started(self, unit_id: str) -> None:
-        self._running[unit_id] = self._progress.add_task(unit_id, total=None)
+        self._running[unit_id] = time.monotonic()
 
     def ended(self, result: CellResult) -> None:
-        from rich.text import Text
+        self._running.pop(result.id, None)
+        self._ended[result.status] += 1
+        self.shown.say(_line(result))
 
-        running = self._running.pop(result.id, None)
-        if running is not None:
-            self._progress.remove_task(running)
-        self._progress.advance(self._all)
-        self._progress.console.print(Text(_line(result)))
+    def frame(self) -> live.Frame:
+        """Return what is shown now."""
+        now = time.monotonic()
+        rows = [
+            live.Row("running", name, facts=(duration(now - since),))
+            for name, since in list(self._running.items())
+        ]
+        parts = [f"{sum(self._ended.values())} of {self._cells} verified"]
+        parts += [f"{self._ended[word]} {word}" for word in ("FAIL",) if self._ended[word]]
+        total = ", ".join([*parts, duration(now - self._began)])
+        return live.Frame(rows, total, "more cells")
 
 
 def _line(result: CellResult) -> str:

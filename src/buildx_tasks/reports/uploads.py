@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from buildx_tasks import sizes
 from buildx_tasks.machine import output
-from buildx_tasks.reports import live
+from buildx_tasks.reports import duration, live
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from rich.progress import Progress, TaskID
 
     from buildx_tasks.images.graph import Blob
     from buildx_tasks.publishing.upload import Watcher
@@ -33,11 +32,9 @@ def watcher(*, verbose: bool = False) -> Iterator[Watcher]:
         if isinstance(lines, _Lines):
             lines.sum_up()
         return
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
-    with live.display(*columns) as progress:
-        yield _Live(progress)
+    seen = _Live()
+    with live.display(seen.frame):
+        yield seen
 
 
 def _named(repository: Repository, blob: Blob) -> str:
@@ -91,17 +88,36 @@ class _Lines(_Totals):
             print(line, file=sys.stderr, flush=True)
 
 
-class _Live:
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._bars: dict[tuple[str, str], TaskID] = {}
+class _Live(_Totals):
+    """Shows the layers that are sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._began = time.monotonic()
+        self._named: dict[tuple[str, str], str] = {}
 
     def planned(self, repository: Repository, blob: Blob) -> None:
-        name = _named(repository, blob)
-        self._bars[str(repository), blob.digest] = self._progress.add_task(name, total=blob.size)
+        self._named[str(repository), blob.digest] = _named(repository, blob)
+        super().planned(repository, blob)
 
-    def sent(self, repository: Repository, blob: Blob, through: int) -> None:
-        self._progress.update(self._bars[str(repository), blob.digest], completed=through)
+    def frame(self) -> live.Frame:
+        """Return what is shown now."""
+        through, planned = dict(self._through), dict(self._sizes)
+        left = {key: size for key, size in planned.items() if through.get(key, 0) < size}
+        # Those that have begun come first.
+        rows = [
+            live.Row("running" if key in through else "waiting", self._named[key], facts=(facts,))
+            for key, facts in sorted(
+                ((key, _part(through.get(key, 0), size)) for key, size in left.items()),
+                key=lambda item: item[0] not in through,
+            )
+        ]
+        seconds = time.monotonic() - self._began
+        sent = sum(through.values())
+        speed = f", {sizes.text(round(sent / seconds))}/s" if sent and seconds > 1 else ""
+        total = f"{_part(sent, sum(planned.values()))} sent{speed}, {duration(seconds)}"
+        return live.Frame(rows, total, "more layers")
 
-    def present(self, repository: Repository, blob: Blob, how: str) -> None:
-        """Say nothing: nobody waits for it."""
+
+def _part(through: int, size: int) -> str:
+    return f"{sizes.text(through)} of {sizes.text(size)}"

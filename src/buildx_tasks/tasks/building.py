@@ -11,6 +11,7 @@ from buildx_tasks.tasks.options import (
     FULL,
     ITERABLE,
     SELECTION,
+    fixing,
     loaded,
     require_known,
     selected,
@@ -55,6 +56,7 @@ def build(
 ) -> None:
     """Build what has changed of the selected targets, for all platforms, with one docker buildx bake."""
     from buildx_tasks.reports import builds
+    from buildx_tasks.reports.terminal import Terminal
 
     with loaded(c, overlay, set_) as project:
         selection = selected(project, target, platform)
@@ -63,7 +65,8 @@ def build(
         for step in build.steps:
             step(c, selection)
         how = {"no_cache": no_cache, "pull": pull, "lock": not no_lock, "always": always}
-        built = selection.build(progress=progress, **how)
+        audience = Terminal(flags=fixing(overlay, set_))
+        built = selection.build(progress=progress, audience=audience, **how)
     if format == "json" and built:
         builds.print_json(built, selection.plan)
     else:

@@ -104,6 +104,12 @@ def loaded(c: Context, overlay: Texts, set_: Texts) -> Iterator[Project]:
         yield project
 
 
+def fixing(overlay: Texts, set_: Texts) -> list[str]:
+    """Return the flags of a command that is to be about the same input."""
+    given = [*(("-o", one) for one in texts(overlay)), *(("-s", one) for one in texts(set_))]
+    return [word for pair in given for word in pair]
+
+
 def selected(project: Project, target: Texts, platform: Texts = None) -> Selection:
     """Return what -t and -p select.
 

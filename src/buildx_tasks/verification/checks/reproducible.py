@@ -96,7 +96,7 @@ def check_target(
         lock = workspace.ledger.folder / "again.lock"
         stack.enter_context(locked(lock, going_on=session.require_open))
         stack.enter_context(no_archive_left(workspace.root / FOLDER, "*.tar"))
-        builder = stack.enter_context(capability.required(workspace, again))
+        builder, _ = stack.enter_context(capability.required(workspace, again))
         marks = _marks(workspace.engine, image, there)
         built = stack.enter_context(_SecondBuild(session, again, builder, epoch, marks).made())
         if isinstance(built, Found):

@@ -1,0 +1,112 @@
+"""A bake that failed in; for each step that did, what a person has to know, out."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from buildx_tasks.building.watched import StepState, Watched
+
+_AROUND = 2  # lines of the Dockerfile before and after the instruction
+_WIDEST = 300  # characters of a line
+_SIGNAL = re.compile(r"qemu: uncaught target signal (\d+)")
+_EXIT = re.compile(r"exit code: (\d+)")
+_KILLED, _CRASHED = 137, 139
+_WITHOUT = re.compile(r"no match for platform in manifest|does not provide the specified platform")
+_UNRUN = re.compile(r"exec format error|exec user process caused")
+_FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE)
+
+
+class Failure(NamedTuple):
+    """A step that failed.
+
+    ``cells`` are the ids of its cells, ``again`` the target and platform of one of them. ``source`` are
+    lines of the Dockerfile with their numbers, ``log`` the last ones that the step printed of
+    ``printed``. ``cause`` is the likely one, with the fix; ``""`` where none is known.
+    """
+
+    cells: tuple[str, ...]
+    again: tuple[str, str]
+    file: str
+    line: int | None
+    source: tuple[tuple[int, str], ...]
+    place: str
+    name: str
+    error: str
+    log: tuple[str, ...]
+    printed: int
+    cause: str
+
+    @property
+    def where(self) -> str:
+        """Where it is written, as in ``Dockerfile:7``; the step's place where that is not known."""
+        return f"{self.file}:{self.line}" if self.line else self.place
+
+
+def failures(bake: Watched) -> Iterator[Failure]:
+    """Yield the failures of a bake in the order of their end; not what was ended by others."""
+    wrong = [one for one in bake.steps.values() if one.error and not one.is_canceled]
+    for step in sorted(wrong, key=lambda one: one.ended or 0):
+        what = step.what
+        cells = [one.id for one in bake.cells_of(step)]
+        text = (bake.vertices.text(what.file) if what.file else None) or ""
+        target, _, platform = (cells or ["@"])[0].partition("@")
+        yield Failure(
+            tuple(cells),
+            (target, platform),
+            what.file,
+            what.line,
+            tuple(_source(text, what.line)),
+            what.place,
+            what.name,
+            step.error,
+            tuple(step.log),
+            step.printed,
+            cause(step),
+        )
+
+
+def _source(text: str, line: int | None) -> Iterator[tuple[int, str]]:
+    """Yield the lines of an instruction and those around it."""
+    if not line:
+        return
+    lines = text.splitlines()
+    last = line
+    while last < len(lines) and lines[last - 1].rstrip().endswith("\\"):
+        last += 1
+    for number in range(max(1, line - _AROUND), min(len(lines), last + _AROUND) + 1):
+        yield number, lines[number - 1][:_WIDEST]
+
+
+def cause(step: StepState) -> str:
+    """Return why a step is likely to have failed, and what to do about it; ``""`` where none is known."""
+    said = "\n".join((*step.log, step.error))
+    platform = step.what.platform or "its platform"
+    code = int(found[1]) if (found := _EXIT.search(step.error)) else 0
+    if _UNRUN.search(said):
+        return (
+            f"nothing here runs programs of {platform}: there is no emulator, or the base image is of "
+            "another platform; run invoke setup, then invoke doctor"
+        )
+    if _WITHOUT.search(said):
+        return (
+            f"the base image has no {platform}; take one that has it, or leave the platform out "
+            "of platforms"
+        )
+    if _FULL.search(said):
+        return (
+            "the disk is full: docker system df says what takes the room, docker builder prune "
+            "frees the build cache"
+        )
+    if step.what.is_emulated and ((found := _SIGNAL.search(said)) or code == _CRASHED):
+        number = found[1] if found else "11"
+        return (
+            f"the emulator of {platform} crashed (signal {number}): a newer one may not, see invoke "
+            "doctor; cross-compiling needs none, see invoke lint"
+        )
+    if code == _KILLED:
+        return "it was killed, most likely for lack of memory: build fewer cells at once, with -p or -t"
+    return ""

@@ -1,0 +1,289 @@
+"""What BuildKit says of a bake in; how far each cell is, and the lines of the build's record, out."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Callable, NamedTuple
+
+from buildx_tasks.records.builds import Ran, Seen
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Sequence
+
+    from buildx_tasks.building.vertices import Vertex, Vertices
+    from buildx_tasks.engine import statuses
+    from buildx_tasks.records.builds import Line
+
+WAITING, RUNNING, BUILT, FAILED, STOPPED = "waiting", "running", "built", "failed", "stopped"
+
+_KEPT = 20  # lines of a step's log
+_WIDEST = 2_000  # characters of one, and of an error
+_CANCELED = "context canceled"
+_NO_BYTES = ("extracting", "unpacking")  # of which downloading has told already
+
+
+class StepState:
+    """One step: what it is, and how far. Times are seconds since 1970."""
+
+    def __init__(self, digest: str) -> None:
+        self.digest = digest
+        self.what: Vertex
+        self.own: dict[str, None] = {}
+        self.vague: dict[str, None] = {}
+        self.inputs: tuple[str, ...] = ()
+        self.started: float | None = None
+        self.ended: float | None = None
+        self.is_cached = False
+        self.error = ""
+        self.log: deque[str] = deque(maxlen=_KEPT)
+        self.printed = 0  # lines
+        self.moved: dict[str, int] = {}
+
+    @property
+    def is_canceled(self) -> bool:
+        """Whether it was ended because another one failed."""
+        return _CANCELED in self.error
+
+    @property
+    def bytes(self) -> int:
+        """The bytes that it has moved."""
+        return sum(self.moved.values())
+
+
+class CellState:
+    """One cell: its steps, and how far they are."""
+
+    def __init__(self, name: str, *, is_emulated: bool) -> None:
+        self.id = name
+        self.is_emulated = is_emulated
+        self.steps: dict[str, StepState] = {}
+        self.status = WAITING
+        self.done = self.total = self.cached = 0
+        self.current: StepState | None = None
+        self.started: float | None = None
+        self.ended: float | None = None
+        self.is_exported = False
+
+    @property
+    def bytes(self) -> int:
+        """The bytes that its steps have moved."""
+        return sum(step.bytes for step in self.steps.values())
+
+    def count(self) -> None:
+        """Work out how far it is."""
+        counted = [one for one in self.steps.values() if one.what.counts]
+        ended = [one for one in counted if one.ended is not None]
+        running = [s for s in self.steps.values() if s.started is not None and s.ended is None]
+        self.total, self.done = len(counted), len(ended)
+        self.cached = sum(one.is_cached for one in ended)
+        self.is_exported = self.is_exported or any(
+            one.what.exports and one.ended is not None and not one.error
+            for one in self.steps.values()
+        )
+        # The last one that began; a step of the Dockerfile rather than BuildKit's own.
+        running.sort(key=lambda one: (one.what.counts, one.started or 0))
+        self.current = running[-1] if running else None
+        begun = [one.started for one in counted if one.started is not None]
+        if begun and (self.started is None or min(begun) < self.started):
+            self.started = min(begun)
+
+
+class Event(NamedTuple):
+    """Something that a log has a line for: a cell that has started, or has ended in some way."""
+
+    cell: CellState
+    status: str
+    step: StepState | None = None
+
+
+class Watched:
+    """One bake while it goes on.
+
+    ``epoch`` is when the record's build began, in seconds since 1970, ``number`` tells bakes of one
+    build apart. What is kept of names, errors and logs goes through ``masked``.
+    """
+
+    def __init__(
+        self,
+        vertices: Vertices,
+        cells: Sequence[CellState],
+        epoch: float,
+        number: int = 1,
+        masked: Callable[[str], str] = str,
+    ) -> None:
+        self.vertices = vertices
+        self.cells = {one.id: one for one in cells}
+        self.steps: dict[str, StepState] = {}
+        self.said: deque[str] = deque(maxlen=1_000)  # what buildx says in plain text
+        self.epoch = epoch
+        self.began = max(epoch, time.time())
+        self._number = number
+        self._masked = masked
+        self._of: dict[str, set[str]] = {}  # certain cells, by step
+        self._touched: set[str] = set()
+
+    def take(self, status: statuses.Status, target: str = "") -> tuple[list[Line], list[Event]]:
+        """Take note of a message; return what of it belongs in the record, and in a log.
+
+        ``target`` is bake's, where the message is of one target alone.
+        """
+        lines: list[Line] = []
+        for vertex in status.vertexes:
+            lines += self._take(vertex, target)
+        for moved in status.statuses:
+            step = self.steps.get(moved.vertex)
+            if step and moved.name not in _NO_BYTES and moved.current > step.moved.get(moved.id, 0):
+                step.moved[moved.id] = moved.current
+        for log in status.logs:
+            self._log(log)
+        return lines, list(self._events())
+
+    def say(self, text: str) -> str:
+        """Take note of what buildx says in plain text; return what of it may be shown."""
+        shown = self._masked(text)
+        self.said.append(shown)
+        return shown
+
+    def _take(self, vertex: statuses.Vertex, target: str) -> Iterable[Line]:
+        step = self.steps.get(vertex.digest)
+        what = self.vertices.of(vertex.name, target)
+        is_new = step is None
+        if step is None:
+            step = self.steps[vertex.digest] = StepState(vertex.digest)
+            step.what = what._replace(name=self._masked(what.name))
+        is_other = set(what.cells) - step.own.keys() or set(what.vague) - step.vague.keys()
+        if is_new or is_other or len(vertex.inputs) > len(step.inputs):
+            step.own.update(dict.fromkeys(what.cells))
+            step.vague.update(dict.fromkeys(what.vague))
+            step.inputs = vertex.inputs or step.inputs
+            self._spread(step)
+            yield self._seen(step)
+        before = (step.started, step.ended, step.error)
+        self._follow(step, vertex)
+        if (step.started, step.ended, step.error) != before and step.started is not None:
+            self._touched |= self._cells_of(step)
+            yield self._ran(step)
+
+    def _follow(self, step: StepState, vertex: statuses.Vertex) -> None:
+        started, ended = map(self._moment, (vertex.started, vertex.completed))
+        if started is None:
+            return
+        if vertex.error:
+            step.error = self._masked(vertex.error)[:_WIDEST]
+        is_again = step.ended is not None and started > (step.started or 0) and ended is None
+        if ended is not None:
+            # A base image is first looked up; whether it was there is said after that.
+            first = step.ended is None or step.what.name.startswith("FROM ")
+            step.is_cached = vertex.cached if first else step.is_cached and vertex.cached
+        step.started = started if step.started is None else min(step.started, started)
+        if ended is not None:
+            step.ended = ended if step.ended is None else max(step.ended, ended)
+        elif is_again and started > (step.ended or 0):
+            step.ended = None
+
+    def _moment(self, said: dt.datetime | None) -> float | None:
+        """Return a time in seconds since 1970; buildx moves some to before the bake began."""
+        return None if said is None else max(said.timestamp(), self.began)
+
+    def _spread(self, step: StepState) -> None:
+        """Give a step's cells to all that it needs; who is certain of one is vague of none."""
+        waiting = [(step.digest, set(step.own))]
+        if step.digest in self._of:
+            waiting += [(one, set(self._of[step.digest])) for one in step.inputs]
+        while waiting:
+            digest, cells = waiting.pop()
+            known = self._of.setdefault(digest, set())
+            new = cells - known
+            if digest in self.steps:
+                self._join(self.steps[digest], new)
+            if new:
+                known |= new
+                its = self.steps.get(digest)
+                waiting += [(one, new) for one in (its.inputs if its else ())]
+        self._join(step, self._cells_of(step))
+
+    def _join(self, step: StepState, cells: Iterable[str]) -> None:
+        for name in cells:
+            if name in self.cells and step.digest not in self.cells[name].steps:
+                self.cells[name].steps[step.digest] = step
+                self._touched.add(name)
+        if self._of.get(step.digest):
+            for name in step.vague.keys() - self._of[step.digest]:
+                if self.cells.get(name) and self.cells[name].steps.pop(step.digest, None):
+                    self._touched.add(name)
+
+    def _cells_of(self, step: StepState) -> set[str]:
+        return self._of.get(step.digest) or set(step.vague)
+
+    def cells_of(self, step: StepState) -> list[CellState]:
+        """Return the cells that a step is of, in the order of the plan."""
+        found = self._cells_of(step)
+        return [one for one in self.cells.values() if one.id in found]
+
+    def _log(self, log: statuses.Log) -> None:
+        step = self.steps.get(log.vertex)
+        if step is None:
+            return
+        text = log.data.decode("utf-8", "replace")
+        for line in text.splitlines():
+            step.log.append(self._masked(line[:_WIDEST]))
+            step.printed += 1
+
+    def _events(self) -> Iterable[Event]:
+        touched, self._touched = self._touched, set()
+        for cell in [one for one in self.cells.values() if one.id in touched]:
+            before = cell.status
+            cell.count()
+            wrong = [one for one in cell.steps.values() if one.error]
+            real = [one for one in wrong if not one.is_canceled]
+            if real and before != FAILED:
+                yield self._ended(cell, FAILED, real[0])
+            elif wrong and before not in (FAILED, STOPPED):
+                yield self._ended(cell, STOPPED, wrong[0])
+            elif before in (WAITING, RUNNING) and cell.is_exported and cell.done == cell.total:
+                yield self._ended(cell, BUILT)
+            elif before == WAITING and cell.started is not None:
+                cell.status = RUNNING
+                yield Event(cell, RUNNING, cell.current)
+
+    def close(self, *, is_built: bool) -> list[Event]:
+        """Take note of the bake's end; what nothing was said of is as all is."""
+        left = [one for one in self.cells.values() if one.status in (WAITING, RUNNING)]
+        return [self._ended(one, BUILT if is_built else STOPPED) for one in left]
+
+    def _ended(self, cell: CellState, status: str, step: StepState | None = None) -> Event:
+        cell.status = status
+        cell.ended = (step.ended if step else None) or time.time()
+        return Event(cell, status, step)
+
+    def _since(self, moment: float | None) -> float | None:
+        return None if moment is None else round(moment - self.epoch, 3)
+
+    def _seen(self, step: StepState) -> Seen:
+        what = step.what
+        return Seen(
+            step.digest,
+            what.name,
+            tuple(step.own),
+            tuple(step.vague),
+            what.place,
+            what.platform,
+            what.file,
+            what.line,
+            what.is_emulated,
+            step.inputs,
+            self._number,
+        )
+
+    def _ran(self, step: StepState) -> Ran:
+        return Ran(
+            step.digest,
+            self._since(step.started) or 0.0,
+            self._since(step.ended),
+            step.is_cached,
+            step.bytes,
+            step.error,
+            self._number,
+        )
