@@ -69,4 +69,4 @@ def test_a_failed_build_is_exit_code_1(project: Project) -> None:
     result = project.invoke("build", "--progress", "plain")
     assert result.returncode == 1
     assert '"/nope": not found' in result.stderr
-    assert result.stderr.strip().endswith("error: the build failed; buildx says why above")
+    assert result.stderr.strip().endswith("error: the build failed: a@linux/amd64")

@@ -117,7 +117,7 @@ def test_prebuilt_fails_on_an_unknown_platform(sample: Project) -> None:
     )
     assert result.returncode == 1
     assert "no prebuilt binary for linux/amd64/v2" in result.stderr
-    assert "error: the build failed; buildx says why above" in result.stderr
+    assert "error: the build failed: hello-prebuilt@linux/amd64/v2" in result.stderr
 
 
 def test_push_publishes_what_is_stored_and_reads_it_back(sample: Project, registry: str) -> None:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from buildx_tasks.building.watched import StepState, Watched
 
@@ -53,6 +53,7 @@ def failures(bake: Watched) -> Iterator[Failure]:
         what = step.what
         cells = [one.id for one in bake.cells_of(step)]
         text = (bake.vertices.text(what.file) if what.file else None) or ""
+        log = bake.log_of(step)
         target, _, platform = (cells or ["@"])[0].partition("@")
         yield Failure(
             tuple(cells),
@@ -63,9 +64,9 @@ def failures(bake: Watched) -> Iterator[Failure]:
             what.place,
             what.name,
             step.error,
-            tuple(step.log),
-            step.printed,
-            cause(step),
+            log,
+            step.printed + bool(step.begun),
+            cause(step, log),
         )
 
 
@@ -81,9 +82,9 @@ def _source(text: str, line: int | None) -> Iterator[tuple[int, str]]:
         yield number, lines[number - 1][:_WIDEST]
 
 
-def cause(step: StepState) -> str:
+def cause(step: StepState, log: Sequence[str]) -> str:
     """Return why a step is likely to have failed, and what to do about it; ``""`` where none is known."""
-    said = "\n".join((*step.log, step.error))
+    said = "\n".join((*log, step.error))
     platform = step.what.platform or "its platform"
     code = int(found[1]) if (found := _EXIT.search(step.error)) else 0
     if _UNRUN.search(said):

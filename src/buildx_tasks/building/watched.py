@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 WAITING, RUNNING, BUILT, FAILED, STOPPED = "waiting", "running", "built", "failed", "stopped"
 
 _KEPT = 20  # lines of a step's log
+_LONGEST = 1 << 16  # bytes of a line
 _WIDEST = 2_000  # characters of one, and of an error
 _CANCELED = "context canceled"
 _NO_BYTES = ("extracting", "unpacking")  # of which downloading has told already
@@ -37,8 +38,9 @@ class StepState:
         self.ended: float | None = None
         self.is_cached = False
         self.error = ""
-        self.log: deque[str] = deque(maxlen=_KEPT)
-        self.printed = 0  # lines
+        self.lines: deque[str] = deque(maxlen=_KEPT)  # the last ones that it printed
+        self.begun = b""  # of another one
+        self.printed = 0
         self.moved: dict[str, int] = {}
 
     @property
@@ -226,10 +228,22 @@ class Watched:
         step = self.steps.get(log.vertex)
         if step is None:
             return
-        text = log.data.decode("utf-8", "replace")
-        for line in text.splitlines():
-            step.log.append(self._masked(line[:_WIDEST]))
-            step.printed += 1
+        *lines, step.begun = (step.begun + log.data).split(b"\n")
+        if len(step.begun) > _LONGEST:
+            lines, step.begun = [*lines, step.begun], b""
+        step.printed += len(lines)
+        for line in lines[-_KEPT:]:
+            step.lines.append(self._text(line))
+
+    def log_of(self, step: StepState) -> tuple[str, ...]:
+        """Return the last lines that a step printed."""
+        begun = (self._text(step.begun),) if step.begun else ()
+        return (*step.lines, *begun)[-_KEPT:]
+
+    def _text(self, line: bytes) -> str:
+        # What is written over a line that is there is what is seen of it.
+        shown = line.rstrip(b"\r").rpartition(b"\r")[2]
+        return self._masked(shown.decode("utf-8", "replace"))[:_WIDEST]
 
     def _events(self) -> Iterable[Event]:
         touched, self._touched = self._touched, set()

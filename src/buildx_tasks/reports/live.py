@@ -137,6 +137,8 @@ class Display:
         columns, lines = _size()
         drawn = laid_out(self._frame(), columns - 1, lines - 1, int(time.monotonic() / _EVERY))
         self._widths = [line.cell_len for line in drawn]
+        if os.environ.get("NO_COLOR"):  # bold and dim are styles, too
+            return "\n".join(line.plain for line in drawn)
         with self._console.capture() as captured:
             for number, line in enumerate(drawn):
                 end = "\n" if number < len(drawn) - 1 else ""
@@ -170,7 +172,7 @@ def laid_out(frame: Frame, columns: int, lines: int, beat: int = 0) -> list[Text
     """Return a frame's lines, none wider than ``columns``, and not more than ``lines``."""
     from rich.text import Text
 
-    rows = list(frame.rows)
+    rows = [_tame(row) for row in frame.rows]
     if columns < _LEAST or lines < _LOWEST:
         rows = []
     elif len(rows) > lines - 1:
@@ -180,15 +182,20 @@ def laid_out(frame: Frame, columns: int, lines: int, beat: int = 0) -> list[Text
     widest = max((_wide(row.name) for row in rows if row.what or row.facts), default=0)
     names = min(widest, int(columns * _NAMES))
     drawn = [_line(row, columns, names, beat) for row in rows]
-    drawn.append(Text(_cut(frame.total, columns), style=STYLES["total"]))
+    drawn.append(Text(_cut(printable(frame.total), columns), style=STYLES["total"]))
     return drawn
+
+
+def _tame(row: Row) -> Row:
+    facts = tuple(map(printable, row.facts))
+    return Row(row.kind, printable(row.name), printable(row.what), facts)
 
 
 def _line(row: Row, columns: int, names: int, beat: int) -> Text:
     from rich.text import Text
 
     if row.kind == "log":
-        return Text(_cut(f"  | {printable(row.name, kept=' ')}", columns), style=STYLES["log"])
+        return Text(_cut(f"  | {row.name}", columns), style=STYLES["log"])
     mark = {"running": _SPINNING[beat % len(_SPINNING)], "failed": "x"}.get(row.kind, " ")
     style = STYLES.get(row.kind, "")
     if not row.what and not row.facts:
@@ -198,7 +205,7 @@ def _line(row: Row, columns: int, names: int, beat: int) -> Text:
         kept.pop()
     facts = _cut(", ".join(reversed(kept)), columns - names - 4)
     room = columns - names - 4 - (_wide(facts) + 2 if facts else 0)
-    middle = _filled(_cut(printable(row.what), room), room) if room > 0 else ""
+    middle = _filled(_cut(row.what, room), room) if room > 0 else ""
     name = _filled(_cut(row.name, names), names)
     text = f"{mark} {name}  {middle}" + (f"  {facts}" if facts else "")
     return Text(_cut(text.rstrip(), columns), style=style)

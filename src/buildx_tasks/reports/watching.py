@@ -92,7 +92,7 @@ def frame(bake: Watched, now: float) -> live.Frame:
     for status in _ORDER:
         for cell in cells:
             if cell.status == status:
-                rows += _rows(cell, now)
+                rows += _rows(bake, cell, now)
     found = Counter(one.status for one in cells)
     parts = [f"{found[watched.BUILT]} of {len(cells)} built"]
     parts += [f"{found[one]} {one}" for one in _ORDER if found[one]]
@@ -103,7 +103,7 @@ def frame(bake: Watched, now: float) -> live.Frame:
     return live.Frame(rows, ", ".join(parts), "more cells")
 
 
-def _rows(cell: CellState, now: float) -> Iterator[live.Row]:
+def _rows(bake: Watched, cell: CellState, now: float) -> Iterator[live.Row]:
     if cell.status == watched.WAITING:
         yield live.Row("waiting", cell.id, _step(cell) if cell.current else "waits")
         return
@@ -111,7 +111,7 @@ def _rows(cell: CellState, now: float) -> Iterator[live.Row]:
     if cell.status == watched.FAILED:
         for step in cell.steps.values():
             if step.error and not step.is_canceled:
-                yield from (live.Row("log", text) for text in list(step.log)[-_MOST_LOG:])
+                yield from (live.Row("log", text) for text in bake.log_of(step)[-_MOST_LOG:])
 
 
 def _facts(cell: CellState, now: float) -> Iterator[str]:

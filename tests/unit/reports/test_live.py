@@ -1,0 +1,70 @@
+"""Frames as they are laid out: nothing is wider or higher than the terminal, the important first."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buildx_tasks.reports.live import STYLES, Frame, Row, laid_out
+
+FACTS = ("12.3 s", "emulated", "2 cached", "14.1 MB")
+FRAME = Frame(
+    (
+        Row("failed", "app@linux/arm64", "4/9 build RUN make", ("3.0 s", "emulated")),
+        Row("log", "make: *** [all] Error 1"),
+        Row("running", "app@linux/amd64", "5/9 build RUN go build ./... \x1b[2J and more", FACTS),
+        Row("waiting", "other@linux/amd64", "waits"),
+        Row("waiting", "other@linux/arm64", "waits"),
+    ),
+    "0 of 4 built, 1 failed, 1 running, 2 waiting, 12.5 s",
+    "more cells",
+)
+
+
+def shown(columns: int, lines: int = 20) -> list[str]:
+    return [line.plain for line in laid_out(FRAME, columns, lines)]
+
+
+def test_a_frame() -> None:
+    assert shown(100) == [
+        "x app@linux/arm64    4/9 build RUN make" + " " * 46 + "emulated, 3.0 s",
+        "  | make: *** [all] Error 1",
+        r"| app@linux/amd64    5/9 build RUN go build ./... \x1b[2J and more"
+        "        2 cached, emulated, 12.3 s",
+        "  other@linux/amd64  waits",
+        "  other@linux/arm64  waits",
+        "0 of 4 built, 1 failed, 1 running, 2 waiting, 12.5 s",
+    ]
+
+
+def test_of_few_columns_the_facts_go_first() -> None:
+    assert shown(60)[2] == "| app@linux/amd64    5/9 build RUN go bui…  emulated, 12.3 s"
+    assert shown(44)[2].endswith("12.3 s")
+    assert shown(20) == ["0 of 4 built, 1 fai…"]
+
+
+@pytest.mark.parametrize(("lines", "last"), [(6, "other@linux/arm64"), (5, "… 2 more cells")])
+def test_what_has_no_room_is_counted(lines: int, last: str) -> None:
+    found = shown(100, lines)
+    assert len(found) == lines
+    assert found[-2].strip().startswith(last)
+    assert found[-1].startswith("0 of 4")
+
+
+def test_of_three_lines_only_the_sum_is_shown() -> None:
+    assert shown(100, 3) == [FRAME.total]
+
+
+TEXT = st.text(max_size=80)
+ROW = st.builds(
+    Row, st.sampled_from([*STYLES, "running", "stopped"]), TEXT, TEXT, st.lists(TEXT, max_size=4)
+)
+
+
+@given(st.lists(ROW, max_size=30), TEXT, st.integers(1, 250), st.integers(1, 60))
+def test_nothing_is_wider_or_higher(rows: list[Row], total: str, columns: int, lines: int) -> None:
+    drawn = laid_out(Frame(rows, total), columns, lines)
+    assert len(drawn) <= max(lines, 1)
+    assert all(line.cell_len <= columns for line in drawn)
+    assert all("\n" not in line.plain and "\x1b" not in line.plain for line in drawn)
