@@ -126,7 +126,7 @@ def unit(session: nox.Session) -> None:
 @nox.session
 def engine(session: nox.Session) -> None:
     """Test with the real engine, builders, registry and emulators."""
-    tools = "pytest>=8 pytest-xdist hypothesis nox trustme playwright>=1.40 ruamel.yaml"
+    tools = "pytest>=8 pytest-xdist hypothesis nox pyte trustme playwright>=1.40 ruamel.yaml"
     session.install("-e", ".", *tools.split(), "rust-just", "go-task-bin")
     # Three at once on two CPUs: much of the time is spent waiting. No two files share a builder.
     beside = ["--numprocesses", "3", "--dist", "loadfile"]

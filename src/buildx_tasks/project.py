@@ -164,9 +164,9 @@ class Selection(Joinable):
     ) -> list[Built]:
         """Build what has changed with one ``docker buildx bake``; return a result for each target.
 
-        ``progress`` is buildx's own: auto, plain, tty, quiet or rawjson. Without ``lock`` bases are
-        what their names stand for now, whatever ``buildx.lock`` pins. What is unchanged, and still
-        there, is built where it is to be ``always``. Nothing is returned under ``--dry``.
+        ``progress`` is buildx's own, but that ``auto`` tells the ``audience``. Without ``lock`` bases
+        are what their names stand for now, whatever ``buildx.lock`` pins. What is unchanged, and
+        still there, is built where it is to be ``always``. Nothing is returned under ``--dry``.
 
         Raises:
             ConfigError: ``buildx.lock`` cannot be used.

@@ -149,16 +149,16 @@ def see_it_compile(terminal: Terminal) -> None:
         shown = "\n".join(lines)
         assert terminal.screen.cursor.hidden
         (arm,) = (line for line in lines if "app@linux/arm64" in line)
-        assert re.match(r"[|/\\-] app@linux/arm64 +1/3 build RUN echo for ar", arm), shown
+        assert re.match(r"[|/\\-] app@linux/arm64 +1/3 build RUN echo", arm), shown
         assert re.search(r" s$", arm), shown
         assert "emulated" in arm, shown
         assert re.fullmatch(r"\d of 3 built, .*\d s(, .*B)?", lines[-1]), shown
-        assert "still at it" not in shown
+        assert b"still at it" not in terminal.data.partition(b"[?25l")[2]
 
 
 def is_compiling(lines: list[str]) -> bool:
     # A line that the terminal has cut has no seconds at its end.
-    return sum(bool(re.search(" RUN echo for a.* s$", line)) for line in lines) == 2
+    return sum(bool(re.search("build RUN echo.* s$", line)) for line in lines) == 2
 
 
 def test_a_build_on_a_terminal(project: Project, name: str, registry: str) -> None:
@@ -198,7 +198,7 @@ def test_a_build_on_a_terminal(project: Project, name: str, registry: str) -> No
 
 def test_a_failure_is_the_last_thing_seen(project: Project) -> None:
     project.write(FAILING)
-    secret = "-".join(("hunter22", "is", "secret"))
+    secret = "hunter22-is-secret"  # noqa: S105
     args = ("build", "-s", "app.args.X=1")
     with Terminal(project, 100, *args, TOKEN=secret, NO_COLOR="1") as terminal:
         lines = terminal.end()
@@ -211,7 +211,7 @@ def test_a_failure_is_the_last_thing_seen(project: Project) -> None:
     assert "it printed, after 12 other lines:" in lines[start:], (source, printed)
     rest = lines[lines.index("it printed, after 12 other lines:") + 1 :]
     assert rest[0] == "| line 13"
-    assert rest[18:20] == ["| ***", "| : :error::no"]
+    assert sorted(rest[18:20]) == ["| ***", "| : :error::no"]
     assert rest[-2:] == [
         "again: invoke build -t app -p linux/amd64 -s app.args.X=1",
         "error: the build failed: app@linux/amd64",

@@ -65,7 +65,7 @@ def failures(bake: Watched) -> Iterator[Failure]:
             what.name,
             step.error,
             log,
-            step.printed + bool(step.begun),
+            step.printed + len(step.begun),
             cause(step, log),
         )
 

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 _LONGEST = 16_000_000  # bytes of a line; BuildKit's own limit of a message
 _EXCERPT = 3  # lines that an excerpt of a Dockerfile has at least: its place, and two rules
+_STARTING, _ENDING = "start docker buildx bake", "end docker buildx bake"
+_WAITING = "wait for BuildKit, which runs no step"
 _PLACE = re.compile(r"\S.*:\d+")
 _PLUGIN = re.compile(r"[0-9a-f]{64}|github\.com/docker/buildx.*")
 _VERSION = re.compile(r"v?\d+\.\d+\.\d+\S*")
@@ -167,20 +169,18 @@ class Bake:
         for event in self.watched.close(is_built=is_built):
             if self._watcher:
                 self._watcher.happened(event)
-        steps = self.watched.steps.values()
-        first = min((one.started for one in steps if one.started), default=0.0)
-        last = max((one.ended for one in steps if one.ended), default=0.0)
-        self._note(self._began, first, "start docker buildx bake")
-        self._note(last, time.time(), "end docker buildx bake")
+        self._note_rest(time.time())
 
-    def _note(self, started: float, ended: float, name: str) -> None:
-        """Write a step of bake's own, which BuildKit knows nothing of."""
-        if self._recorder and started and ended > started:
-            since = self._recorder.epoch
-            digest = f"{name.partition(' ')[0]}-of-bake"
-            seen = Seen(digest, name, vague=tuple(self.watched.cells), bake=self._number)
-            ran = Ran(digest, round(started - since, 3), round(ended - since, 3), bake=self._number)
-            self._recorder.write([seen, ran])
+    def _note_rest(self, end: float) -> None:
+        """Record where the time went in which no step ran, as steps of their own."""
+        if not self._recorder:
+            return
+        epoch, cells = self._recorder.epoch, tuple(self.watched.cells)
+        for number, (started, ended) in enumerate(self.watched.rest(self._began, end)):
+            name = _STARTING if started == self._began else _ENDING if ended == end else _WAITING
+            seen = Seen(f"rest-{number}", name, vague=cells, bake=self._number)
+            times = round(started - epoch, 3), round(ended - epoch, 3)
+            self._recorder.write([seen, Ran(seen.digest, *times, bake=self._number)])
 
     def _told(self, data: bytes) -> None:
         if not data:
@@ -235,12 +235,13 @@ class Bake:
             return
         built = {name: str(said.get("buildx.build.ref", "")) for name, said in facts.items()}
         known = {name: ref.rpartition("/")[2] for name, ref in built.items() if ref}
-        engine = self._workspace.engine
+        engine, end = self._workspace.engine, time.time()
         with suppress(EngineError, *faults.lost_connections()):
             for name, reference in (known or self._begun()).items():
                 for status in history.replay(engine.api, reference):
                     self.take(status, name)
         self.watched.close(is_built=is_built)
+        self._note_rest(end)
 
     def _begun(self) -> dict[str, str]:
         """Return the references of a bake without metadata, by target: buildx notes each it begins."""

@@ -22,6 +22,7 @@ _KEPT = 20  # lines of a step's log
 _LONGEST = 1 << 16  # bytes of a line
 _WIDEST = 2_000  # characters of one, and of an error
 _CANCELED = "context canceled"
+_SHORTEST = 0.05  # seconds of a time without a step
 _NO_BYTES = ("extracting", "unpacking")  # of which downloading has told already
 
 
@@ -39,7 +40,7 @@ class StepState:
         self.is_cached = False
         self.error = ""
         self.lines: deque[str] = deque(maxlen=_KEPT)  # the last ones that it printed
-        self.begun = b""  # of another one
+        self.begun: dict[int, bytes] = {}  # of another one, by the stream that it is on
         self.printed = 0
         self.moved: dict[str, int] = {}
 
@@ -224,21 +225,31 @@ class Watched:
         found = self._cells_of(step)
         return [one for one in self.cells.values() if one.id in found]
 
+    def rest(self, began: float, end: float) -> Iterable[tuple[float, float]]:
+        """Yield the times in which no step ran, between two moments; not those too short to matter."""
+        at = began
+        spans = [(s.started, s.ended or end) for s in self.steps.values() if s.started is not None]
+        for started, ended in [*sorted(spans), (end, end)]:
+            if started - at > _SHORTEST:
+                yield at, started
+            at = max(at, ended)
+
     def _log(self, log: statuses.Log) -> None:
         step = self.steps.get(log.vertex)
         if step is None:
             return
-        *lines, step.begun = (step.begun + log.data).split(b"\n")
-        if len(step.begun) > _LONGEST:
-            lines, step.begun = [*lines, step.begun], b""
+        *lines, begun = (step.begun.pop(log.stream, b"") + log.data).split(b"\n")
+        if len(begun) > _LONGEST:
+            lines, begun = [*lines, begun], b""
+        if begun:
+            step.begun[log.stream] = begun
         step.printed += len(lines)
         for line in lines[-_KEPT:]:
             step.lines.append(self._text(line))
 
     def log_of(self, step: StepState) -> tuple[str, ...]:
         """Return the last lines that a step printed."""
-        begun = (self._text(step.begun),) if step.begun else ()
-        return (*step.lines, *begun)[-_KEPT:]
+        return (*step.lines, *map(self._text, step.begun.values()))[-_KEPT:]
 
     def _text(self, line: bytes) -> str:
         # What is written over a line that is there is what is seen of it.

@@ -39,10 +39,11 @@ class Moved(msgspec.Struct, frozen=True):
 
 
 class Log(msgspec.Struct, frozen=True):
-    """What a step printed."""
+    """What a step printed; ``stream`` is 1 for standard output, 2 for standard error."""
 
     vertex: str
     data: bytes = b""
+    stream: int = 1
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -98,22 +99,20 @@ def _vertex(message: bytes) -> Vertex:
 
 def _moved(message: bytes) -> Moved:
     held = dict(grpc.fields(message))
-    current = held.get(4, 0)
-    return Moved(
-        _text(held.get(2)),
-        _text(held.get(1)),
-        _text(held.get(3)),
-        current if isinstance(current, int) else 0,
-    )
+    return Moved(_text(held.get(2)), _text(held.get(1)), _text(held.get(3)), _number(held.get(4)))
 
 
 def _log(message: bytes) -> Log:
     held = dict(grpc.fields(message))
-    return Log(_text(held.get(1)), _bytes(held.get(4)))
+    return Log(_text(held.get(1)), _bytes(held.get(4)), _number(held.get(3)))
 
 
 def _bytes(value: grpc.Value | None) -> bytes:
     return value if isinstance(value, bytes) else b""
+
+
+def _number(value: grpc.Value | None) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _text(value: grpc.Value | None) -> str:

@@ -13,7 +13,8 @@ class Step(NamedTuple):
 
     ``cells`` are written ``hello@linux/arm64``; a step that several share was carried out once.
     ``name`` is the instruction with its values, as ``RUN go build ./...``, or what BuildKit does
-    beside them, as ``exporting to image``; ``place`` is where it stands, as ``build 4/6``, ``2/2`` or
+    beside them, as ``exporting to image``; times in which no step ran are steps, too, whose digest
+    begins with ``rest-``. ``place`` is where it stands, as ``build 4/6``, ``2/2`` or
     ``internal``. ``platform`` is the one that it ran on, ``""`` where it is not said; ``dockerfile``
     and ``line`` are where it is written, ``""`` and None where that is not known.
 

@@ -32,7 +32,7 @@ _PROGRESS = ("auto", "plain", "tty", "quiet", "rawjson")
     help={
         **SELECTION,
         "format": "table, or json: digests and tags by target, as from --metadata-file",
-        "progress": "How buildx shows its work: auto, plain, tty, quiet or rawjson",
+        "progress": "How it is shown: auto (by cell), or by buildx: plain, tty, quiet or rawjson",
         "no-cache": "Build every step anew",
         "pull": "Look for newer base images; what buildx.lock pins stays",
         "no-lock": "Take bases as they are now, whatever buildx.lock pins",

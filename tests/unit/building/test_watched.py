@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from support.streams import bake, log, plan, take, vertex
+from support.streams import EPOCH, bake, log, plan, take, vertex
 
 from buildx_tasks.building.failures import failures
 from buildx_tasks.engine import statuses
@@ -129,6 +129,16 @@ def test_what_was_carried_out_is_not_cached_because_another_target_has_it_then()
     step = seen.steps["sha256:1"]
     assert not step.is_cached
     assert [one.id for one in seen.cells_of(step)] == ["one@linux/amd64", "two@linux/amd64"]
+
+
+def test_times_without_a_step() -> None:
+    seen = bake()
+    take(seen, {"vertexes": [vertex(1, "a", 1, 2), vertex(2, "b", 1.5, 3), vertex(3, "c", 4, 5)]})
+    began = EPOCH + 1000
+    found = [(start - began, end - began) for start, end in seen.rest(began, began + 5.04)]
+    assert [(round(start, 3), round(end, 3)) for start, end in found] == [(0, 1), (3, 4)]
+    take(seen, {"vertexes": [vertex(4, "d", 5.06)]})
+    assert len(list(seen.rest(began, began + 9))) == 3
 
 
 def test_times_before_the_bake_are_moved_into_it() -> None:
