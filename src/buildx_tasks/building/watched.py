@@ -22,7 +22,7 @@ _KEPT = 20  # lines of a step's log
 _LONGEST = 1 << 16  # bytes of a line
 _WIDEST = 2_000  # characters of one, and of an error
 _CANCELED = "context canceled"
-_SHORTEST = 0.05  # seconds of a time without a step
+_SHORTEST = 0.02  # seconds of a time without a step
 _NO_BYTES = ("extracting", "unpacking")  # of which downloading has told already
 
 

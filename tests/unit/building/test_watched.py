@@ -135,7 +135,7 @@ def test_times_without_a_step() -> None:
     seen = bake()
     take(seen, {"vertexes": [vertex(1, "a", 1, 2), vertex(2, "b", 1.5, 3), vertex(3, "c", 4, 5)]})
     began = EPOCH + 1000
-    found = [(start - began, end - began) for start, end in seen.rest(began, began + 5.04)]
+    found = [(start - began, end - began) for start, end in seen.rest(began, began + 5.01)]
     assert [(round(start, 3), round(end, 3)) for start, end in found] == [(0, 1), (3, 4)]
     take(seen, {"vertexes": [vertex(4, "d", 5.06)]})
     assert len(list(seen.rest(began, began + 9))) == 3
