@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sys
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from buildx_tasks.engine.engine import Engine
 from buildx_tasks.errors import EngineError
 from buildx_tasks.language import lockfile
+from buildx_tasks.language.sources import FILE_NAME
 from buildx_tasks.machine.commands import Commands
 from buildx_tasks.records.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from invoke import Context
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from buildx_tasks.language.targets import Config
     from buildx_tasks.planning.cells import TargetPlan
     from buildx_tasks.registry.registries import Registries
+
+Own = TypeVar("Own", bound="Workspace")
 
 
 class Workspace:
@@ -44,6 +47,14 @@ class Workspace:
         self.commands = Commands(self.root, context)
         self.engine = Engine(self.commands, client)
         self.ledger = Ledger(self.root)
+
+    @classmethod
+    def empty(cls: type[Own], context: Context | None = None) -> Own:  # noqa: PYI019 - Python 3.9
+        """Return one in the current folder in which nothing is declared, for what needs nothing."""
+        from buildx_tasks.language.config import Emulators
+        from buildx_tasks.language.targets import Config
+
+        return cls(Path.cwd() / FILE_NAME, Config({}, {}, None, Emulators()), context)
 
     @cached_property
     def registries(self) -> Registries:

@@ -136,8 +136,9 @@ class FaultProxy:
 
     ``log`` has (method, path, status) of every answered request, in order; status 0 is no answer.
     ``hits`` counts how often the fault happened since it was armed. ``stall`` is how long "slow" is
-    silent, in seconds. With ``tokens`` the proxy asks for tokens, and gives them at ``/token``; with
-    ``referrers`` it lists what is about a manifest.
+    silent, in seconds. ``given`` counts the bytes of blobs that were given, by digest. With ``tokens``
+    the proxy asks for tokens, and gives them at ``/token``; with ``referrers`` it lists what is about
+    a manifest.
     """
 
     def __init__(
@@ -151,6 +152,7 @@ class FaultProxy:
         self.tokens = tokens
         self.stall = 5.0
         self.hits = 0
+        self.given: Counter[str] = Counter()
         self.over = threading.Event()
         self._lock = threading.Lock()
         self._log: list[tuple[str, str, int]] = []
@@ -181,6 +183,11 @@ class FaultProxy:
     def log(self) -> list[tuple[str, str, int]]:
         with self._lock:
             return list(self._log)
+
+    def gave(self, path: str, size: int) -> None:
+        if _BLOBS.match(path):
+            with self._lock:
+                self.given[path.rpartition("/")[2]] += size
 
     def arm(
         self, fault: str, stage: str, count: int | None = 1, *, method: str | None = None
@@ -449,6 +456,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._begin(answer.status, headers)
         while piece := answer.read(_PIECE):
             self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+            if self.command == "GET":
+                self.server.proxy.gave(self.plain_path, len(piece))
         if chunked:
             self.wfile.write(b"0\r\n\r\n")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import fnmatch
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from buildx_tasks.builders import choice
@@ -36,13 +37,15 @@ class Needed(NamedTuple):
 class Outcome(NamedTuple):
     """What came of it: the pins as they are now, a line for each that is new, moved or gone.
 
-    ``notes`` are what a person should know, ``problems`` what makes it fail.
+    ``notes`` are what a person should know, ``problems`` what makes it fail. ``current`` is what was
+    checked: images by name, each with the digest that it has now and the platforms that are built on it.
     """
 
     pins: Mapping[str, Pin]
     lines: Sequence[str]
     notes: Sequence[str] = ()
     problems: Sequence[str] = ()
+    current: Mapping[str, tuple[str, frozenset[Platform]]] = MappingProxyType({})
 
     @property
     def file(self) -> str:
@@ -138,9 +141,11 @@ def check(workspace: Workspace, plan: Plan, names: Sequence[str] = ()) -> Outcom
     asking = _Asking(workspace)
     missing = [name for name in wanted if name not in pins]
     problems = [f"missing {name} ({needed[name].place})" for name in missing]
-    now = asking.now([name for name in wanted if name in pins])
+    now = asking.now(wanted)
     for name, found in now.items():
-        pin = pins[name]
+        pin = pins.get(name)
+        if pin is None:
+            continue
         if not found.digest:
             problems.append(f"not known {name}: {found.why}")
         elif found.digest != pin.digest:
@@ -150,7 +155,12 @@ def check(workspace: Workspace, plan: Plan, names: Sequence[str] = ()) -> Outcom
                 problems.append(f"{LOCK_FILE}:{pin.line}:1: {name} {why}")
     unread = _unread(workspace, plan, pins) if not names else []
     notes += [f"{name} is pinned, and nothing reads it" for name in unread]
-    return Outcome(pins, (), notes, problems)
+    current = {
+        name: (one.digest, needed[name].platforms)
+        for name, one in now.items()
+        if one.digest and one.place != "git"
+    }
+    return Outcome(pins, (), notes, problems, current)
 
 
 def write(workspace: Workspace, outcome: Outcome) -> bool:

@@ -110,7 +110,7 @@ class Archive:
         """Give the paths that a layer has, each beginning with ``/``.
 
         Raises:
-            tarfile.ReadError: its compression is one that is not known here, or it is made to harm.
+            tarfile.ReadError: its compression is none that is known, or it is made to harm.
             EngineError: its bytes are not those that were built.
 
         """

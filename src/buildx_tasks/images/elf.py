@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import struct
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Literal, NamedTuple
 
 from buildx_tasks.machine.executables import Header
@@ -24,14 +25,22 @@ _ARM_VERSIONS = (4, 4, 4, 5, 5, 5, 6, 6, 6, 6, 7, 6, 6, 7, 8, 8, 8, 8, 8, 8, 8, 
 _NTBS_TAGS = frozenset({4, 5, 65, 67})  # attributes that are texts, besides the odd ones above 32
 _ARM_ATTRIBUTES, _NOBITS = 0x70000003, 8  # SHT_*
 _EXECUTABLE = 0x4  # SHF_EXECINSTR
+_ET_REL = 1
 _PT_LOAD, _PT_DYNAMIC, _PT_INTERP = 1, 2, 3
 _DT_NULL, _DT_NEEDED, _DT_STRTAB = 0, 1, 5
 _MOST_BYTES = 65536  # of a text or table: more than any real file has
 _MOST_NAME = 4096  # of a library: the kernel's PATH_MAX
 
 
+UNREAD = "a library whose name was not read"
+
+
 class DamagedError(ValueError):
     """The file begins as an ELF file, and cannot be read as one."""
+
+
+class UnheldError(ValueError):
+    """What its headers lead to was not kept of a large file that passed by."""
 
 
 class Elf(NamedTuple):
@@ -40,7 +49,7 @@ class Elf(NamedTuple):
     ``machine_name`` is as in ``EM_X86_64``. ``interpreter`` is ``""`` where it asks for none, and
     ``needed`` are the shared libraries that it asks for. ``float_abi`` and ``arm_version`` are of
     32-bit arm, ``abi`` is ``ELFv1`` or ``ELFv2`` for ppc64, ``n32`` for mips: ``""`` and 0 where
-    the file does not say.
+    the file does not say. ``is_object`` says that it is to be linked, and never run.
     """
 
     header: Header
@@ -50,6 +59,7 @@ class Elf(NamedTuple):
     float_abi: Literal["", "hard", "soft"] = ""
     arm_version: int = 0
     abi: str = ""
+    is_object: bool = False
 
 
 class _Segment(NamedTuple):
@@ -88,9 +98,10 @@ class _File:
         fields = layout.unpack(self.at(16, layout.size))
         self.header = Header(bits, order, fields[1])
         self.flags = fields[6]
+        self.is_object = fields[0] == _ET_REL
         # e_phoff, e_phentsize, e_phnum; e_shoff, e_shentsize, e_shnum
-        self._segments = fields[4], fields[8], fields[9]
-        self._sections = fields[5], fields[10], fields[11]
+        self.programs = fields[4], fields[8], fields[9]
+        self.listed = fields[5], fields[10], fields[11]
 
     def at(self, offset: int, size: int) -> bytes:
         """Return exactly these bytes."""
@@ -107,13 +118,13 @@ class _File:
 
     def segments(self) -> Iterator[_Segment]:
         layout = self._struct("2I6Q", "8I")
-        for fields in self._table(*self._segments, layout):
+        for fields in self._table(*self.programs, layout):
             offset, address, _, size = fields[2:6] if self.wide else fields[1:5]
             yield _Segment(fields[0], offset, address, size)
 
     def sections(self) -> Iterator[_Section]:
         layout = self._struct("2I4Q2I2Q", "10I")
-        for fields in self._table(*self._sections, layout):
+        for fields in self._table(*self.listed, layout):
             yield _Section(fields[1], fields[2], fields[4], fields[5])
 
     def tags(self, segment: _Segment) -> Iterator[tuple[int, int]]:
@@ -151,7 +162,7 @@ def read(stream: IO[bytes]) -> Elf:
     """
     file = _File(stream)
     sections = list(file.sections())
-    found = Elf(file.header, name_of(file.header.machine))
+    found = Elf(file.header, name_of(file.header.machine), is_object=file.is_object)
     if found.machine_name == "EM_ARM":
         found = _of_arm(file, found, sections)
     elif found.machine_name == "EM_PPC64" and file.flags & _PPC64_ABI:
@@ -176,6 +187,26 @@ def glance(stream: IO[bytes]) -> tuple[Header, str]:
         return file.header, ""
     text = file.at(asked.offset, min(asked.size, _MOST_BYTES))
     return file.header, text.rstrip(b"\0").decode("utf-8", "replace")
+
+
+def spans(stream: IO[bytes]) -> list[tuple[int, int]]:
+    """Return where the rest is that :func:`read` wants of a file, of which the first pages are here.
+
+    Each is an offset and a number of bytes.
+    """
+    try:
+        file = _File(stream)
+        tables = [(at, size * count) for at, size, count in (file.programs, file.listed)]
+        found = [one for one in tables if one[0] and one[1]]
+        with suppress(DamagedError, UnheldError):
+            found += [
+                (one.offset, min(one.size, _MOST_BYTES))
+                for one in file.segments()
+                if one.kind in (_PT_DYNAMIC, _PT_INTERP)
+            ]
+    except (DamagedError, UnheldError):
+        return []
+    return found
 
 
 @functools.cache
@@ -209,7 +240,10 @@ def _needed(file: _File, dynamic: _Segment, loaded: Sequence[_Segment]) -> Itera
     if names and not starts:
         raise DamagedError("the names of the libraries that it needs are not in it")
     for name in names:
-        yield file.text(address + starts[0] + name, _MOST_NAME)
+        try:
+            yield file.text(address + starts[0] + name, _MOST_NAME)
+        except UnheldError:
+            yield UNREAD
 
 
 def _of_arm(file: _File, found: Elf, sections: Sequence[_Section]) -> Elf:

@@ -52,7 +52,7 @@ def entries(engine: Engine, registries: Registries, image: Image) -> tuple[Entry
     if image.repository:
         waiting = sources.RepositorySource(registries.of(image.reference))
         index = waiting.manifest(image.digest).content
-        return _attested(waiting, [(one, True) for one in index.manifests])
+        return attested(waiting, [(one, True) for one in index.manifests])
     facts = store.inspected(engine, image.digest)
     if facts is None:
         raise EngineError(f"{image.digest} is gone from the engine; build it again")
@@ -61,7 +61,7 @@ def entries(engine: Engine, registries: Registries, image: Image) -> tuple[Entry
     described = [
         (_descriptor(one, image.reference), bool(one["Available"])) for one in facts["Manifests"]
     ]
-    return _attested(sources.EngineStore(engine), described)
+    return attested(sources.EngineStore(engine), described)
 
 
 def own_annotations(engine: Engine, registries: Registries, image: Image) -> dict[str, str]:
@@ -101,8 +101,13 @@ def manifest_annotations(
     return found
 
 
-def _attested(source: Source, listed: Iterable[tuple[Descriptor, bool]]) -> tuple[Entry, ...]:
-    """Return the platforms of descriptors, each with whether it is available."""
+def attested(source: Source, listed: Iterable[tuple[Descriptor, bool]]) -> tuple[Entry, ...]:
+    """Return the platforms of descriptors, each of which comes with whether it is available.
+
+    Raises:
+        EngineError, RegistryError: what attests one is not there, or cannot be read.
+
+    """
     found = []
     predicates: dict[str, list[str]] = {}
     for descriptor, available in listed:

@@ -52,9 +52,18 @@ class Layout:
             EngineError: there is no layout, or it cannot be read.
 
         """
+        return {name: one for name, one in self.listed_all() if name}
+
+    def listed_all(self) -> list[tuple[str, Descriptor]]:
+        """Return all that ``index.json`` lists, each with its name, or ``""``.
+
+        Raises:
+            EngineError: there is no layout, or it cannot be read.
+
+        """
         data = b"".join(self._chunks(_INDEX))
         found = listed_in(data, f"{self.folder / _INDEX}")
-        return {one.marks[NAME]: one for one in found if NAME in one.marks}
+        return [(one.marks.get(NAME, ""), one) for one in found]
 
     def manifest(self, digest: str) -> Manifest:
         """As a Source."""

@@ -23,13 +23,17 @@ if TYPE_CHECKING:
     from buildx_tasks.registry.manifests import Descriptor
 
 _HEAD = 20  # bytes of an ELF file, up to e_machine
-_UNREAD = "zstd"  # a compression that not every Python knows
 # What a CPU of this architecture runs as well.
-_ALSO = {"amd64": {"386"}, "arm64": {"arm"}, "mips64": {"mips"}, "mips64le": {"mipsle"}}
+_ALSO = {
+    "amd64": frozenset({"386"}),
+    "arm64": frozenset({"arm"}),
+    "mips64": frozenset({"mips"}),
+    "mips64le": frozenset({"mipsle"}),
+}
 
 
 def of_layer(source: Source, layer: Descriptor) -> list[Listed] | None:
-    """Return the members of a layer, None where it cannot be unpacked or has too many.
+    """Return the members of a layer, None where it has too many.
 
     An architecture that is not known here has the name that ELF gives it.
 
@@ -38,8 +42,6 @@ def of_layer(source: Source, layer: Descriptor) -> list[Listed] | None:
         RegistryError, PassingError: a registry does not give it.
 
     """
-    if _UNREAD in (layer.media_type or ""):
-        return None
     found: list[Listed] = []
     held = 0
     unpacked: Any = tars.Unpacked(iter(source.blob(layer.digest, layer.size)), layer.size)
@@ -68,8 +70,12 @@ def foreign(found: Counter[str], platform: Platform) -> str:
 
 def is_foreign(architecture: str, platform: Platform) -> bool:
     """Say whether an ELF file is for another architecture than the platform's CPU runs."""
-    own = {"", platform.architecture, *_ALSO.get(platform.architecture, ())}
-    return architecture not in own
+    return architecture not in {"", platform.architecture, *also(platform)}
+
+
+def also(platform: Platform) -> frozenset[str]:
+    """Return the other architectures that the platform's CPU runs."""
+    return _ALSO.get(platform.architecture, frozenset())
 
 
 def _entry(info: tarfile.TarInfo) -> Entry:

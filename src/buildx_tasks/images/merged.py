@@ -5,7 +5,8 @@ Source: https://github.com/opencontainers/image-spec/blob/main/layer.md#applying
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 
 from buildx_tasks.images.paths import Entry, Tree
 
@@ -20,18 +21,25 @@ _MOST_LINKS = 40  # the kernel's own limit: man 7 path_resolution
 class Listed(NamedTuple):
     """One member of a layer; of a hard link, ``link`` is the other name.
 
-    ``architecture`` is that of an ELF file, ``""`` of all else.
+    ``architecture`` is that of an ELF file, ``""`` of all else; ``seen`` is what the reader of the
+    layer found out of its content.
     """
 
     entry: Entry
     architecture: str = ""
+    seen: Any = None
 
 
 class Files(NamedTuple):
-    """All paths, and the architectures of ELF files by the ``first`` of their entries."""
+    """All paths, and the architectures of ELF files by the ``first`` of their entries.
+
+    ``seen`` is by the same; ``dangling`` are hard links to what is not there: nothing unpacks these.
+    """
 
     tree: Tree
     architectures: Mapping[str, str]
+    seen: Mapping[str, Any] = MappingProxyType({})
+    dangling: tuple[Entry, ...] = ()
 
 
 _At = Callable[[str], Optional[Listed]]
@@ -40,20 +48,23 @@ _At = Callable[[str], Optional[Listed]]
 def merged(layers: Iterable[Sequence[Listed]]) -> Files:
     """Return what layers come to, the lowest first: what is replaced or removed is not there."""
     known: dict[str, Listed] = {}
+    dangling: list[Entry] = []
     for layer in layers:
-        known = _applied(known, layer)
-    tree = Tree()
-    for path, one in known.items():
-        folder = path.rpartition("/")[0]
-        while folder and folder not in known and tree.at(folder) is None:
-            tree.add(Entry(folder, "directory", first=folder))
+        _apply(known, layer, dangling)
+    for lowest in {path.rpartition("/")[0] for path in known}:
+        folder = lowest
+        while folder and folder not in known:
+            known[folder] = Listed(Entry(folder, "directory", first=folder))
             folder = folder.rpartition("/")[0]
-        tree.add(one.entry)
     found = {one.entry.first: one.architecture for one in known.values() if one.architecture}
-    return Files(tree, found)
+    seen = {one.entry.first: one.seen for one in known.values() if one.seen is not None}
+    entries: Any = known
+    for path, one in known.items():
+        entries[path] = one.entry  # in place: an image may have some 100,000
+    return Files(Tree(entries), found, seen, tuple(dangling))
 
 
-def _applied(before: dict[str, Listed], layer: Sequence[Listed]) -> dict[str, Listed]:
+def _apply(before: dict[str, Listed], layer: Sequence[Listed], dangling: list[Entry]) -> None:
     fresh: dict[str, Listed] = {}
     gone, emptied = set[str](), set[str]()
     folders: dict[str, str] = {}
@@ -80,14 +91,20 @@ def _applied(before: dict[str, Listed], layer: Sequence[Listed]) -> dict[str, Li
             if one.entry.kind == "symlink":
                 folders.clear()
             fresh[path] = _named(one, path, placed, at)
-    kept = {path: one for path, one in before.items() if not _is_gone(path, gone, emptied)}
-    return {**kept, **fresh}
+            if fresh[path].entry.kind == "symlink" != one.entry.kind:
+                dangling.append(fresh[path].entry)
+    lost = _Lost(gone, emptied)
+    for path in [path for path in before if lost.has(path)]:
+        del before[path]
+    before.update(fresh)
 
 
 def _named(one: Listed, path: str, placed: Callable[[str], str], at: _At) -> Listed:
     """Return a member at its real path; a hard link is what its other name is."""
     entry = one.entry
     if entry.kind != "file" or not entry.link:
+        if entry.path == entry.first == path:
+            return one  # most are: none of the many is held twice
         return one._replace(entry=entry._replace(path=path, first=path))
     other = at(placed(entry.link))
     if other is None:  # it leads nowhere, and nothing of it can be read
@@ -95,15 +112,29 @@ def _named(one: Listed, path: str, placed: Callable[[str], str], at: _At) -> Lis
     return other._replace(entry=other.entry._replace(path=path))
 
 
-def _is_gone(path: str, gone: set[str], emptied: set[str]) -> bool:
-    if path in gone:
-        return True
-    folder = path.rpartition("/")[0]
-    while folder:
-        if folder in gone or folder in emptied:
-            return True
-        folder = folder.rpartition("/")[0]
-    return "" in emptied
+class _Lost:
+    """What a layer removes: paths that are ``gone``, and all that is in a folder that is ``emptied``."""
+
+    def __init__(self, gone: set[str], emptied: set[str]) -> None:
+        self._gone = gone
+        self._emptied = emptied
+        self._folders = {"": "" in emptied}
+
+    def has(self, path: str) -> bool:
+        return path in self._gone or self._empties(path.rpartition("/")[0])
+
+    def _empties(self, folder: str) -> bool:
+        """Say whether all that is in a folder is gone; each is looked at once."""
+        asked = []
+        while folder not in self._folders:
+            asked.append(folder)
+            if folder in self._gone or folder in self._emptied:
+                self._folders[folder] = True
+            else:
+                folder = folder.rpartition("/")[0]
+        found = self._folders[folder]
+        self._folders.update(dict.fromkeys(asked, found))
+        return found
 
 
 def _real(folder: str, at: _At) -> str:

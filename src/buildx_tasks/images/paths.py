@@ -44,8 +44,8 @@ ROOT = Entry("/", "directory", first="/")
 class Tree:
     """All paths of an image. Takes about 0.3 kB a path."""
 
-    def __init__(self) -> None:
-        self._entries: dict[str, Entry] = {}
+    def __init__(self, entries: dict[str, Entry] | None = None) -> None:
+        self._entries = {} if entries is None else entries
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries.values())

@@ -6,7 +6,9 @@ layers that unpack to a million times their size) ends in one tarfile.ReadError.
 
 from __future__ import annotations
 
+import importlib
 import math
+import sys
 import tarfile
 import zlib
 from typing import TYPE_CHECKING, Any, cast
@@ -24,8 +26,13 @@ _EARLIEST, _LATEST = -62135596800, 253402300799  # seconds of what a date can be
 _CHUNK = 1 << 16  # bytes
 _FREE = 1 << 30  # bytes that any layer may unpack to
 _RATIO = 200  # times its size that a larger one may unpack to
+_MOST_HEAD = 18  # bytes of a frame's header: RFC 8878, 3.1.1.1
 _MOST_ENDS = 16  # times that an end is read
 _GZIP = b"\x1f\x8b"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_SKIPPABLE = b"\x2a\x4d\x18"  # of zstd, behind a first byte of its own
+LIGHT_WINDOW = 8 << 20  # bytes of memory that unpacking zstd may take; RFC 8878 asks all to have it
+_MOST_WINDOW = 32 << 20
 _EXTENDED = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 _LONG = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 
@@ -119,9 +126,14 @@ def held(*texts: str) -> int:
 
 
 class Unpacked:
-    """A layer as the file that tarfile reads: as it is, or out of gzip; bounded by its ``size``.
+    """A layer as the file that tarfile reads: as it is, out of gzip or of zstd; bounded by its ``size``.
 
-    Nothing else is unpacked: layers may be compressed by zstd too, which not every Python knows.
+    ``packing`` is gzip, zstd or ``""``, as the first bytes say; ``window`` is how many bytes of memory
+    zstd wants, 0 for all else.
+
+    Raises:
+        tarfile.ReadError: (reading) its compression is damaged, or it is made to harm.
+
     """
 
     def __init__(self, chunks: Iterator[bytes], size: int) -> None:
@@ -130,7 +142,13 @@ class Unpacked:
         self._given = 0
         self._buffer = b""
         self._raw = self._next()
+        while 0 < len(self._raw) < _MOST_HEAD and (more := self._next()):
+            self._raw += more
         self._gzip = zlib.decompressobj(31) if self._raw[:2] == _GZIP else None
+        is_zstd = self._raw[:4] == _ZSTD or self._raw[1:4] == _SKIPPABLE
+        self.packing = "gzip" if self._gzip else "zstd" if is_zstd else ""
+        self.window = _window(self._raw) if is_zstd else 0
+        self._zstd: Any = self._of_zstd() if is_zstd else None
 
     def read(self, size: int) -> bytes:
         """Return so many bytes, fewer at the end."""
@@ -158,7 +176,18 @@ class Unpacked:
     def _next(self) -> bytes:
         return next(self._chunks, b"")
 
+    def _of_zstd(self) -> Any:
+        if self.window > _MOST_WINDOW:
+            raise tarfile.ReadError(
+                f"unpacking it takes {self.window} bytes of memory, at most {_MOST_WINDOW} are given"
+            )
+        zstd = _zstd()
+        bits = (max(self.window, LIGHT_WINDOW) - 1).bit_length()
+        return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: bits})
+
     def _piece(self) -> bytes:
+        if self._zstd:
+            return self._piece_of_zstd()
         if self._gzip is None:
             piece, self._raw = self._raw, self._next() if self._raw else b""
             return piece
@@ -178,3 +207,37 @@ class Unpacked:
             self._raw = self._gzip.unused_data if self._gzip.eof else self._gzip.unconsumed_tail
             if piece:
                 return piece
+
+    def _piece_of_zstd(self) -> bytes:
+        while True:
+            if self._zstd.eof:
+                self._raw = self._zstd.unused_data or self._raw
+                self._zstd = self._of_zstd()
+            given = b""
+            if self._zstd.needs_input:
+                given, self._raw = self._raw or self._next(), b""
+                if not given:
+                    return b""
+            try:
+                piece: bytes = self._zstd.decompress(given, _CHUNK)
+            except _zstd().ZstdError as error:
+                raise tarfile.ReadError(f"its compression is damaged: {error}") from None
+            if piece:
+                return piece
+
+
+def _zstd() -> Any:
+    """Return what unpacks zstd: a part of Python from 3.14 on."""
+    name = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+    return importlib.import_module(name)
+
+
+def _window(head: bytes) -> int:
+    """Return the bytes of memory that the first frame wants; 0 where it does not say.
+
+    Source: RFC 8878, 3.1.1.1
+    """
+    if head[:4] != _ZSTD or len(head) < 6 or head[4] & 0x20:
+        return 0  # a frame of one piece has no window; what it holds is bounded by what is read
+    exponent, mantissa = head[5] >> 3, head[5] & 7
+    return (1 << (10 + exponent)) // 8 * (8 + mantissa)

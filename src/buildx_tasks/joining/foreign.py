@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from buildx_tasks.images import machines, merged, tars
+from buildx_tasks.images import machines, merged, starting, tars
 from buildx_tasks.text import printable
 from buildx_tasks.verification.checks import binaries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from buildx_tasks.images.merged import Files, Listed
+    from buildx_tasks.images.merged import Listed
     from buildx_tasks.joining.letterbox import Part
     from buildx_tasks.language.expectations import Binaries
     from buildx_tasks.platforms import Platform
     from buildx_tasks.registry.manifests import Config, Descriptor, Manifest
 
-# Where none is set: docker's own.
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MOST_NAMED = 3  # wrong files; the rest is counted
 
 
@@ -74,9 +71,10 @@ class Layers:
             for path, architecture in binaries.foreign(files, platform, spec)
         }
         yield from _named(wrong, platform)
-        path, architecture = _program(files, config)
-        if path not in wrong and machines.is_foreign(architecture, platform):
-            name = printable(path)
+        entry = starting.program(files.tree, config.runtime)
+        architecture = files.architectures.get(entry.first, "") if entry else ""
+        if entry and entry.path not in wrong and machines.is_foreign(architecture, platform):
+            name = printable(entry.path)
             yield f"the program that it starts, {name}, is for {architecture}, not for {platform}"
 
     def _read(self, part: Part, layer: Descriptor) -> _Layer:
@@ -94,19 +92,3 @@ def _named(wrong: dict[str, str], platform: Platform) -> Iterator[str]:
         yield f"{printable(path)} is for {architecture}, not for {platform}, as binaries expects"
     if len(wrong) > _MOST_NAMED:
         yield f"{len(wrong) - _MOST_NAMED} more ELF files are not for {platform}"
-
-
-def _program(files: Files, config: Config) -> tuple[str, str]:
-    """Return the path of what a container starts, and for which architecture that is, if it is ELF."""
-    start = config.runtime
-    words = [*(start.get("Entrypoint") or []), *(start.get("Cmd") or [])]
-    if not words:
-        return "", ""
-    set_ = dict(text.partition("=")[::2] for text in start.get("Env") or [])
-    folders = [start.get("WorkingDir") or "/"] if "/" in words[0] else set_.get("PATH", _PATH)
-    for folder in folders.split(":") if isinstance(folders, str) else folders:
-        path = posixpath.join("/", folder, words[0])
-        entry = files.tree.find(path)
-        if entry and entry.kind == "file":
-            return entry.path, files.architectures.get(entry.first, "")
-    return "", ""

@@ -32,6 +32,19 @@ def file(context: Context | None) -> Path:
     return found or loading.find(here if beside in (here, *here.parents) else beside)
 
 
+def has_file(context: Context | None) -> bool:
+    """Say whether there is one.
+
+    Raises:
+        ConfigError: there are two in one folder.
+
+    """
+    here = Path.cwd()
+    prefix = vars(context.config).get("_project_prefix") if context is not None else None
+    folders = {here, *here.parents, *([Path(prefix).resolve()] if prefix else ())}
+    return any(loading.declared_in(folder) for folder in folders)
+
+
 def overlays() -> list[str]:
     """Return the names of overlays that BUILDX_TASKS_OVERLAY gives.
 

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Optional, Union
 from msgspec import Meta, Struct, field
 
 from buildx_tasks.language.artifacts import Artifact
+from buildx_tasks.language.auditing import Audit
 from buildx_tasks.language.buildkitd import Buildkitd
 from buildx_tasks.language.caching import Caches
 from buildx_tasks.language.expectations import Verify
@@ -381,6 +382,7 @@ class BuildxToml(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"
         dict[Name, Artifact], Meta(description="Charts and other artifacts of a release, by name")
     ] = {}
     lock: Annotated[Lock, Meta(description="What invoke lock keeps to")] = Lock()
+    audit: Annotated[Audit, Meta(description="What is looked at in registries")] = Audit()
     skip: Annotated[Skip, Meta(description="What is not built again")] = Skip()
     cache: Annotated[Caches, Meta(description="Cache mounts that outlive a CI's machine")] = (
         Caches()

@@ -15,6 +15,7 @@ from buildx_tasks.language.verify_table import named_platforms
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from buildx_tasks.language.auditing import Audit
     from buildx_tasks.language.caching import Caches
     from buildx_tasks.language.positions import KeyPath
     from buildx_tasks.language.shipping import Ci
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 # What ends up in a Dockerfile of ours, within the flags of a mount.
 _ID = re.compile(r"[^\s,\"'`$\\]+")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
 
 
@@ -123,6 +125,22 @@ def check_cache(cache: Caches, fail: Fail) -> None:
                 raise fail(
                     ("cache", "mounts", number), f"{{{word}}} is no placeholder{hint}", value=True
                 )
+
+
+def check_audit(audit: Audit, fail: Fail) -> None:
+    """Refuse images that are no references."""
+    for number, text in enumerate(audit.images):
+        name, at, digest = text.partition("@")
+        try:
+            references.parse(name)
+        except ValueError as error:
+            raise fail(("audit", "images", number), str(error), value=True) from None
+        if at and not _DIGEST.fullmatch(digest):
+            raise fail(
+                ("audit", "images", number),
+                f'"{digest}" is no digest; write sha256: and 64 hex digits',
+                value=True,
+            )
 
 
 def check_ci(ci: Ci, fail: Fail) -> None:

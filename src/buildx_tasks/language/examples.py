@@ -315,6 +315,11 @@ searchDomains = ["example"]
 from = "image"
 image = "localhost:5000/binfmt:v9"
 """,
+    "[audit]": """
+allow = ["/opt/firmware/**"]
+images = ["alpine:3.22", "ghcr.io/org/base:v2"]
+setuid = ["/usr/local/bin/helper"]
+""",
     "[lock]": """
 cooldown = "14d"
 exclude = ["*:dev"]

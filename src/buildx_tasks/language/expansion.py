@@ -9,6 +9,7 @@ import msgspec
 from buildx_tasks.language import consistency, drivers, matrix, secrets
 from buildx_tasks.language.artifacts import Artifact
 from buildx_tasks.language.artifacts import check as check_artifacts
+from buildx_tasks.language.auditing import Audit
 from buildx_tasks.language.caching import Caches
 from buildx_tasks.language.config import Builder, Emulators
 from buildx_tasks.language.grouping import grouped
@@ -63,5 +64,9 @@ def expand(sources: Sources, variables: Variables, git: Git, overriding: Overrid
     consistency.check_cache(cache, fail)
     artifacts = msgspec.convert(data.get("artifact", {}), dict[str, Artifact])
     check_artifacts(artifacts, fail)
+    audit = msgspec.convert(data.get("audit", {}), Audit)
+    consistency.check_audit(audit, fail)
     places = Places(tables, fail)
-    return Config(targets, groups, builder, emulators, places, lock, skip, ci, cache, artifacts)
+    return Config(
+        targets, groups, builder, emulators, places, lock, skip, ci, cache, artifacts, audit
+    )

@@ -14,6 +14,7 @@ import msgspec
 from buildx_tasks.errors import UsageError
 from buildx_tasks.language import (
     artifacts,
+    auditing,
     buildkitd,
     caching,
     config,
@@ -71,6 +72,7 @@ _TABLES = (
     (buildkitd.Dns, "[builder.buildkitd.dns]"),
     (config.Emulators, "[emulators]"),
     (locking.Lock, "[lock]"),
+    (auditing.Audit, "[audit]"),
     (skipping.Skip, "[skip]"),
     (caching.Caches, "[cache]"),
     (artifacts.Artifact, "[artifact.NAME]"),

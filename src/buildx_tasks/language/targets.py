@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from buildx_tasks.errors import ConfigError
+from buildx_tasks.language.auditing import Audit
 from buildx_tasks.language.caching import Caches
 from buildx_tasks.language.locking import Lock
 from buildx_tasks.language.shipping import Ci
@@ -91,6 +92,7 @@ class Config(NamedTuple):
     ci: Ci = Ci()
     cache: Caches = Caches()
     artifact: Mapping[str, Artifact] = MappingProxyType({})
+    audit: Audit = Audit()
 
     def artifact_error(self, name: str, message: str, *steps: Any) -> ConfigError:
         """Return the error about an artifact's value, with its place where the files are known."""

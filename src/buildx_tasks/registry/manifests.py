@@ -112,6 +112,7 @@ class Content(Struct, frozen=True):
 
 
 class _Form(Struct):
+    schema: Any = field(default=None, name="schemaVersion")
     manifests: Union[Raw, UnsetType] = UNSET
     config: Union[Raw, UnsetType] = UNSET
     layers: Union[Raw, UnsetType] = UNSET
@@ -200,6 +201,12 @@ def manifest_of(data: bytes, media_type: str = "", what: str = "", digest: str =
     is_index = form.manifests is not UNSET
     if is_index and not (form.config is UNSET and form.layers is UNSET):
         raise _malformed(what, "it has manifests, and config or layers too, so it means two things")
+    if form.schema == 1:
+        raise _malformed(
+            what,
+            "it is of docker's first schema, which no engine takes any more: build and push it again, "
+            "or copy it with a tool that converts it, as skopeo copy --format oci",
+        )
     if not is_index and (form.config is UNSET or form.layers is UNSET):
         raise _malformed(what, "it has neither manifests nor both config and layers")
     content = _decoded(data, Content, what)

@@ -67,8 +67,8 @@ def summary(report: Report) -> str:
 def annotations(report: Report, file: str, line_of: Callable[[str], int]) -> list[str]:
     """Return workflow commands, to be printed one a line: an error for each check that failed.
 
-    ``line_of`` gives the line of a target's table in ``file``. GitHub shows ten in a step, so the
-    tenth stands for all that follow.
+    ``line_of`` gives the line of a target's table in ``file``, which is ``""`` for none. GitHub shows
+    ten in a step, so the tenth stands for all that follow.
     """
     failed = [
         (result, check)
@@ -92,7 +92,8 @@ def _error(file: str, line: int, title: str, lines: Sequence[str]) -> str:
     message = visible("\n".join(lines))
     if len(message) > _MESSAGE:
         message = message[:_MESSAGE] + "…"
-    properties = f"file={_property(file)},line={line},title={_property(visible(title))}"
+    place = f"file={_property(file)},line={line}," if file else ""
+    properties = f"{place}title={_property(visible(title))}"
     return f"::error {properties}::{_data(message)}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable
 
 from buildx_tasks.errors import VerifyError
 from buildx_tasks.language.positions import Positions
@@ -21,17 +21,22 @@ if TYPE_CHECKING:
     from buildx_tasks.workspace import Workspace
 
 
-def conclude(report: Report, files: Mapping[str, str], workspace: Workspace, plan: Plan) -> None:
+def conclude(
+    report: Report, files: Mapping[str, str], workspace: Workspace, plan: Plan | None = None
+) -> None:
     """Hand a report on: into ``files`` by kind, and to GitHub, with what others want to know of it.
+
+    ``plan`` is what was built of it, None for what was found in registries.
 
     Raises:
         VerifyError: cells failed, or something could not be written; all else is done before.
         EngineError: the engine does not give an image any more.
 
     """
-    if any(files.values()) or os.environ.get("GITHUB_STEP_SUMMARY"):
+    if plan and (any(files.values()) or os.environ.get("GITHUB_STEP_SUMMARY")):
         report = described(workspace, plan, report)
-    faults = [*write(report, files), *report.unrecorded, *tell_github(report, workspace.file)]
+    declared = workspace.file if workspace.file.exists() else None
+    faults = [*write(report, files), *report.unrecorded, *tell_github(report, declared)]
     faults[:0] = failures(report)
     if faults:
         raise VerifyError("\nerror: ".join(faults))
@@ -59,7 +64,7 @@ def write(report: Report, wanted: Mapping[str, str]) -> list[str]:
     return faults
 
 
-def tell_github(report: Report, file: Path) -> list[str]:
+def tell_github(report: Report, file: Path | None) -> list[str]:
     """Add to the job's summary and print annotations, where GitHub Actions runs this.
 
     Return what could not be written.
@@ -68,12 +73,7 @@ def tell_github(report: Report, file: Path) -> list[str]:
     from buildx_tasks.reports import github
 
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        positions = Positions(file.read_text("utf-8-sig"))
-        prefix = ("tool", "buildx-tasks") if file.name == PYPROJECT else ()
-        shown = os.path.relpath(file, os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
-        for command in github.annotations(
-            report, shown, lambda target: positions.key((*prefix, "target", target, "verify")).line
-        ):
+        for command in github.annotations(report, *_lines(file)):
             print(command, flush=True)
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
@@ -83,3 +83,13 @@ def tell_github(report: Report, file: Path) -> list[str]:
         except OSError as error:
             return [f"{summary} cannot be written: {error.strerror}; make room, and verify again"]
     return []
+
+
+def _lines(file: Path | None) -> tuple[str, Callable[[str], int]]:
+    """Return a file as annotations name it, and what gives the line of a target's table in it."""
+    if file is None:
+        return "", lambda _: 1
+    positions = Positions(file.read_text("utf-8-sig"))
+    prefix = ("tool", "buildx-tasks") if file.name == PYPROJECT else ()
+    shown = os.path.relpath(file, os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
+    return shown, lambda target: positions.key((*prefix, "target", target, "verify")).line

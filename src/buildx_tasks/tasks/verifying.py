@@ -11,7 +11,6 @@ from buildx_tasks.tasks.options import (
     SELECTION,
     loaded,
     selected,
-    texts,
 )
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @command(
-    alone=["ref"],
+    alone=["ref", "audit"],
     iterable=[*ITERABLE, "ref", "require"],
     help={
         **SELECTION,
@@ -31,8 +30,10 @@ if TYPE_CHECKING:
         "last-failed": "Only the cells that failed the last time",
         "keep": "Leave the containers of failed cells, and print how to enter them",
         "full": FULL,
-        "ref": "An image in a registry instead, as in localhost:5000/app:v1 (repeatable): what "
-        "--require demands of it",
+        "ref": "An image in a registry instead, as in localhost:5000/app:v1, or oci:FOLDER (repeatable)",
+        "published": "What the declared tags hold in their registries instead",
+        "audit": "What [audit] images lists instead",
+        "run": "With --ref, --published, --audit: pull it, and run it as well",
         "require": "With --ref: verdict, for every platform has to have one that it passed",
         "junit": "Write the result as JUnit XML to this file too",
         "json": "Write the result as JSON to this file too",
@@ -57,18 +58,23 @@ def verify(
     sarif: str = "",
     full: bool = False,
     ref: Texts = None,
+    published: bool = False,
+    audit: bool = False,
+    run: bool = False,
     require: Texts = None,
 ) -> None:
     """Check every cell against [target.NAME.verify], in parallel, on the digests that were built."""
-    from buildx_tasks.errors import UsageError
     from buildx_tasks.reports import writing
     from buildx_tasks.reports.terminal import Terminal
+    from buildx_tasks.tasks import auditing
     from buildx_tasks.verification import passed
 
-    if jobs < 0:
-        raise UsageError(f"--jobs: {jobs} is no number of cells; write 1 or more")
-    if ref or require:
-        _demand(c, (target, platform, overlay, set_), ref, require)
+    _require_number(jobs)
+    files = {"junit": junit, "json": json, "html": html, "sarif": sarif}
+    chosen = (target, platform, overlay, set_)
+    asked = auditing.Asked(chosen, ref, require, published, audit, run, jobs, full, files)
+    given = {"force": force, "fail-fast": fail_fast, "last-failed": last_failed, "keep": keep}
+    if auditing.is_done(c, asked, given):
         return
     with loaded(c, overlay, set_) as project:
         selection = selected(project, target, platform)
@@ -77,35 +83,22 @@ def verify(
             print("\n".join(passed.commands_of(selection.plan, project.root)), flush=True)
         if project.commands.is_dry:
             return
-        options = {"force": force, "keep": keep, "fail_fast": fail_fast, "last_failed": last_failed}
+        options = {name.replace("-", "_"): value for name, value in given.items()}
         report = selection.verify(jobs=jobs, audience=Terminal(full=full), **options)
         if not report.results and last_failed:
             print("no selected cell failed the last time; nothing to do")
             return
-        files = {"junit": junit, "json": json, "html": html, "sarif": sarif}
         writing.conclude(report, files, project, selection.plan)
 
 
-def _demand(c: Context, selection: tuple[Texts, ...], ref: Texts, require: Texts) -> None:
-    """Print what published images have of what is required of them.
+def _require_number(jobs: int) -> None:
+    """Refuse what is no number of jobs.
 
     Raises:
-        UsageError: something to ask about, or to ask for, is missing.
-        VerifyError: one lacks something.
+        UsageError: it is below 0.
 
     """
-    from buildx_tasks.engine.faults import faults
     from buildx_tasks.errors import UsageError
-    from buildx_tasks.publishing import demands
-    from buildx_tasks.text import printable
 
-    target, platform, overlay, set_ = selection
-    if target or platform:
-        raise UsageError("--ref names an image by itself: leave out --target and --platform")
-    asked = demands.asked(texts(ref, "--ref"), texts(require, "--require"))
-    answers = []
-    with loaded(c, overlay, set_) as project, faults():
-        for answer in demands.verdicts(project, asked):
-            print("\n".join(map(printable, demands.lines(answer))), flush=True)
-            answers.append(answer)
-    demands.conclude(answers)
+    if jobs < 0:
+        raise UsageError(f"--jobs: {jobs} is no number of cells; write 1 or more")

@@ -39,12 +39,14 @@ class FaultError(Exception):
 
 
 class UnitChecks:
-    """Carries out the checks of single units, in whichever thread; ``plan`` is what is built again.
+    """Carries out the checks of single units, in whichever thread.
+
+    ``plan`` is what is built again, None where nothing is.
 
     Every method raises EngineError where the engine does not come back, or the session was closed.
     """
 
-    def __init__(self, session: Session, plan: Plan) -> None:
+    def __init__(self, session: Session, plan: Plan | None) -> None:
         self._session = session
         self._plan = plan
 
@@ -73,14 +75,14 @@ class UnitChecks:
             for unit in of_target
             if unit.platform and unit.digest and "reproducible" in unit.kinds
         }
-        target, image = of_target[0].target, of_target[0].image
+        target, image, plan = of_target[0].target, of_target[0].image, self._plan
+        if plan is None:
+            raise AssertionError
         began = time.monotonic()
         found: Mapping[Platform, Found | FaultError]
         try:
             found = self._insist(
-                lambda: reproducible.check_target(
-                    self._session, self._plan, target, image, tuple(wanted)
-                )
+                lambda: reproducible.check_target(self._session, plan, target, image, tuple(wanted))
             )
         except FaultError as fault:
             found = dict.fromkeys(wanted, fault)
@@ -92,7 +94,7 @@ class UnitChecks:
             return CheckResult(check.name, check.kind, "skip", reason=check.skip)
         reached = self._session.engine, self._session.workspace.registries
         look = partial(index.check_whole, *reached, unit.target, unit.image, check.spec)
-        return self._timed(check, look)
+        return self.timed(check, look)
 
     def _of_cell(self, unit: Unit, platform: Platform) -> list[CheckResult]:
         subject = Subject(self._session, unit.target, unit.image, platform)
@@ -110,7 +112,7 @@ class UnitChecks:
             if check.kind in OF_A_CELL:
                 seen = subject._replace(keep=not check.xfail)
                 look = partial(OF_A_CELL[check.kind].check, seen, check.spec)
-                results[check.name] = self._timed(check, look)
+                results[check.name] = self.timed(check, look)
         return [results[check.name] for check in unit.checks if check.name in results]
 
     def _walk(self, subject: Subject, walking: Sequence[Check]) -> dict[str, CheckResult]:
@@ -146,7 +148,8 @@ class UnitChecks:
         seconds = time.monotonic() - began
         return {c.name: result_of(c, item, seconds) for c, item in zip(several, found)}
 
-    def _timed(self, check: Check, look: Callable[[], Found]) -> CheckResult:
+    def timed(self, check: Check, look: Callable[[], Found]) -> CheckResult:
+        """Carry out one check, again where the engine failed."""
         began = time.monotonic()
         try:
             found: Found | FaultError = self._insist(look)

@@ -18,7 +18,7 @@ from buildx_tasks.text import printable
 from buildx_tasks.verification.check import Found
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from buildx_tasks.images.merged import Files
     from buildx_tasks.images.paths import Entry, Tree
@@ -35,6 +35,18 @@ _MOST_LIBRARIES = 5  # that are named as facts
 def visitor(subject: Subject, spec: Binaries) -> BinariesVisitor:
     """Return what looks at the subject's ELF files during a walk."""
     return BinariesVisitor(subject.platform, spec)
+
+
+def of_files(
+    files: Tree, read: Mapping[str, elf.Elf | elf.DamagedError], platform: Platform, spec: Binaries
+) -> Found:
+    """Return what :func:`visitor` finds in files of which each ELF file was read before.
+
+    ``read`` is by the ``first`` of an entry.
+    """
+    known = BinariesVisitor(platform, spec)
+    known.know(read)
+    return known.found(files)
 
 
 def foreign(files: Files, platform: Platform, spec: Binaries) -> Iterator[tuple[str, str]]:
@@ -57,6 +69,10 @@ class BinariesVisitor:
         # By the path that the content was read under; None: it is no ELF file.
         self._read: dict[str, elf.Elf | elf.DamagedError | None] = {}
         self._late: set[str] = set()
+
+    def know(self, read: Mapping[str, elf.Elf | elf.DamagedError]) -> None:
+        """Take files as read."""
+        self._read.update(read)
 
     def take(self, entry: Entry) -> _ElfReader | None:
         """Return what reads the file, where it is one of those that are meant."""
@@ -83,12 +99,12 @@ class BinariesVisitor:
         elves: dict[str, Entry] = {}
         for pattern in self._patterns:
             selected = by_pattern.get(pattern, {})
-            of_it = {first: entry for first, entry in selected.items() if self._read[first]}
+            of_it = {first: entry for first, entry in selected.items() if self._read.get(first)}
             elves.update(of_it)
             if not of_it:
                 problems.append(self._nothing(pattern, len(selected), tree))
         found = [(e.path, read) for first, e in elves.items() if (read := self._read[first])]
-        wrong = [problem for path, read in found if (problem := self._wrong(path, read, tree))]
+        wrong = [problem for path, read in found if (problem := self.wrong(path, read, tree))]
         if len(wrong) > _MOST_NAMED:
             more = f"{len(wrong) - _MOST_NAMED} more are wrong, of {len(found)} ELF files"
             wrong[_MOST_NAMED:] = [f"{more}; for those that are foreign on purpose there is allow"]
@@ -127,7 +143,8 @@ class BinariesVisitor:
             return f"{name} is a directory; write {name.rstrip('/')}/** for all files in it"
         return f"{name} is no ELF file"
 
-    def _wrong(self, path: str, found: elf.Elf | elf.DamagedError, tree: Tree) -> str:
+    def wrong(self, path: str, found: elf.Elf | elf.DamagedError, tree: Tree) -> str:
+        """Return what is wrong with one file, ``""`` where nothing is."""
         path = printable(path)
         if isinstance(found, elf.DamagedError):
             return f"{path} is damaged ({printable(str(found))}); build or copy it again"
@@ -240,6 +257,7 @@ def _libraries_not_there(good: Sequence[tuple[str, elf.Elf]], tree: Tree) -> Ite
     A fact, no problem: musl's loader brings some itself, others are mounted.
     """
     needed = {name.rpartition("/")[2]: path for path, found in good for name in found.needed}
+    needed.pop(elf.UNREAD, None)
     if needed:
         for entry in tree:
             needed.pop(entry.path.rpartition("/")[2], None)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from buildx_tasks.language import expectations
     from buildx_tasks.verification.check import Subject
 
-_PASSWD = "/etc/passwd"  # noqa: S105 - holds no password
+PASSWD = "/etc/passwd"  # noqa: S105 - holds no password
 _ZERO = re.compile("[+-]?0+")  # the engine reads a user as Go's strconv.Atoi does
 _MOST = 1_000_000  # bytes of it that are read
 _LABELS = "labels in buildx.toml, or LABEL in the Dockerfile"
@@ -45,18 +45,24 @@ def check(subject: Subject, spec: expectations.Config) -> Found:
     if not spec.nonroot or problem_of_root(user) or user.isdecimal():
         return Found(tuple(problems))
     try:
-        uid = _uid(_read(subject, _PASSWD), user)
+        found = of_named_user(_read(subject, PASSWD), user)
     except RefusedError as refused:
         return Found((*problems, f"nonroot: {refused}"))
+    return found._replace(problems=(*problems, *found.problems))
+
+
+def of_named_user(passwd: str, user: str) -> Found:
+    """Say whether a user, by its name, is another one than root in the text of ``/etc/passwd``."""
+    uid = _uid(passwd, user)
     if uid is None:
         problem = (
-            f'nonroot: the image\'s {_PASSWD} has no user "{printable(user)}", so it cannot start'
+            f'nonroot: the image\'s {PASSWD} has no user "{printable(user)}", so it cannot start'
         )
-        return Found((*problems, f"{problem}; add it, or set USER to a number"))
+        return Found((f"{problem}; add it, or set USER to a number",))
     if uid == 0:
-        problem = f'nonroot: the user "{printable(user)}" is root: uid 0 in the image\'s {_PASSWD}'
-        return Found((*problems, f"{problem}; give it another uid"))
-    return Found(tuple(problems), (f"user {printable(user)} is uid {uid}",))
+        problem = f'nonroot: the user "{printable(user)}" is root: uid 0 in the image\'s {PASSWD}'
+        return Found((f"{problem}; give it another uid",))
+    return Found((), (f"user {printable(user)} is uid {uid}",))
 
 
 def compare(config: Mapping[str, Any], spec: expectations.Config) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable, NamedTuple
 
 from buildx_tasks.images import index
 from buildx_tasks.images.attestations import PROVENANCE, SBOM, Kind
@@ -39,11 +39,28 @@ def check_whole(
         EngineError: the image is gone, or cannot be read.
 
     """
-    entries = index.entries(engine, registries, image)
+    reached = engine, registries, image
+    marks = Marks(
+        lambda: index.own_annotations(*reached), lambda: index.manifest_annotations(*reached)
+    )
+    return compare(target, index.entries(*reached), marks, spec)
+
+
+class Marks(NamedTuple):
+    """What gives the annotations of an index itself, and those of each platform's manifest."""
+
+    of_index: Callable[[], Mapping[str, str]]
+    of_manifests: Callable[[], Mapping[Platform, Mapping[str, str]]]
+
+
+def compare(
+    target: TargetPlan, entries: Sequence[Entry], marks: Marks, spec: expectations.Index
+) -> Found:
+    """Compare what an index lists with what is declared, wherever it was read."""
     problems = [*_platforms(target, entries)]
     for kind, said in ((SBOM, spec.sbom), (PROVENANCE, spec.provenance)):
         problems += _attestations(target, entries, kind, said)
-    problems += _annotations((engine, registries, image), spec.annotations)
+    problems += _annotations(marks, spec.annotations)
     return Found(tuple(problems), (summary(entries),))
 
 
@@ -100,13 +117,11 @@ def _attestations(
     )
 
 
-def _annotations(
-    reached: tuple[Engine, Registries, Image], expected: Mapping[str, str]
-) -> Iterator[str]:
+def _annotations(marks: Marks, expected: Mapping[str, str]) -> Iterator[str]:
     """Yield the annotations that the index lacks, with where they are instead."""
-    there = index.own_annotations(*reached) if expected else {}
+    there = marks.of_index() if expected else {}
     lacking = {key: value for key, value in expected.items() if there.get(key) != value}
-    elsewhere = index.manifest_annotations(*reached) if lacking else {}
+    elsewhere = marks.of_manifests() if lacking else {}
     for key, value in lacking.items():
         problem = differs(f"annotation {key}", value, there.get(key))
         on = [platform for platform, found in elsewhere.items() if found.get(key) == value]

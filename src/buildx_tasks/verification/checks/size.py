@@ -103,6 +103,11 @@ def compare(
         )
 
 
+def text_of(compressed: int) -> str:
+    """Return the fact about a size, as in ``3.2 MB compressed``."""
+    return f"{sizes.text(compressed)} compressed"
+
+
 def biggest(layers: Sequence[Layer]) -> str:
     """Return ``; biggest layers: 8.1 MB COPY . /app, …``: where there is something to save."""
     listed = sorted(layers, key=lambda layer: -layer.size)[:_BIGGEST]
@@ -127,7 +132,7 @@ def _facts(
 ) -> Iterator[str]:
     parts = []
     if compressed is not None:
-        parts.append(f"{sizes.text(compressed)} compressed")
+        parts.append(text_of(compressed))
     if unpacked:
         parts.append(f"{sizes.text(unpacked)} unpacked")
     if compressed is not None and not (last.unknown or last.fault):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Any, Union
 
 from buildx_tasks import sizes
 from buildx_tasks.images import store
@@ -14,7 +14,7 @@ from buildx_tasks.verification.outside.structure import Content, Existence, Lice
 from buildx_tasks.verification.walk import ENGINE_PATHS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from buildx_tasks.images.paths import Entry, Tree
     from buildx_tasks.verification.check import Subject
@@ -38,7 +38,11 @@ Spec = Union[Existence, Content, Licenses]
 
 def visitor(subject: Subject, spec: Spec) -> StructureVisitor:
     """Return what looks at the subject's files during a walk."""
-    config = store.content(subject.engine, subject.image, subject.platform).config
+    return visitor_in(store.content(subject.engine, subject.image, subject.platform).config, spec)
+
+
+def visitor_in(config: Mapping[str, Any], spec: Spec) -> StructureVisitor:
+    """Return the same; ``config`` is an OCI image config's own ``config``."""
     env = dict(pair.partition("=")[::2] for pair in config.get("Env") or ())
     if not isinstance(spec, Licenses):
         return StructureVisitor(spec._replace(path=filled(spec.path, env)))

@@ -1,0 +1,221 @@
+"""What a person names in; the image that a registry or a folder holds under it, out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+
+from buildx_tasks.errors import EngineError, MissingError, RegistryError, UsageError, listed
+from buildx_tasks.images.attestations import ATTESTATION
+from buildx_tasks.images.image import platform_of
+from buildx_tasks.images.layout import Layout
+from buildx_tasks.images.sources import RepositorySource
+from buildx_tasks.publishing.tags import exact
+from buildx_tasks.registry.faults import PassingError
+from buildx_tasks.registry.manifests import Descriptor, MalformedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from buildx_tasks.images.sources import Source
+    from buildx_tasks.platforms import Platform
+    from buildx_tasks.registry.manifests import Config, Manifest
+    from buildx_tasks.workspace import Workspace
+
+LAYOUT = "oci:"  # how the name of a folder begins that is an OCI image layout
+_MOST_DOCUMENTS = 8 << 20  # bytes of an image's manifests and configs: all are in memory
+_UNKNOWN = "unknown"  # the system of what only describes others
+
+
+class Place(NamedTuple):
+    """Where an image is: ``within`` is its tag or digest there, ``repository`` ``""`` for a folder.
+
+    ``insist`` does something again while its fault may pass, as a Repository's.
+    """
+
+    name: str
+    within: str
+    source: Source
+    insist: Callable[[str, Callable[[], Any]], Any]
+    root: Callable[[], Manifest]
+    repository: str = ""
+
+
+class Part(NamedTuple):
+    """One platform of an image. ``faults`` are why manifest or config are None."""
+
+    platform: Platform
+    descriptor: Descriptor
+    manifest: Manifest | None = None
+    config: Config | None = None
+    faults: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """The digest of its manifest."""
+        return self.descriptor.digest
+
+
+class Held(NamedTuple):
+    """An image as it was found: its index (or only manifest), platforms, and what attests these."""
+
+    place: Place
+    root: Manifest
+    parts: tuple[Part, ...]
+    attesting: tuple[Descriptor, ...] = ()
+
+    @property
+    def is_index(self) -> bool:
+        """Whether it lists its platforms."""
+        return self.root.is_index
+
+
+def place_of(workspace: Workspace, text: str, option: str) -> Place:
+    """Return where an image is that a person names: a reference, or ``oci:FOLDER[:NAME]``.
+
+    Raises:
+        UsageError: it names none.
+        EngineError: the folder is no layout, or cannot be read; a certificate cannot.
+
+    """
+    if text.startswith(LAYOUT):
+        return _in_folder(text, option)
+    reference, pinned = exact(text, option)
+    repository = workspace.registries.repository(reference)
+    name = f"{repository}@{pinned}" if pinned else str(reference)
+    within = pinned or reference.tag
+    what = f"{name} cannot be audited"
+    return Place(
+        name,
+        within,
+        RepositorySource(repository),
+        repository.insist,
+        lambda: repository.get(within, what=what),
+        str(repository),
+    )
+
+
+def held(place: Place, wanted: Sequence[Platform], root: Manifest | None = None) -> Held:
+    """Return the image at a place, or its ``wanted`` platforms: manifests and configs, read.
+
+    ``root`` is its index (or only manifest) where that was read before.
+
+    Raises:
+        MissingError: there is none.
+        EngineError: what is there is no image.
+        RegistryError: the registry refuses, or does not answer.
+        UsageError: it is not for a wanted platform.
+
+    """
+    root = root or place.root()
+    read = _Documents(place, root)
+    if root.is_index:
+        described = [one for one in root.content.manifests if ATTESTATION not in one.marks]
+        named = [(platform_of(one.platform), one) for one in described]
+        known = [(platform, one) for platform, one in named if platform.os != _UNKNOWN]
+    else:
+        own = Descriptor(root.digest, len(root.data), root.media_type)
+        known = [(read.platform(root), own)]
+    if not known:
+        raise EngineError(f"{place.name} is no image: it has no platform; check the name")
+    if wanted:
+        _require(place, wanted, [platform for platform, _ in known])
+        known = [(platform, one) for platform, one in known if platform in wanted]
+    parts = tuple(read.part(platform, one) for platform, one in known)
+    attesting = [one for one in root.content.manifests if ATTESTATION in one.marks]
+    return Held(place, root, parts, tuple(attesting))
+
+
+def _require(place: Place, wanted: Sequence[Platform], there: Sequence[Platform]) -> None:
+    lacking = [str(platform) for platform in wanted if platform not in there]
+    if lacking:
+        raise UsageError(
+            f"{place.name} has no {', '.join(lacking)}; it has {listed(map(str, there))}: choose one of "
+            "these with -p, or leave -p out"
+        )
+
+
+class _Documents:
+    """Manifests and configs of one image, each read once, and not more than there is room for."""
+
+    def __init__(self, place: Place, root: Manifest) -> None:
+        self._place = place
+        self._root = root
+        self._left = _MOST_DOCUMENTS
+        self._configs: dict[str, Config] = {}
+
+    def platform(self, manifest: Manifest) -> Platform:
+        """Return the platform of an only manifest, which its config alone says.
+
+        Raises:
+            EngineError: it has none that can be read.
+
+        """
+        name, config = self._place.name, manifest.content.config
+        try:
+            if config is not None:
+                return platform_of(self._config(config).platform)
+        except MissingError:
+            raise EngineError(f"{name}: its config is not there; push it again") from None
+        except MalformedError as error:
+            raise EngineError(f"{name} is no image: {error}") from None
+        raise EngineError(f"{name} is no image: it has no config; check the name")
+
+    def part(self, platform: Platform, one: Descriptor) -> Part:
+        """Return a platform with what can be read of it; what cannot is a finding, and no error."""
+        part, what = Part(platform, one), f"its manifest {one.digest}"
+        try:
+            self._take(one)
+            is_root = one.digest == self._root.digest
+            manifest = self._root if is_root else self._place.source.manifest(one.digest)
+            part = part._replace(manifest=manifest)
+            if len(manifest.data) != one.size:
+                fault = f"{what} has {len(manifest.data)} bytes, the index says {one.size}"
+                return part._replace(faults=(fault,))
+            config = manifest.content.config
+            if config is None:
+                fault = f"{one.digest} is an index in an index, which engines do not look into"
+                return part._replace(manifest=None, faults=(fault,))
+            what = f"its config {config.digest}"
+            return part._replace(config=self._config(config))
+        except MissingError:
+            return part._replace(faults=(f"{what} is not there",))
+        except (EngineError, RegistryError) as error:
+            return part._replace(faults=(f"{what} cannot be read: {error}",))
+
+    def _config(self, one: Descriptor) -> Config:
+        if one.digest not in self._configs:
+            self._take(one)
+            self._configs[one.digest] = self._place.source.config(one)
+        return self._configs[one.digest]
+
+    def _take(self, one: Descriptor) -> None:
+        self._left -= one.size
+        if self._left < 0:
+            raise EngineError(
+                f"the image's manifests and configs have more than the {_MOST_DOCUMENTS:,} bytes that "
+                "are read"
+            )
+
+
+def _in_folder(text: str, option: str) -> Place:
+    path, _, name = text[len(LAYOUT) :].partition(":")
+    if not path:
+        raise UsageError(f"{option}: {text} names no folder; write it as in oci:out/app")
+    layout = Layout(Path(path))
+    found = layout.listed_all()
+    chosen = [one for known, one in found if not name or known == name]
+    if len(chosen) != 1:
+        names = listed(known for known, _ in found if known)
+        raise UsageError(
+            f"{option}: {text} means {len(chosen)} of the {len(found)} images in that folder; write "
+            f"{LAYOUT}{path}:NAME, where NAME is one of: {names}"
+        )
+    return Place(text, name, layout, _once, lambda: layout.manifest(chosen[0].digest))
+
+
+def _once(what: str, look: Callable[[], Any]) -> Any:
+    try:
+        return look()
+    except PassingError as error:
+        raise RegistryError(f"{what}: {error}; {error.fix}") from None

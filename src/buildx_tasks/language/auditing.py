@@ -1,0 +1,34 @@
+"""``[audit]``: what ``invoke verify`` looks at in registries, besides the project's own."""
+
+# No `from __future__ import annotations`: msgspec evaluates these on Python 3.9.
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+Text = Annotated[str, Meta(min_length=1)]
+Path = Annotated[str, Meta(pattern="^/")]
+
+
+class Audit(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """``[audit]``: images that the project depends on, and what is in images on purpose."""
+
+    images: Annotated[
+        list[Text],
+        Meta(
+            description="Published images that invoke verify --audit looks at, as in "
+            "ghcr.io/org/app:v1, with a digest too"
+        ),
+    ] = []
+    allow: Annotated[
+        list[Path],
+        Meta(
+            description="Globs of files that are for another machine on purpose, as in /opt/firmware/**"
+        ),
+    ] = []
+    setuid: Annotated[
+        list[Path],
+        Meta(
+            description="Globs of programs that are setuid or setgid on purpose, besides those that "
+            "distributions have so"
+        ),
+    ] = []
