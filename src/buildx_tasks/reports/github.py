@@ -44,13 +44,14 @@ _ANNOTATIONS = 10  # of one kind in one step; GitHub drops the others
 _MESSAGE = 4_000  # characters of one annotation
 
 
-def summary(report: Report) -> str:
+def summary(report: Report, taken: int = 0) -> str:
     """Return Markdown for ``$GITHUB_STEP_SUMMARY``, at most 1 MiB: the table, then what failed.
 
+    ``taken`` bytes of it the file has already.
     Output is cut to its end; failures for which there is no room are counted.
     """
     head = "\n".join([*_head(report), "", *_table(report), ""])
-    left = _SUMMARY_BYTES - _size(head) - 1000
+    left = _SUMMARY_BYTES - taken - _size(head) - 1000
     if left < 0:
         return f"## ❌ verify: {headline(report)}\n\nThe table is too large to be shown here.\n"
     parts = [head]

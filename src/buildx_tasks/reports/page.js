@@ -43,7 +43,7 @@ const moves = {
   End: (from) => beside(from, Infinity),
 };
 
-document.getElementById("ui.matrix").addEventListener("keydown", (event) => {
+document.getElementById("ui.matrix")?.addEventListener("keydown", (event) => {
   const from = event.target.closest("button.cell");
   const move = moves[event.key];
   if (!from || !move || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
@@ -55,6 +55,19 @@ for (const button of cells) {
   button.addEventListener("focus", () => stop(button));
 }
 stop(current);
+
+// In the timeline the arrow keys go from cell to cell.
+for (const list of document.querySelectorAll(".lanes")) {
+  list.addEventListener("keydown", (event) => {
+    const from = event.target.closest(".lane > summary");
+    const step = { ArrowUp: -1, ArrowDown: 1, Home: -Infinity, End: Infinity }[event.key];
+    if (!from || !step || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+    event.preventDefault();
+    const rows = [...list.querySelectorAll(".lane > summary")];
+    const at = Math.abs(step) === Infinity ? (step > 0 ? rows.length - 1 : 0) : rows.indexOf(from) + step;
+    rows[at]?.focus();
+  });
+}
 
 // What is open: said to assistive technology, and in the address, so that a cell can be linked to.
 for (const button of openers) button.setAttribute("aria-expanded", "false");

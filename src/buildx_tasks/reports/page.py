@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from html import escape
 from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING
@@ -43,26 +44,34 @@ _FIRST_FAILURES, _FIRST_PROBLEMS = 3, 4
 _NAME_WIDTH, _COLUMN_WIDTH = 216, 116
 
 
-def text(report: Report) -> str:
-    """Return the whole page."""
+def text(report: Report, timeline: ET.Element | None = None) -> str:
+    """Return the whole page; ``timeline`` is that of the build that the images are of."""
+    parts = {
+        "summary": _summary(report),
+        "failures": _failures(report) if report.failed else None,
+        "matrix": _matrix(report),
+        "notes": _notes(notes(report)) if notes(report) else None,
+        "sizes": _sizes(report) if report.differences else None,
+        "timeline": timeline,
+    }
+    known = {name: html(one) for name, one in parts.items() if one is not None}
+    panels = "\n".join(html(panel(result)) for result in report.results)
     narrow = _NAME_WIDTH + _COLUMN_WIDTH * len(platforms(report))
+    return filled(f"verify: {headline(report)}", narrow, panels=panels, **known)
+
+
+def filled(title: str, narrow: int, **parts: str) -> str:
+    """Return a whole page of these parts; in a window below ``narrow`` pixels it stands in one column."""
     style = Template(_asset("page.css")).substitute(narrow=narrow)
     script = _asset("page.js")
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; "
         f"script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
     )
+    every = dict.fromkeys(("failures", "matrix", "notes", "sizes", "timeline", "panels"), "")
+    shown = escape(title, quote=True)
     return Template(_asset("page.html")).substitute(
-        policy=policy,
-        title=f"verify: {headline(report)}",
-        style=style,
-        script=script,
-        summary=_html(_summary(report)),
-        failures=_html(_failures(report)) if report.failed else "",
-        matrix=_html(_matrix(report)),
-        notes=_html(_notes(notes(report))) if notes(report) else "",
-        sizes=_html(_sizes(report)) if report.differences else "",
-        panels="\n".join(_html(panel(result)) for result in report.results),
+        {**every, **parts, "policy": policy, "title": shown, "style": style, "script": script}
     )
 
 
@@ -74,7 +83,8 @@ def _hash(content: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
 
 
-def _html(element: ET.Element) -> str:
+def html(element: ET.Element) -> str:
+    """Return an element as HTML."""
     return ET.tostring(element, encoding="unicode", method="html")
 
 

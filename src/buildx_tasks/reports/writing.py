@@ -11,12 +11,14 @@ from buildx_tasks.language.positions import Positions
 from buildx_tasks.language.sources import PYPROJECT
 from buildx_tasks.machine.files import PUBLIC, write_file
 from buildx_tasks.publishing.described import described
+from buildx_tasks.reports import recalled
 from buildx_tasks.verification.passed import failures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from buildx_tasks.planning.selection import Plan
+    from buildx_tasks.reports.timeline import Shown
     from buildx_tasks.verification.results import Report
     from buildx_tasks.workspace import Workspace
 
@@ -35,21 +37,25 @@ def conclude(
     """
     if plan and (any(files.values()) or os.environ.get("GITHUB_STEP_SUMMARY")):
         report = described(workspace, plan, report)
+    shown = recalled.newest_of(workspace, report) if plan and files.get("html") else None
     declared = workspace.file if workspace.file.exists() else None
-    faults = [*write(report, files), *report.unrecorded, *tell_github(report, declared)]
+    faults = [*write(report, files, shown), *report.unrecorded, *tell_github(report, declared)]
     faults[:0] = failures(report)
     if faults:
         raise VerifyError("\nerror: ".join(faults))
 
 
-def write(report: Report, wanted: Mapping[str, str]) -> list[str]:
+def write(report: Report, wanted: Mapping[str, str], shown: Shown | None = None) -> list[str]:
     """Write the reports that have a path; each whole or not at all. Return what could not be written.
 
-    ``wanted`` maps kinds to paths, ``""`` for none.
+    ``wanted`` maps kinds to paths, ``""`` for none; ``shown`` is the build that the images are of.
     """
-    from buildx_tasks.reports import jsonreport, junit, page, sarif
+    from buildx_tasks.reports import jsonreport, junit, page, sarif, timeline_page
 
-    texts = {"junit": junit.text, "json": jsonreport.text, "html": page.text, "sarif": sarif.text}
+    def html(report: Report) -> str:
+        return page.text(report, timeline_page.section(shown) if shown else None)
+
+    texts = {"junit": junit.text, "json": jsonreport.text, "html": html, "sarif": sarif.text}
     faults = []
     for kind, path in wanted.items():
         if not path:
@@ -79,7 +85,7 @@ def tell_github(report: Report, file: Path | None) -> list[str]:
     if summary:
         try:
             with Path(summary).open("a", encoding="utf-8") as stream:
-                stream.write(github.summary(report))
+                stream.write(github.summary(report, taken=stream.tell()))
         except OSError as error:
             return [f"{summary} cannot be written: {error.strerror}; make room, and verify again"]
     return []

@@ -55,10 +55,10 @@ def build(
     format: str = "table",  # noqa: A002
 ) -> None:
     """Build what has changed of the selected targets, for all platforms, with one docker buildx bake."""
-    from buildx_tasks.reports import builds
+    from buildx_tasks.reports import builds, jobs
     from buildx_tasks.reports.terminal import Terminal
 
-    with loaded(c, overlay, set_) as project:
+    with loaded(c, overlay, set_) as project, jobs.told_github(project):
         selection = selected(project, target, platform)
         require_known("--progress", progress, _PROGRESS)
         require_known("--format", format, ("table", "json"))

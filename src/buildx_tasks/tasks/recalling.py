@@ -26,6 +26,10 @@ if TYPE_CHECKING:
         "format": "table, or json (the entries themselves); with --diff-published markdown too",
         "release-notes": "A markdown table of the last push: references with digests",
         "version": "With --release-notes: the version that they are of, as in v1.2.0",
+        "timeline": "Where the time of the last build went: by cell, and its most expensive steps",
+        "build": "With --timeline: the id of another build that is recorded",
+        "compare": "With --timeline: what changed against a build: previous, or its id",
+        "html": "With --timeline: write it as one HTML page to this file too",
         "diff-published": "Sizes and digests of what was built, beside what its registries hold",
     },
 )
@@ -43,17 +47,25 @@ def log(
     version: str = "",
     full: bool = False,
     diff_published: bool = False,
+    timeline: bool = False,
+    build: str = "",
+    compare: str = "",
+    html: str = "",
 ) -> None:
     """Show what was built, verified, pushed and promoted, newest first."""
     from buildx_tasks.reports import past
 
     given = {"platform": platform, "event": event, "all": all, "version": version}
-    kinds = {"diff-published": diff_published, "release-notes": release_notes}
-    kind = _kind(kinds, {**given, "format": format != "table"})
+    of_timeline = {"build": build, "compare": compare, "html": html}
+    kinds = {"timeline": timeline, "diff-published": diff_published, "release-notes": release_notes}
+    kind = _kind(kinds, {**given, **of_timeline, "format": format != "table"})
     require_known("--format", format, _FORMATS[kind])
     past.require_number(number)
     if kind == "diff-published":
         _differences(c, (target, platform, overlay, set_), format, full=full)
+        return
+    if kind == "timeline":
+        _timeline(c, (overlay, set_), of_timeline, format, number)
         return
     with loaded(c, overlay, set_) as project:
         entries = project.ledger.whole()
@@ -68,11 +80,13 @@ def log(
 # What is no list of what happened, and the flags that go with each; all take -t.
 _FORMATS = {
     "": ("table", "json"),
+    "timeline": ("table", "text", "json"),
     "diff-published": ("table", "text", "markdown", "json"),
     "release-notes": ("table",),
 }
 _GO_WITH = {
     "": ("event", "all", "format"),
+    "timeline": ("build", "compare", "html", "format"),
     "diff-published": ("platform", "format"),
     "release-notes": ("version",),
 }
@@ -96,6 +110,25 @@ def _kind(kinds: dict[str, bool], given: dict[str, object]) -> str:
         what = f"--{kind}" if kind else "the list of what happened"
         raise UsageError(f"--{flag} does not go with {what}; {fix}")
     return kind
+
+
+def _timeline(
+    c: Context, read: tuple[Texts, Texts], wanted: dict[str, str], kind: str, number: int
+) -> None:
+    """Print a recorded build; write its page where one is wanted.
+
+    Raises:
+        EngineError: it is not recorded, or the page cannot be written.
+
+    """
+    from buildx_tasks.reports import recalled
+    from buildx_tasks.reports import timeline as shown_as
+
+    with loaded(c, *read) as project:
+        shown = recalled.recalled(project, wanted["build"], wanted["compare"])
+    if wanted["html"]:
+        recalled.write_page(shown, wanted["html"])
+    shown_as.print_timeline(shown, kind, number or None)
 
 
 def _differences(c: Context, selection: tuple[Texts, ...], kind: str, *, full: bool) -> None:

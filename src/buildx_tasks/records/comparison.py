@@ -1,0 +1,165 @@
+"""Two recorded builds in; which steps took longer or were done again, and why, out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from buildx_tasks.records import timeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from buildx_tasks.records.builds import Build
+    from buildx_tasks.records.steps import Step
+
+Word = Literal["again", "slower", "faster", "cached", "new"]
+
+# A step whose time differs by less is the same.
+_LEAST_SECONDS = 0.5
+_LEAST_SHARE = 0.2
+_SHOWN = 80  # characters of an instruction that a reason quotes
+
+
+class Change(NamedTuple):
+    """A step of a build that is not as it was in another one.
+
+    ``word`` is again (it was cached before), slower, faster, cached (it was done before), or new (the
+    instruction is). ``before`` is how many seconds it took then, 0 where it was cached or not there;
+    ``why`` says what is known of the cause, ``""`` for nothing.
+    """
+
+    word: Word
+    step: Step
+    before: float
+    now: float
+    why: str = ""
+
+
+class Comparison(NamedTuple):
+    """What changed from one build to another, the most seconds first."""
+
+    before: Build
+    now: Build
+    changes: tuple[Change, ...]
+
+    @property
+    def seconds(self) -> float:
+        """How much longer the whole took."""
+        return timeline.seconds_of(self.now) - timeline.seconds_of(self.before)
+
+
+def compared(before: Build, now: Build) -> Comparison:
+    """Compare the steps of Dockerfiles; those of cells that only one of the builds had are left out."""
+    shared = {one.id for one in before.cells} & {one.id for one in now.cells}
+    was, its = (_Steps([s for s in b.steps if shared.intersection(s.cells)]) for b in (before, now))
+    reasons = _Reasons(was, its, _fingerprints(before, now))
+    changes = [change for step in its.written if (change := _change(step, was, reasons))]
+    changes.sort(key=lambda one: -abs(one.now - one.before))
+    return Comparison(before, now, tuple(changes))
+
+
+class _Steps:
+    """The steps of a build, by what they are and by where they stand."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self.written = [one for one in steps if one.instruction]
+        self.by_name = {(cell, one.name): one for one in self.written for cell in one.cells}
+        self.by_place = {(cell, one.place): one for one in self.written for cell in one.cells}
+        self.by_digest = {(one.bake, one.digest): one for one in steps}
+
+    def like(self, step: Step) -> Step | None:
+        """Return the same instruction of the same cell."""
+        return next((o for cell in step.cells if (o := self.by_name.get((cell, step.name)))), None)
+
+    def at(self, step: Step) -> Step | None:
+        """Return what stands at the same place of the same cell."""
+        return next(
+            (o for cell in step.cells if (o := self.by_place.get((cell, step.place)))), None
+        )
+
+    def below(self, step: Step) -> Iterator[Step]:
+        """Yield the instructions that a step needs, the nearest ones first."""
+        waiting, seen = [*step.inputs], {step.digest}
+        while waiting:
+            digest = waiting.pop(0)
+            other = self.by_digest.get((step.bake, digest))
+            if digest in seen or other is None:
+                continue
+            seen.add(digest)
+            waiting += other.inputs
+            if other.instruction:
+                yield other
+
+
+def _change(step: Step, was: _Steps, reasons: _Reasons) -> Change | None:
+    other = was.like(step)
+    now, before = _seconds(step), _seconds(other) if other else 0.0
+    if other is None:
+        return None if step.is_cached else Change("new", step, before, now, reasons.of(step))
+    if other.is_cached and not step.is_cached:
+        return Change("again", step, before, now, reasons.of(step))
+    differs = abs(now - before)
+    if step.is_cached and not other.is_cached:
+        return Change("cached", step, before, now) if differs >= _LEAST_SECONDS else None
+    if differs < _LEAST_SECONDS or differs < _LEAST_SHARE * max(now, before):
+        return None
+    return Change("slower" if now > before else "faster", step, before, now)
+
+
+def _seconds(step: Step) -> float:
+    return 0.0 if step.is_cached or step.ended is None else step.ended - step.started
+
+
+class _Reasons:
+    """Why a step was done again: the first one below it that was, and what is known of that."""
+
+    def __init__(self, was: _Steps, its: _Steps, changed: Mapping[str, bool | None]) -> None:
+        self._was, self._its, self._changed = was, its, changed
+
+    def of(self, step: Step) -> str:
+        """Return it in words, ``""`` where nothing is known."""
+        redone = [one for one in self._its.below(step) if not one.is_cached and self._is_cause(one)]
+        if redone and not self._is_other(step):
+            first = redone[-1]  # the farthest below
+            why = self._own(first)
+            return f"{_quoted(first)} before it was done again" + (f": {why}" if why else "")
+        return self._own(step)
+
+    def _is_cause(self, step: Step) -> bool:
+        """Say whether a step of below can be why: what is looked up each time is none."""
+        if step.instruction == "FROM":
+            return self._is_other(step)
+        other = self._was.like(step)
+        return other is None or other.is_cached
+
+    def _is_other(self, step: Step) -> bool:
+        return self._was.like(step) is None
+
+    def _own(self, step: Step) -> str:
+        if self._is_other(step):
+            other = self._was.at(step)
+            if other is None:
+                return "it is new"
+            if step.instruction == other.instruction == "FROM":
+                return f"its base was {other.name.partition(' ')[2]}"
+            return f"it was {_quoted(other)}"
+        if step.instruction in ("COPY", "ADD"):
+            return "the files that it copies changed"
+        known = [self._changed.get(cell) for cell in step.cells]
+        if known and all(one is False for one in known):
+            return "nothing that it depends on changed: the builder no longer had its result"
+        return "" if any(known) else "the builder no longer had its result, or it is done each time"
+
+
+def _quoted(step: Step) -> str:
+    text = " ".join(step.name.split())
+    return f"`{text if len(text) <= _SHOWN else text[: _SHOWN - 1] + '…'}`"
+
+
+def _fingerprints(before: Build, now: Build) -> dict[str, bool | None]:
+    """Return whether what a cell depends on changed, by cell; None where that is not known."""
+    was = {one.id: one.fingerprint for one in before.cells}
+    return {
+        one.id: one.fingerprint != was[one.id] if one.fingerprint and was.get(one.id) else None
+        for one in now.cells
+    }

@@ -1,0 +1,127 @@
+"""What changed from one recorded build to another, and why a step was done again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support.recorded import AMD64, ARM64, small, step
+
+from buildx_tasks.records.builds import CellRecord
+from buildx_tasks.records.comparison import compared
+
+if TYPE_CHECKING:
+    from buildx_tasks.records.builds import Build
+    from buildx_tasks.records.steps import Step
+
+BASE = "FROM docker.io/library/alpine:3.22@sha256:1"
+
+
+def chain(*steps: tuple[str, bool], seconds: float = 5.0, fingerprint: str = "") -> Build:
+    """Return a build of one cell, each step of which needs the one before it."""
+    made: list[Step] = []
+    for number, (name, is_cached) in enumerate(steps, start=1):
+        inputs = (made[-1].digest,) if made else ()
+        made.append(
+            step(
+                name,
+                float(number),
+                float(number) if is_cached else number + seconds,
+                ARM64,
+                place=f"{number}/{len(steps)}",
+                is_cached=is_cached,
+                inputs=inputs,
+            )
+        )
+    cell = CellRecord(ARM64, is_emulated=True, fingerprint=fingerprint)
+    return small(steps=tuple(made), cells=(cell,))
+
+
+CACHED = chain((BASE, True), ("COPY . .", True), ("RUN make", True), fingerprint="1")
+
+
+def reasons(now: Build, before: Build = CACHED) -> dict[str, tuple[str, str]]:
+    return {c.step.instruction: (c.word, c.why) for c in compared(before, now).changes}
+
+
+def test_files_that_changed() -> None:
+    now = chain((BASE, True), ("COPY . .", False), ("RUN make", False), fingerprint="2")
+    assert reasons(now) == {
+        "COPY": ("again", "the files that it copies changed"),
+        "RUN": (
+            "again",
+            "`COPY . .` before it was done again: the files that it copies changed",
+        ),
+    }
+
+
+def test_another_base() -> None:
+    other = BASE.replace("sha256:1", "sha256:2")
+    now = chain((other, False), ("COPY . .", False), ("RUN make", False))
+    found = reasons(now)
+    assert found["FROM"] == ("new", "its base was docker.io/library/alpine:3.22@sha256:1")
+    assert found["RUN"][1].endswith("its base was docker.io/library/alpine:3.22@sha256:1")
+
+
+def test_another_instruction() -> None:
+    now = chain((BASE, True), ("COPY . .", True), ("RUN make all", False))
+    assert reasons(now) == {"RUN": ("new", "it was `RUN make`")}
+    longer = chain((BASE, True), ("COPY . .", True), ("RUN make", True), ("RUN strip", False))
+    # It stands at a place that there was not.
+    assert reasons(longer) == {"RUN": ("new", "it is new")}
+
+
+def test_a_cache_that_is_gone() -> None:
+    now = chain((BASE, True), ("COPY . .", True), ("RUN make", False), fingerprint="1")
+    gone = "nothing that it depends on changed: the builder no longer had its result"
+    assert reasons(now) == {"RUN": ("again", gone)}
+    unknown = chain((BASE, True), ("COPY . .", True), ("RUN make", False))
+    unsure = "the builder no longer had its result, or it is done each time"
+    assert reasons(unknown)["RUN"][1] == unsure
+    changed = chain((BASE, True), ("COPY . .", True), ("RUN make", False), fingerprint="2")
+    assert reasons(changed)["RUN"][1] == ""
+
+
+def test_a_base_that_is_only_looked_up_is_no_cause() -> None:
+    now = chain((BASE, False), ("COPY . .", True), ("RUN make", False))
+    assert "`FROM" not in reasons(now)["RUN"][1]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "word"),
+    [(5.0, 9.0, "slower"), (9.0, 5.0, "faster"), (5.0, 5.3, ""), (100.0, 110.0, "")],
+)
+def test_times_that_differ(before: float, now: float, word: str) -> None:
+    made = [chain(("RUN make", False), seconds=one) for one in (before, now)]
+    found = [change.word for change in compared(*made).changes]
+    assert found == ([word] if word else [])
+
+
+def test_what_is_cached_now_saved_its_time() -> None:
+    now = chain((BASE, True), ("COPY . .", True), ("RUN make", True))
+    before = chain((BASE, True), ("COPY . .", True), ("RUN make", False))
+    (only,) = compared(before, now).changes
+    assert (only.word, only.before, only.now) == ("cached", 5.0, 0.0)
+
+
+def test_the_most_seconds_come_first_and_cells_of_one_build_alone_are_left_out() -> None:
+    build = small()
+    slower = tuple(
+        s._replace(ended=s.started + 2 * ((s.ended or 0) - s.started)) for s in build.steps
+    )
+    found = compared(build, small(steps=slower, seconds=190.0))
+    assert found.seconds == 90.0
+    assert [change.now for change in found.changes] == sorted(
+        (change.now for change in found.changes), reverse=True
+    )
+    other = small(cells=(CellRecord("else@linux/amd64"),))
+    assert not compared(build, other).changes
+    assert AMD64 in {cell for change in found.changes for cell in change.step.cells}
+
+
+def test_inputs_that_go_in_a_circle_end() -> None:
+    steps = [
+        step("RUN a", 0, 9, ARM64, inputs=("y",), digest="x"),
+        step("RUN b", 0, 9, ARM64, inputs=("x",), digest="y"),
+    ]
+    assert len(compared(small(steps=()), small(steps=tuple(steps))).changes) == 2
