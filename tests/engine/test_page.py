@@ -81,12 +81,13 @@ class Shown:
 
     def __call__(
         self,
-        what: Report,
+        what: Report | str,
         size: tuple[int, int] = DESKTOP,
         fragment: str = "",
         **options: Any,
     ) -> Page:
-        self._path.write_text(page.text(what), encoding="utf-8")
+        text = what if isinstance(what, str) else page.text(what)
+        self._path.write_text(text, encoding="utf-8")
         context = self._browser.new_context(
             offline=True,
             viewport={"width": size[0], "height": size[1]},

@@ -294,7 +294,8 @@ def recorded(workspace: Workspace, plan: Plan, means: Means) -> Iterator[Recordi
         for t in plan.targets
         for cell in t.cells
     ]
-    recorder = Recorder(workspace.ledger, cells, _versions(workspace, means.looked))
+    inputs = means.looked.inputs(plan.targets) if means.looked else {}
+    recorder = Recorder(workspace.ledger, cells, _versions(workspace, means.looked), inputs)
     recording = Recording(workspace, means, recorder)
     outcome = builds.INTERRUPTED
     try:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 KNOWN_FILES = "files.json"
 
+_MOST_INPUTS = 5_000  # parts of fingerprints that a record holds, some 40 bytes each
 _AT_ONCE = 8
 _SECONDS = 3.0  # for a registry to say what a fresh clone could take from it
 _PUSHED = "its output goes elsewhere while it is built"
@@ -76,6 +77,21 @@ class Looked:
         if why := cannot_be_skipped(target):
             raise Unknowable(why)
         return {platform: read.of(target.name, platform) for platform in target.platforms}
+
+    def inputs(self, targets: Iterable[TargetPlan]) -> dict[str, dict[str, str]]:
+        """Return what each target depends on, by what people call it, each as a short hash.
+
+        Those of its first platform; of targets without a fingerprint, and beyond what a record is to
+        hold, nothing.
+        """
+        found: dict[str, dict[str, str]] = {}
+        left = _MOST_INPUTS
+        for target in targets:
+            with suppress(Unknowable):
+                if self._read and left > 0 and self.fingerprints.get(target.name):
+                    found[target.name] = self._read.parts(target.name, target.platforms[0])
+                    left -= len(found[target.name])
+        return found
 
     def keep(self) -> None:
         """Remember the hashes of files for the next run."""

@@ -17,6 +17,7 @@ import msgspec
 
 from buildx_tasks.inputs import ignoring
 from buildx_tasks.inputs.keys import keyed
+from buildx_tasks.inputs.parts import parts_of
 from buildx_tasks.inputs.trees import stamp_now, tree_of
 from buildx_tasks.language.secrets import effective
 from buildx_tasks.language.targets import LINK, dashed, files_helper, platform_helper
@@ -94,6 +95,19 @@ class Fingerprints:
             return self._of(target, platform, is_linked=False)
         except OSError as error:
             raise Unknowable(f"{error.filename}: {error.strerror}") from None
+
+    def parts(self, target: str, platform: Platform) -> dict[str, str]:
+        """Return what the fingerprint of a cell is of, by what people call it, each as a short hash.
+
+        Raises:
+            Unknowable: it cannot be told; says why.
+
+        """
+        self.of(target, platform)
+        said = self._said(target, platform, is_linked=False)
+        digest = said.get("context", {}).get("tree", "")
+        trees = (tree for tree in self._trees.values() if tree.digest == digest)
+        return parts_of(said, next((tree.parts for tree in trees), {}))
 
     def are_still_so(self) -> bool:
         """Say whether nothing that was read has changed since."""

@@ -10,24 +10,30 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from buildx_tasks.inputs.known import stamp_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from buildx_tasks.inputs.ignoring import Ignored
     from buildx_tasks.inputs.known import KnownFiles, Stamp
 
+_FEW = 300  # entries whose own digests are kept
 _STATE = ".buildx"  # never in a context: building/contexts.py
 
 
 class Tree(NamedTuple):
-    """``digest`` is of what a build sees, ``stamp`` of when it last changed: to be compared only."""
+    """``digest`` is of what a build sees, ``stamp`` of when it last changed: to be compared only.
+
+    ``parts`` has one digest for each of its files, links and folders; nothing where they are many.
+    """
 
     digest: str
     stamp: str
+    parts: Mapping[str, str] = MappingProxyType({})
 
 
 class _Entry(NamedTuple):
@@ -54,11 +60,16 @@ def tree_of(place: str, ignored: Ignored | None, known: KnownFiles) -> Tree:
             known.hashes([(entry.place, entry.stamp) for entry in files]),
         )
     )
-    digest = hashlib.sha256()
+    digest, parts = hashlib.sha256(), {}
     for entry in entries:
         said = contents.get(entry.path, "").encode() or entry.target
-        _add(digest, entry.kind.encode(), b"%o" % entry.mode, entry.path, said)
-    return Tree(digest.hexdigest(), _stamp(entries))
+        what = (entry.kind.encode(), b"%o" % entry.mode, entry.path, said)
+        _add(digest, *what)
+        if len(entries) <= _FEW:
+            own = hashlib.sha256()
+            _add(own, *what)
+            parts[os.fsdecode(entry.path)] = own.hexdigest()
+    return Tree(digest.hexdigest(), _stamp(entries), parts)
 
 
 def stamp_now(place: str, ignored: Ignored | None) -> str:

@@ -4,7 +4,7 @@ Each build is a file of JSON lines, ``20261126-081530-123-4f2a.jsonl``, written 
 build that was killed leaves what had happened by then. The lines, by their ``event``:
 
 ``begun``
-    the first one: ``format``, ``at``, ``versions``, ``cells``.
+    the first one: ``format``, ``at``, ``versions``, ``cells``, ``inputs``.
 ``seen``
     a step as BuildKit plans it: what it is, what it needs, and of which cells it is (``cells``), or
     can be (``vague``).
@@ -25,6 +25,7 @@ import secrets
 import sys
 import time
 from contextlib import suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Optional, Union
 
 import msgspec
@@ -68,7 +69,8 @@ class Build(NamedTuple):
     goes on. ``outcome`` is built, failed, interrupted or unfinished; ``failed`` are the ids of cells.
     ``versions`` are those of buildx, of the engine and of BuildKit, as far as they are known.
     ``steps`` are those that were begun, in the order of their start; where the file had no room for
-    more, it ``is_cut``.
+    more, it ``is_cut``. ``inputs`` are what the result of a target depends on, by target and by what
+    people call it, each as a short hash, as far as they are known.
     """
 
     id: str
@@ -80,6 +82,7 @@ class Build(NamedTuple):
     steps: tuple[Step, ...]
     failed: tuple[str, ...] = ()
     is_cut: bool = False
+    inputs: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
 
 class Begun(msgspec.Struct, tag_field="event", tag="begun", omit_defaults=True):
@@ -89,6 +92,7 @@ class Begun(msgspec.Struct, tag_field="event", tag="begun", omit_defaults=True):
     cells: tuple[CellRecord, ...] = ()
     versions: dict[str, str] = {}
     format: int = _FORMAT
+    inputs: dict[str, dict[str, str]] = {}
 
 
 class Seen(msgspec.Struct, tag_field="event", tag="seen", omit_defaults=True):
@@ -135,7 +139,11 @@ class Recorder:
     """Writes the record of one build; what the disk does not take is said once, and left out."""
 
     def __init__(
-        self, ledger: Ledger, cells: Sequence[CellRecord], versions: Mapping[str, str]
+        self,
+        ledger: Ledger,
+        cells: Sequence[CellRecord],
+        versions: Mapping[str, str],
+        inputs: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     ) -> None:
         """Begin a record.
 
@@ -158,7 +166,8 @@ class Recorder:
             self._file = open_own(folder / f"{self.id}.jsonl", flags)
         except OSError as error:
             self._give_up(error)
-        self.write([Begun(now.isoformat(), tuple(cells), dict(versions))])
+        known = {target: dict(its) for target, its in inputs.items()}
+        self.write([Begun(now.isoformat(), tuple(cells), dict(versions), inputs=known)])
 
     def write(self, lines: Sequence[Line]) -> None:
         """Append lines, with one call of the system."""
@@ -268,6 +277,7 @@ def read(root: Path, identity: str) -> Build:
         tuple(_steps(seen, ran)),
         done.failed,
         done.is_cut,
+        begun.inputs,
     )
 
 

@@ -17,6 +17,12 @@ Word = Literal["again", "slower", "faster", "cached", "new"]
 # A step whose time differs by less is the same.
 _LEAST_SECONDS = 0.5
 _LEAST_SHARE = 0.2
+_NAMED = 5  # inputs that a reason names
+# What the image has that is the result, and no step.
+_OF_RESULT = tuple(
+    f"attribute {n}" for n in "annotations attest cache-to labels output tags".split()
+)
+_OF_FILES = ("file ", "a file ", "context ")
 _SHOWN = 80  # characters of an instruction that a reason quotes
 
 
@@ -52,7 +58,7 @@ def compared(before: Build, now: Build) -> Comparison:
     """Compare the steps of Dockerfiles; those of cells that only one of the builds had are left out."""
     shared = {one.id for one in before.cells} & {one.id for one in now.cells}
     was, its = (_Steps([s for s in b.steps if shared.intersection(s.cells)]) for b in (before, now))
-    reasons = _Reasons(was, its, _fingerprints(before, now))
+    reasons = _Reasons(was, its, _fingerprints(before, now), changed_inputs(before, now))
     changes = [change for step in its.written if (change := _change(step, was, reasons))]
     changes.sort(key=lambda one: -abs(one.now - one.before))
     return Comparison(before, now, tuple(changes))
@@ -113,8 +119,14 @@ def _seconds(step: Step) -> float:
 class _Reasons:
     """Why a step was done again: the first one below it that was, and what is known of that."""
 
-    def __init__(self, was: _Steps, its: _Steps, changed: Mapping[str, bool | None]) -> None:
-        self._was, self._its, self._changed = was, its, changed
+    def __init__(
+        self,
+        was: _Steps,
+        its: _Steps,
+        changed: Mapping[str, bool | None],
+        inputs: Mapping[str, Sequence[str]],
+    ) -> None:
+        self._was, self._its, self._changed, self._inputs = was, its, changed, inputs
 
     def of(self, step: Step) -> str:
         """Return it in words, ``""`` where nothing is known."""
@@ -142,13 +154,45 @@ class _Reasons:
                 return "it is new"
             if step.instruction == other.instruction == "FROM":
                 return f"its base was {other.name.partition(' ')[2]}"
-            return f"it was {_quoted(other)}"
+            given = [name for name in self._names(step) if name.startswith("argument ")]
+            changed = f"; what changed{_listed(given)}" if given else ""
+            return f"it was {_quoted(other)}{changed}"
+        names = self._names(step)
         if step.instruction in ("COPY", "ADD"):
-            return "the files that it copies changed"
+            files = [] if "--from=" in step.name else [n for n in names if n.startswith(_OF_FILES)]
+            of_context = f"; of the context changed{_listed(files)}" if files else ""
+            return f"the files that it copies changed{of_context}"
         known = [self._changed.get(cell) for cell in step.cells]
         if known and all(one is False for one in known):
             return "nothing that it depends on changed: the builder no longer had its result"
+        others = [name for name in names if not name.startswith(("file ", *_OF_RESULT))]
+        if others:
+            return f"what its target depends on changed{_listed(others)}"
         return "" if any(known) else "the builder no longer had its result, or it is done each time"
+
+    def _names(self, step: Step) -> list[str]:
+        """Return what changed of all that the targets of a step depend on."""
+        targets = dict.fromkeys(cell.partition("@")[0] for cell in step.cells)
+        return list(dict.fromkeys(name for one in targets for name in self._inputs.get(one, ())))
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return ``: a, b and 3 more``, ``""`` for none."""
+    if not names:
+        return ""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f": {', '.join(names[:_NAMED])}{more}"
+
+
+def changed_inputs(before: Build, now: Build) -> dict[str, list[str]]:
+    """Return what changed of all that a target depends on, by target; those that are known of both."""
+    found = {}
+    for target, its in now.inputs.items():
+        was = before.inputs.get(target)
+        if was is not None:
+            names = (*its, *(name for name in was if name not in its))
+            found[target] = [name for name in names if its.get(name) != was.get(name)]
+    return found
 
 
 def _quoted(step: Step) -> str:

@@ -125,3 +125,37 @@ def test_inputs_that_go_in_a_circle_end() -> None:
         step("RUN b", 0, 9, ARM64, inputs=("x",), digest="y"),
     ]
     assert len(compared(small(steps=()), small(steps=tuple(steps))).changes) == 2
+
+
+def with_inputs(build: Build, **inputs: str) -> Build:
+    named = {name.replace("_", " "): value for name, value in inputs.items()}
+    return build._replace(inputs={"hello": named})
+
+
+def test_what_changed_of_all_that_a_target_depends_on_is_named() -> None:
+    before = with_inputs(CACHED, file_a="1", file_b="1", argument_X="1", attribute_tags="1")
+    copied = chain((BASE, True), ("COPY . .", False), ("RUN make", False), fingerprint="2")
+    now = with_inputs(copied, file_a="2", file_c="1", argument_X="1", attribute_tags="2")
+    why = "the files that it copies changed; of the context changed: file a, file c, file b"
+    assert reasons(now, before)["COPY"] == ("again", why)
+    # Of a stage's result, no file of the context is why.
+    staged = chain((BASE, True), ("COPY --from=x . .", False), fingerprint="2")
+    was = chain((BASE, True), ("COPY --from=x . .", True), fingerprint="1")
+    found = reasons(with_inputs(staged, file_a="2"), with_inputs(was, file_a="1"))
+    assert found["COPY"] == ("again", "the files that it copies changed")
+    # What the image has that is the result is the cause of no step.
+    run = chain((BASE, True), ("COPY . .", True), ("RUN make", False), fingerprint="2")
+    now = with_inputs(run, file_a="2", file_b="1", argument_X="2", attribute_tags="2")
+    assert reasons(now, before)["RUN"][1] == "what its target depends on changed: argument X"
+    now = with_inputs(run, file_a="1", file_b="1", argument_X="1", attribute_tags="2")
+    assert reasons(now, before)["RUN"][1] == ""
+    other = chain((BASE, True), ("COPY . .", True), ("RUN make 2", False), fingerprint="2")
+    now = with_inputs(other, file_a="1", file_b="1", argument_X="2", attribute_tags="1")
+    assert reasons(now, before)["RUN"][1] == "it was `RUN make`; what changed: argument X"
+
+
+def test_many_that_changed_are_counted() -> None:
+    names = {f"file_{n}": "1" for n in range(9)}
+    copied = chain((BASE, True), ("COPY . .", False), ("RUN make", True))
+    found = reasons(with_inputs(copied, **dict.fromkeys(names, "2")), with_inputs(CACHED, **names))
+    assert found["COPY"][1].endswith(": file 0, file 1, file 2, file 3, file 4 and 4 more")
