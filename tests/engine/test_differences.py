@@ -77,6 +77,8 @@ def test_a_written_report_has_commit_tags_and_sizes(
     assert told["tags"] == {"app": [tag]}
     assert {one["same"] for one in told["sizes"]} == {True}
     assert told["tools"]["QEMU"].endswith("for linux/arm64")
+    assert told["tools"]["buildx"] in docker("buildx", "version")
+    assert list(told["tools"])[-1] == "buildx-tasks"
     for path in ("summary.md", "r.html", "r.xml"):
         text = (project.folder / path).read_text()
         assert commit in text

@@ -67,6 +67,25 @@ def test_build_says_target_platforms_digest_and_seconds(sample: Project) -> None
     assert float(lines[1].split()[-1]) > 0
 
 
+def test_its_emulated_compile_is_first_in_its_own_ranking(sample: Project) -> None:
+    records = sorted(path.stem for path in (sample.folder / ".buildx" / "builds").glob("*.jsonl"))
+    told = json.loads(
+        sample.ok("log", "--timeline", "--build", records[0], "--format", "json", "--number", "0")
+    )
+    (arm64,) = [cell for cell in told["cells"] if cell["id"] == "hello-emulated@linux/arm64"]
+    assert arm64["emulated"]
+    assert arm64["instructions"] >= 4
+    if arm64["emulated_seconds"] == 0:
+        assert arm64["cached"]  # this engine has compiled it before
+        return
+    first = told["ranking"][0]
+    assert (first["cells"], first["kind"]) == (["hello-emulated@linux/arm64"], "emulated")
+    assert (first["dockerfile"], first["line"]) == ("go-sample/Dockerfile", 5)
+    assert "EmulatedCompile" in first["lint"]
+    assert first["seconds"] > first["native_seconds"]
+    assert told["emulated_share"] > 0.1
+
+
 def test_verify_proves_all_ways_on_all_platforms(sample: Project) -> None:
     *lines, summary = sample.ok("verify").splitlines()[1:]
     rows = [line.replace(" (index)", "").split() for line in lines]
