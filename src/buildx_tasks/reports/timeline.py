@@ -13,7 +13,7 @@ from buildx_tasks.reports.tables import cut
 from buildx_tasks.text import json_text, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from buildx_tasks.dockerfiles.findings import Finding
     from buildx_tasks.records.builds import Build
@@ -62,6 +62,21 @@ def print_timeline(shown: Shown, kind: str, most: int | None) -> None:
         print(json_text(data(shown)), end="", flush=True)
         return
     print("\n".join(lines(shown, tables.width(), most)), flush=True)
+
+
+def only(shown: Shown, targets: Collection[str]) -> Shown:
+    """Return a build with the cells of some targets alone, and what was expensive or changed of them."""
+
+    def is_its(cell: str) -> bool:
+        return cell.partition("@")[0] in targets
+
+    lanes = tuple(lane for lane in shown.timeline.lanes if is_its(lane.id))
+    costs = [cost for cost in shown.costs if any(map(is_its, cost.step.cells))]
+    compared = shown.comparison
+    if compared:
+        changes = [one for one in compared.changes if any(map(is_its, one.step.cells))]
+        compared = compared._replace(changes=tuple(changes))
+    return Shown(shown.timeline._replace(lanes=lanes), costs, shown.hints, compared)
 
 
 def lines(shown: Shown, columns: int | None, most: int | None) -> Iterator[str]:

@@ -65,7 +65,7 @@ def log(
         _differences(c, (target, platform, overlay, set_), format, full=full)
         return
     if kind == "timeline":
-        _timeline(c, (overlay, set_), of_timeline, format, number)
+        _timeline(c, (target, overlay, set_), of_timeline, format, number)
         return
     with loaded(c, overlay, set_) as project:
         entries = project.ledger.whole()
@@ -113,7 +113,7 @@ def _kind(kinds: dict[str, bool], given: dict[str, object]) -> str:
 
 
 def _timeline(
-    c: Context, read: tuple[Texts, Texts], wanted: dict[str, str], kind: str, number: int
+    c: Context, read: tuple[Texts, ...], wanted: dict[str, str], kind: str, number: int
 ) -> None:
     """Print a recorded build; write its page where one is wanted.
 
@@ -124,8 +124,12 @@ def _timeline(
     from buildx_tasks.reports import recalled
     from buildx_tasks.reports import timeline as shown_as
 
-    with loaded(c, *read) as project:
+    target, overlay, set_ = read
+    with loaded(c, overlay, set_) as project:
         shown = recalled.recalled(project, wanted["build"], wanted["compare"])
+        if target:
+            names = {one.name for one in selected(project, target).plan.targets}
+            shown = shown_as.only(shown, names)
     if wanted["html"]:
         recalled.write_page(shown, wanted["html"])
     shown_as.print_timeline(shown, kind, number or None)

@@ -226,6 +226,16 @@ def test_the_last_build_is_meant_or_the_one_that_is_named(sample: Workspace) -> 
         recalled.write_page(recalled.recalled(sample), str(sample.root))
 
 
+def test_only_what_is_selected_is_shown(sample: Workspace) -> None:
+    found = shown_as.only(recalled.recalled(sample), {"hello-cross"})
+    assert {lane.id.partition("@")[0] for lane in found.timeline.lanes} == {"hello-cross"}
+    assert found.costs
+    assert all("hello-cross" in str(cost.step.cells) for cost in found.costs)
+    compared = shown_as.only(shown(small(), small(steps=())), {"other"}).comparison
+    assert compared is not None
+    assert not compared.changes
+
+
 def test_without_a_build_it_is_said(tmp_path: Path) -> None:
     file = tmp_path / "buildx.toml"
     file.write_text("[target.a]\n")
