@@ -84,6 +84,10 @@ def test_a_written_report_has_commit_tags_and_sizes(
         assert commit in text
         assert tag in text
     assert f"compared with `{tag}`" in summary.read_text()
+    # The page has the timeline of the build, too, and a job its table.
+    assert "By cell" in (project.folder / "r.html").read_text()
+    project.ok("build", "--always", "--progress", "quiet", env=env)
+    assert "## ✅ build: built in " in summary.read_text()
     # A registry that does not answer is said, once for what it was asked about, and fails.
     project.write(TOML.format(tag=tag.replace(registry, "localhost:1")))
     docker("tag", tag, tag.replace(registry, "localhost:1"))
