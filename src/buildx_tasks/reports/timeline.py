@@ -35,6 +35,7 @@ _DRAWN: dict[Kind, str] = {
 _NOTHING = "."
 _WIDE = 100  # columns of a log
 _LEAST_BAR = 12
+_CELLS = 3  # that a change names
 _LONGEST = 80  # characters of an instruction
 _MOUNT = re.compile(r"--mount=\S+\s*")
 _NAME = 0.5  # of the width, for a cell's name at most
@@ -233,16 +234,23 @@ def compared(comparison: Comparison) -> Iterator[str]:
     yield f"against build {before.id} ({before.outcome}, {seconds}): {took}"
     if not comparison.changes:
         yield "  no step took longer, or was done again"
+    alike: dict[tuple[str, str, str], list[Change]] = {}
     for change in comparison.changes:
-        yield from _change(change)
+        alike.setdefault((change.word, instruction(change.step), change.why), []).append(change)
+    for members in alike.values():
+        yield from _changes(members)
 
 
-def _change(change: Change) -> Iterator[str]:
-    step = change.step
-    cells = ", ".join(step.cells[:2]) + (" …" if len(step.cells) > 2 else "")
-    yield f"  {WORDS[change.word]}: {cells} {instruction(step)}: {_times(change)}"
-    if change.why:
-        yield f"      why: {change.why}"
+def _changes(members: Sequence[Change]) -> Iterator[str]:
+    """Yield what changed in the same way for some cells: with the times of that with most of them."""
+    first = members[0]
+    cells = list(dict.fromkeys(cell for one in members for cell in one.step.cells))
+    more = f" and {len(cells) - _CELLS} more" if len(cells) > _CELLS else ""
+    text = f"{', '.join(cells[:_CELLS])}{more} {instruction(first.step)}"
+    most = "up to " if len(members) > 1 else ""
+    yield f"  {WORDS[first.word]}: {text}: {most}{_times(first)}"
+    if first.why:
+        yield f"      why: {first.why}"
 
 
 def _times(change: Change) -> str:
