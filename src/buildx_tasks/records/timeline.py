@@ -18,8 +18,10 @@ KINDS: dict[Kind, str] = {
     "bases": "bases and caches",
     "files": "files",
     "export": "export",
-    "bake": "start and end of bake",
+    "bake": "bake and BuildKit beside the steps",
 }
+# What the record has for times in which no step ran.
+_RESTS = ("start docker buildx bake", "end docker buildx bake", "wait for BuildKit")
 _EXPORTS = ("exporting ", "pushing ", "resolving provenance", "importing to ", "sending tarball")
 _BASES = ("load metadata ", "resolve image config", "importing cache", "pull ")
 _FIRST, _PART = 3, 0.01
@@ -87,7 +89,7 @@ class Cost(NamedTuple):
 
 def kind_of(step: Step) -> Kind:
     """Return what a step is a matter of."""
-    if step.name.endswith(" docker buildx bake"):
+    if step.name.startswith(_RESTS):
         return "bake"
     if step.name.startswith(_EXPORTS):
         return "export"

@@ -25,6 +25,7 @@ from buildx_tasks.records.timeline import kind_of, ranking, union
         ("exporting to image", {}, "export"),
         ("pushing layers", {}, "export"),
         ("start docker buildx bake", {}, "bake"),
+        ("wait for BuildKit, which runs no step", {}, "bake"),
     ],
 )
 def test_what_a_step_is_a_matter_of(name: str, more: dict[str, object], kind: str) -> None:
