@@ -88,6 +88,13 @@ def test_a_written_report_has_commit_tags_and_sizes(
     assert "By cell" in (project.folder / "r.html").read_text()
     project.ok("build", "--always", "--progress", "quiet", env=env)
     assert "## ✅ build: built in " in summary.read_text()
+    # What was cached before, and is not now, says which of its inputs changed.
+    project.write(os.urandom(8).hex(), "f").ok("build", "--progress", "quiet")
+    told = json.loads(project.ok("log", "--timeline", "--compare", "previous", "--format", "json"))
+    (copied,) = {(one["what"], one["name"], one["why"]) for one in told["compared"]["changes"]}
+    why = "the files that it copies changed; of the context changed: file f"
+    assert copied[:2] == ("again", "COPY f /")
+    assert copied[2].startswith(why)  # the summary is in the context, too
     # A registry that does not answer is said, once for what it was asked about, and fails.
     project.write(TOML.format(tag=tag.replace(registry, "localhost:1")))
     docker("tag", tag, tag.replace(registry, "localhost:1"))

@@ -59,7 +59,7 @@ def compared(before: Build, now: Build) -> Comparison:
     shared = {one.id for one in before.cells} & {one.id for one in now.cells}
     was, its = (_Steps([s for s in b.steps if shared.intersection(s.cells)]) for b in (before, now))
     reasons = _Reasons(was, its, _fingerprints(before, now), changed_inputs(before, now))
-    changes = [change for step in its.written if (change := _change(step, was, reasons))]
+    changes = [change for step in its.written if (change := _change(step, reasons))]
     changes.sort(key=lambda one: -abs(one.now - one.before))
     return Comparison(before, now, tuple(changes))
 
@@ -71,11 +71,24 @@ class _Steps:
         self.written = [one for one in steps if one.instruction]
         self.by_name = {(cell, one.name): one for one in self.written for cell in one.cells}
         self.by_place = {(cell, one.place): one for one in self.written for cell in one.cells}
+        self.by_target = {
+            (_target(cell), one.name): one for one in self.written for cell in one.cells
+        }
         self.by_digest = {(one.bake, one.digest): one for one in steps}
 
-    def like(self, step: Step) -> Step | None:
-        """Return the same instruction of the same cell."""
-        return next((o for cell in step.cells if (o := self.by_name.get((cell, step.name)))), None)
+    def like(self, step: Step, its: _Steps) -> Step | None:
+        """Return the same instruction of the same cell; ``its`` are the steps of that one's build.
+
+        What is the same for all platforms, as a COPY into scratch, is done for whichever comes first.
+        """
+        for cell in step.cells:
+            if other := self.by_name.get((cell, step.name)):
+                return other
+        for cell in step.cells:
+            other = self.by_target.get((_target(cell), step.name))
+            if other and not any((one, step.place) in its.by_place for one in other.cells):
+                return other
+        return None
 
     def at(self, step: Step) -> Step | None:
         """Return what stands at the same place of the same cell."""
@@ -97,8 +110,12 @@ class _Steps:
                 yield other
 
 
-def _change(step: Step, was: _Steps, reasons: _Reasons) -> Change | None:
-    other = was.like(step)
+def _target(cell: str) -> str:
+    return cell.partition("@")[0]
+
+
+def _change(step: Step, reasons: _Reasons) -> Change | None:
+    other = reasons.before(step)
     now, before = _seconds(step), _seconds(other) if other else 0.0
     if other is None:
         return None if step.is_cached else Change("new", step, before, now, reasons.of(step))
@@ -137,15 +154,19 @@ class _Reasons:
             return f"{_quoted(first)} before it was done again" + (f": {why}" if why else "")
         return self._own(step)
 
+    def before(self, step: Step) -> Step | None:
+        """Return what a step was."""
+        return self._was.like(step, self._its)
+
     def _is_cause(self, step: Step) -> bool:
         """Say whether a step of below can be why: what is looked up each time is none."""
         if step.instruction == "FROM":
             return self._is_other(step)
-        other = self._was.like(step)
+        other = self.before(step)
         return other is None or other.is_cached
 
     def _is_other(self, step: Step) -> bool:
-        return self._was.like(step) is None
+        return self.before(step) is None
 
     def _own(self, step: Step) -> str:
         if self._is_other(step):
@@ -172,7 +193,7 @@ class _Reasons:
 
     def _names(self, step: Step) -> list[str]:
         """Return what changed of all that the targets of a step depend on."""
-        targets = dict.fromkeys(cell.partition("@")[0] for cell in step.cells)
+        targets = dict.fromkeys(map(_target, step.cells))
         return list(dict.fromkeys(name for one in targets for name in self._inputs.get(one, ())))
 
 

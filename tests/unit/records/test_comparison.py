@@ -159,3 +159,17 @@ def test_many_that_changed_are_counted() -> None:
     copied = chain((BASE, True), ("COPY . .", False), ("RUN make", True))
     found = reasons(with_inputs(copied, **dict.fromkeys(names, "2")), with_inputs(CACHED, **names))
     assert found["COPY"][1].endswith(": file 0, file 1, file 2, file 3, file 4 and 4 more")
+
+
+def test_what_is_the_same_for_all_platforms_is_done_for_whichever_comes_first() -> None:
+    shared = {"place": "1/1", "digest": "x"}
+    before = small(steps=(step("COPY f /", 1, 1, AMD64, is_cached=True, **shared),))
+    now = small(steps=(step("COPY f /", 1, 2, ARM64, **shared),))
+    assert reasons(now, before) == {"COPY": ("again", "the files that it copies changed")}
+    # Where each platform has its own, none stands for the other.
+    own = small(steps=(*now.steps, step("COPY f /", 1, 2, AMD64, place="1/1", digest="y")))
+    found = compared(before, own).changes
+    assert [(change.word, change.step.cells) for change in found] == [
+        ("new", (ARM64,)),
+        ("again", (AMD64,)),
+    ]
