@@ -51,6 +51,7 @@ _OTHER_NAMES = {
     "riscv": "riscv64",
     "rv64": "riscv64",
 }
+_WITH_VERSION = re.compile(r"windows\(")
 _DEFAULT_VARIANTS = {"amd64": "v1", "arm64": "v8"}
 _VARIANTS = {
     "amd64": frozenset({"v1", "v2", "v3", "v4"}),
@@ -94,6 +95,11 @@ def parse(text: str) -> Platform:
             + (_meant(text) or "; write os/architecture[/variant], as in linux/arm64")
         )
     system = _SYSTEM_ALIASES.get(parts[0], parts[0])
+    if _WITH_VERSION.match(system):
+        raise ValueError(
+            f'"{text}" is no platform here: the version of Windows is that of the base image; write '
+            f"{'/'.join([system.partition('(')[0], *parts[1:]])}"
+        )
     if system not in SYSTEMS:
         raise ValueError(
             f'"{text}" is no platform: unknown operating system "{parts[0]}"'

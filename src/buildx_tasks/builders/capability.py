@@ -72,7 +72,10 @@ def _of_engine(engine: Engine, wanted: Iterable[Platform]) -> Capability | None:
     # Asked only where something is missing: a build that works pays for no connection.
     if lacking and not engine.is_local:
         return None
-    return Capability(lambda p: platforms.runs_natively(p, here), lambda p: p not in lacking)
+    return Capability(
+        lambda p: platforms.runs_natively(p, here),
+        lambda p: p not in lacking and p.os == "linux",
+    )
 
 
 def _of_nodes(engine: Engine, name: str, builder: Builder | None) -> Capability:
@@ -165,6 +168,11 @@ def _unbuildable(found: list[tuple[Cell, str]], down: Sequence[NodeState], *, ne
         why = f"{titles(down)} does not answer, and no other node runs {names}"
         return (
             f"{cells} cannot be built: {step}, {why}; start it, or select other platforms with -p"
+        )
+    if all(cell.platform.os != "linux" for cell, _ in found):
+        return (
+            f"{cells} cannot be built: {step}, and nothing here runs programs of {names}; make the files "
+            "in a stage FROM --platform=$BUILDPLATFORM, and COPY them"
         )
     if never:
         return (

@@ -48,6 +48,7 @@ class Part(NamedTuple):
     """One platform. ``layers`` is None where its manifest is not there, ``note`` says why.
 
     ``kind`` is what it is where it is no image: the type of an artifact, the name of a chart.
+    ``os_version`` is that of Windows.
     """
 
     platform: str
@@ -57,6 +58,7 @@ class Part(NamedTuple):
     note: str = ""
     evidence: tuple[Evidence, ...] = ()
     kind: str = ""
+    os_version: str = ""
 
     @property
     def size(self) -> int | None:
@@ -187,7 +189,8 @@ def _part(source: Source, descriptor: Descriptor | None, manifest: Manifest | No
         return Part(_platform(platform), digest, titles, kind=kind)
     config = source.config(described)
     layers = layers_of(manifest.content, config)
-    return Part(_platform(platform or config.platform), digest, layers)
+    words = platform or config.platform
+    return Part(_platform(words), digest, layers, os_version=words.os_version or "")
 
 
 def _kind(manifest: Manifest, config: Descriptor) -> str:
@@ -242,7 +245,8 @@ def _head(image: Shown) -> str:
 def _contents(part: Part) -> str:
     if part.layers is None or part.size is None:
         return part.note
-    return f"{sizes.text(part.size)}, {_number(len(part.layers), 'layer')}"
+    version = f", {part.os_version}" if part.os_version else ""
+    return f"{sizes.text(part.size)}, {_number(len(part.layers), 'layer')}{version}"
 
 
 def _attestation(one: Attestation) -> str:
@@ -286,6 +290,7 @@ def summary(image: Shown) -> dict[str, Any]:
                 "digest": part.digest,
                 "size": part.size,
                 **({"kind": part.kind} if part.kind else {}),
+                **({"osVersion": part.os_version} if part.os_version else {}),
                 "layers": None
                 if part.layers is None
                 else [

@@ -149,8 +149,7 @@ def _say(
             audience.said(f"WARNING: {cell} is missing, and published without: {left_out[cell]}")
             continue
         record = parts[platform].record
-        how = "native" if record.native else "emulated"
-        audience.said(f"{cell}: {record.digest}, {record.verified}, {how}")
+        audience.said(f"{cell}: {record.digest}, {record.verified}, {record.how}")
 
 
 def _release(

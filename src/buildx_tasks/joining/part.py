@@ -100,9 +100,8 @@ def hand_in(
 
 def _line(item: Handed) -> str:
     record = item.record
-    how = "native" if record.native else "emulated"
     there = ", was there already" if item.was_there else ""
-    return f"{item.cell}: {item.place}, {record.digest}, {record.verified}, {how}{there}"
+    return f"{item.cell}: {item.place}, {record.digest}, {record.verified}, {record.how}{there}"
 
 
 def _require_verified(cells: list[Unit], history: Verified) -> None:

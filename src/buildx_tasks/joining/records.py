@@ -59,6 +59,13 @@ class Record(msgspec.Struct, frozen=True):
     fingerprint: str = ""
     expected: str = ""
 
+    @property
+    def how(self) -> str:
+        """How its programs ran, for people."""
+        if not self.platform.startswith("linux/"):
+            return "not run"
+        return "native" if self.native else "emulated"
+
     def verdict(self) -> statements.Verdict:
         """Return the verdict of a part that passed."""
         named = {

@@ -69,6 +69,7 @@ class PlatformWords(Struct, frozen=True):
     os: Optional[Word] = None
     architecture: Optional[Word] = None
     variant: Optional[Word] = None
+    os_version: Optional[Word] = field(default=None, name="os.version")
 
 
 class Descriptor(Struct, frozen=True):

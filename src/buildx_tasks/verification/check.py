@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from buildx_tasks.verification.containers import Session
 
 
+# The kinds that run programs of the image.
+RUNNING = frozenset({"run", "service", "structure-test", "goss"})
+
+
 class Check(NamedTuple):
     """One expectation; ``spec`` is its structure (of ``language.expectations``), filled in.
 
@@ -123,7 +127,13 @@ def of_cell(verify: Verify, cell: Cell, tag: str, root: Path = Path()) -> tuple[
                 Check(f"{name}: {one.name}", one.kind, one.spec, skip or one.skip)
                 for one in expanding.tests(kind, spec, root, name)
             ]
-    return tuple(found)
+    if cell.platform.os == "linux":
+        return tuple(found)
+    foreign = f"{cell.platform} is not run here"
+    return tuple(
+        one._replace(skip=one.skip or foreign, xfail="") if one.kind in RUNNING else one
+        for one in found
+    )
 
 
 def of_whole(verify: Verify) -> tuple[Check, ...]:

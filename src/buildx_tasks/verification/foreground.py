@@ -81,6 +81,8 @@ def run_cell(
     """
     if options.shell and options.entrypoint is not None:
         raise UsageError("--shell is an entrypoint by itself; leave out one of them")
+    if cell.platform.os != "linux":
+        raise UsageError(f"{cell} is not run here; select another platform with -p")
     commands = workspace.commands
     image = _image(workspace, target, cell)
     entrypoint = options.entrypoint

@@ -18,6 +18,7 @@ from buildx_tasks.errors import EngineError, as_called
 from buildx_tasks.planning.cells import Cell
 from buildx_tasks.records import ledger
 from buildx_tasks.verification import check as checks
+from buildx_tasks.verification.check import RUNNING
 from buildx_tasks.verification.results import CellResult, CheckResult
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from buildx_tasks.platforms import Platform
     from buildx_tasks.verification.check import Check
 
-RUNNING = frozenset(
-    {"run", "service", "structure-test", "goss"}
-)  # the kinds that need a native or emulated platform
 
 _EDITION = 1  # of the checks: raised where they find what they did not, so that all run again
 

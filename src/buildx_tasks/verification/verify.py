@@ -17,8 +17,9 @@ from buildx_tasks.machine.interruption import deferred
 from buildx_tasks.machine.version import __version__
 from buildx_tasks.records.tool_reports import kept
 from buildx_tasks.verification import containers
+from buildx_tasks.verification.check import RUNNING
 from buildx_tasks.verification.results import CellResult, CheckResult, Report
-from buildx_tasks.verification.units import RUNNING, settled
+from buildx_tasks.verification.units import settled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

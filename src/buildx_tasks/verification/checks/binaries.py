@@ -16,6 +16,7 @@ from buildx_tasks.machine import executables
 from buildx_tasks.machine.files import writing
 from buildx_tasks.text import printable
 from buildx_tasks.verification.check import Found
+from buildx_tasks.verification.checks.windows_binaries import WindowsVisitor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,8 +33,10 @@ _MOST_NAMED = 10  # wrong files; the rest is counted
 _MOST_LIBRARIES = 5  # that are named as facts
 
 
-def visitor(subject: Subject, spec: Binaries) -> BinariesVisitor:
-    """Return what looks at the subject's ELF files during a walk."""
+def visitor(subject: Subject, spec: Binaries) -> BinariesVisitor | WindowsVisitor:
+    """Return what looks at the subject's programs during a walk: ELF files, of Windows its own."""
+    if subject.platform.os == "windows":
+        return WindowsVisitor(subject.platform, spec)
     return BinariesVisitor(subject.platform, spec)
 
 

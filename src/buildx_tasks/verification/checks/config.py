@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from buildx_tasks.language import expectations
     from buildx_tasks.verification.check import Subject
 
+_ADMINISTRATOR = "containeradministrator"  # of Windows
 PASSWD = "/etc/passwd"  # noqa: S105 - holds no password
 _ZERO = re.compile("[+-]?0+")  # the engine reads a user as Go's strconv.Atoi does
 _MOST = 1_000_000  # bytes of it that are read
@@ -42,6 +43,8 @@ def check(subject: Subject, spec: expectations.Config) -> Found:
     problems = list(compare(content.config, spec))
     problems += _annotations(subject, content, spec.annotations)
     user = user_of(content.config)
+    if subject.platform.os == "windows":
+        return Found(tuple(problems))  # users of Windows are in its registry
     if not spec.nonroot or problem_of_root(user) or user.isdecimal():
         return Found(tuple(problems))
     try:
@@ -143,6 +146,8 @@ def user_of(config: Mapping[str, Any]) -> str:
 
 def problem_of_root(user: str) -> str:
     """Return what is wrong with a user that is root by its very name, ``""`` for another one."""
+    if user.lower() == _ADMINISTRATOR:
+        return f"nonroot: the user is {printable(user)}; set USER ContainerUser in the Dockerfile"
     if not user:
         return "nonroot: no user is set, so it runs as root; set USER in the Dockerfile"
     if user == "root" or _ZERO.fullmatch(user):
