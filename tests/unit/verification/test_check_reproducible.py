@@ -342,3 +342,35 @@ def test_the_second_build_touches_nothing_of_the_first(tmp_path: Path) -> None:
         {"type": "oci", "dest": "x.tar", "compression": "zstd"}
     ]
     assert own["target"]["own"]["args"]["SOURCE_DATE_EPOCH"] == "5"
+
+
+@pytest.mark.parametrize(
+    ("by", "problems", "said"),
+    [
+        (("Docker Engine 28.5.2", "Docker Engine 28.5.2"), (), "both by Docker Engine 28.5.2"),
+        (("", "BuildKit v0.25.1"), (), "built by an unknown version, again by BuildKit v0.25.1"),
+        (("", ""), ("x",), ""),
+        (
+            ("BuildKit v0.12.0", "BuildKit v0.25.1"),
+            ("x",),
+            "built by BuildKit v0.12.0, again by BuildKit v0.25.1: other versions may write other "
+            "images; run invoke build --no-cache, and verify",
+        ),
+    ],
+)
+def test_versions_of_both_builds_are_said(
+    by: tuple[str, str], problems: tuple[str, ...], said: str
+) -> None:
+    found = reproducible._with_builders(Found(problems), by)
+    assert [*found.facts, *found.problems] == [*problems, *([said] if said else [])]
+
+
+def test_causes_have_the_line_that_made_them(compare: Any) -> None:
+    found = compare(
+        {"RUN apt-get update": layer(("var/log/dpkg.log", "2024-01-02 a", {}))},
+        {"RUN apt-get update": layer(("var/log/dpkg.log", "2024-01-03 b", {}))},
+    )
+    assert found.problems[-1] == (
+        "/var/log/dpkg.log made by RUN apt-get update: logs of apt and dpkg; end its RUN with && rm -rf "
+        "/var/log/apt /var/log/dpkg.log /var/log/alternatives.log"
+    )
