@@ -119,6 +119,7 @@ def test_windows_beside_linux(project: Project, name: str, registry: str) -> Non
     project.ok("push")
     assert versions(registry, name) == [VERSION, ""]
     assert VERSION in project.ok("inspect", "--published")
+    assert "is not run here" in project.ok("verify", "--published")
     for argv in (["part", "--id", "r1"], ["join", "--id", "r1"]):
         result = project.invoke(*argv)
         assert result.returncode == 0, result.stderr

@@ -8,7 +8,8 @@ import msgspec
 
 from buildx_tasks.images import merged
 from buildx_tasks.images.paths import matches
-from buildx_tasks.verification.check import Found
+from buildx_tasks.verification import layer_walk
+from buildx_tasks.verification.check import RUNNING, Found
 from buildx_tasks.verification.checks import (
     binaries,
     config,
@@ -17,10 +18,10 @@ from buildx_tasks.verification.checks import (
     structure_files,
     structure_metadata,
 )
+from buildx_tasks.verification.checks.windows_binaries import WindowsVisitor
 from buildx_tasks.verification.outside.structure import Content
 from buildx_tasks.verification.results import CheckResult
 from buildx_tasks.verification.unit_checks import result_of
-from buildx_tasks.verification.units import RUNNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from buildx_tasks.images.paths import Entry
     from buildx_tasks.language.expectations import Size
     from buildx_tasks.verification.check import Check
-    from buildx_tasks.verification.walk import Visitor
+    from buildx_tasks.verification.visiting import Visitor
 
 # Why a kind is not looked at here.
 NEEDS = {
@@ -76,6 +77,8 @@ class Declared:
 
     def results(self, checks: Sequence[Check], there: Files | None) -> Iterator[CheckResult]:
         """Yield what is found of each; what needs a run, or files that could not be read, is skipped."""
+        if there is not None and self._is_windows:
+            there = layer_walk.as_windows_sees(there)
         for check in checks:
             reason = check.skip or NEEDS.get(check.kind, "")
             if not reason and there is None and check.kind != "size":
@@ -88,6 +91,10 @@ class Declared:
                 yield result_of(check, self._found(check, there or merged.merged([])), 0.0)
 
     def _found(self, check: Check, there: Files) -> Found:
+        if check.kind == "binaries" and self._is_windows:
+            programs = WindowsVisitor(self._part.platform, check.spec)
+            programs.know({first: seen.elf or seen.pe for first, seen in there.seen.items()})
+            return programs.found(there.tree)
         if check.kind == "binaries":
             read = elves(there)
             return binaries.of_files(there.tree, read, self._part.platform, check.spec)
@@ -118,7 +125,7 @@ class Declared:
             if marks.get(key) != value:
                 problems.append(config.annotation_problem(key, value, marks, elsewhere))
         user = config.user_of(runtime)
-        if not spec.nonroot or config.problem_of_root(user) or user.isdecimal():
+        if self._is_windows or not spec.nonroot or config.problem_of_root(user) or user.isdecimal():
             return Found(tuple(problems))
         entry = there.tree.find(config.PASSWD)
         seen = there.seen.get(entry.first) if entry else None
@@ -146,11 +153,12 @@ class Declared:
                 continue
             seen = there.seen.get(first)
             if entry.size and (seen is None or seen.text is None):
-                number = self._layer_of(entry)
-                if number is None:
+                place = self._layer_of(entry)
+                if place is None:
                     lost.append(f"{entry.path} is behind a lower layer's link: see invoke verify")
                 else:
-                    more.setdefault(number, {}).setdefault(first, []).append(taker)
+                    number, path = place
+                    more.setdefault(number, {}).setdefault(path, []).append(taker)
                 continue
             if entry.size and seen:
                 taker.feed(seen.text)
@@ -159,13 +167,24 @@ class Declared:
         found = visitor.found(there.tree)
         return found._replace(problems=(*found.problems, *lost, *filter(None, again)))
 
-    def _layer_of(self, entry: Entry) -> int | None:
-        """Return the number of the layer that has a file's content; None where that is not plain."""
+    @property
+    def _is_windows(self) -> bool:
+        return self._part.platform.os == "windows"
+
+    def _layer_of(self, entry: Entry) -> tuple[int, str] | None:
+        """Return the number of the layer that has a file's content, and its path in it.
+
+        None where that is not plain.
+        """
+        names = {entry.first}
+        if self._is_windows:
+            names.add(f"{layer_walk.FILES}{entry.first}")
         for number in reversed(range(len(self._layers))):
             contents = self._layers[number].contents
             members = contents.members if contents else ()
-            if any(one.entry.path == entry.first and one.entry.size for one in members):
-                return number
+            for one in members:
+                if one.entry.path in names and one.entry.size:
+                    return number, one.entry.path
         return None
 
 

@@ -18,11 +18,11 @@ from buildx_tasks.language.targets import Target
 from buildx_tasks.machine.interruption import deferred
 from buildx_tasks.planning.cells import Cell, TargetPlan
 from buildx_tasks.verification import containers
-from buildx_tasks.verification.check import Check, Found, Subject
+from buildx_tasks.verification.check import RUNNING, Check, Found, Subject
 from buildx_tasks.verification.checks import run
 from buildx_tasks.verification.results import CheckResult
 from buildx_tasks.verification.unit_checks import UnitChecks
-from buildx_tasks.verification.units import RUNNING, Unit
+from buildx_tasks.verification.units import Unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,6 +97,9 @@ class Runner:
             image.place.name, image.root.digest, {part.platform: part.digest}, repository=place
         )
         asked = mine or (Check(_STARTS, "run", None),)
+        if part.platform.os != "linux":
+            reason = f"{part.platform} is not run here"
+            return [CheckResult(c.name, c.kind, "skip", reason=reason) for c in asked]
         try:
             self._pull(pulled, part)
         except EngineError as error:

@@ -171,7 +171,7 @@ def of_layer(source: Source, layer: Descriptor, content: str, texts: Texts, room
 def again(source: Source, layer: Descriptor, wanted: Mapping[str, Iterable[Any]]) -> None:
     """Read a layer once more, for those who take the content at paths of it.
 
-    Each taker has ``feed`` and ``end``, as of :class:`buildx_tasks.verification.walk.Reader`.
+    Each taker has ``feed`` and ``end``, as of :class:`buildx_tasks.verification.visiting.Reader`.
 
     Raises:
         EngineError: it is damaged.

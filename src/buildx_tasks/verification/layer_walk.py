@@ -20,14 +20,16 @@ if TYPE_CHECKING:
     import tarfile
     from collections.abc import Collection, Iterator, Sequence
 
+    from buildx_tasks.images.merged import Files
     from buildx_tasks.images.paths import Kind
     from buildx_tasks.images.sources import Source
     from buildx_tasks.registry.manifests import Descriptor
     from buildx_tasks.verification.check import Subject
-    from buildx_tasks.verification.walk import Reader, Visitor
+    from buildx_tasks.verification.visiting import Reader, Visitor
 
 _GONE, _EMPTIED = ".wh.", ".wh..wh..opq"
-_FILES, _BESIDE = "/Files", ("/Hives", "/UtilityVM")
+FILES = "/Files"
+_BESIDE = ("/Hives", "/UtilityVM")
 _CHUNK = 1 << 16
 
 
@@ -112,6 +114,20 @@ def _takers(
     return [reader for visitor in asked if (reader := visitor.take(entry)) is not None]
 
 
+def as_windows_sees(files: Files) -> Files:
+    """Return the files of merged layers under the paths that a container of Windows has them."""
+    tree = Tree()
+    seen = {}
+    for entry in files.tree:
+        if entry.path.startswith(_BESIDE) or entry.path == FILES:
+            continue
+        path = entry.path[len(FILES) :] if entry.path.startswith(f"{FILES}/") else entry.path
+        tree.add(entry._replace(path=path, first=path))
+        if entry.first in files.seen:
+            seen[path] = files.seen[entry.first]
+    return files._replace(tree=tree, seen=seen)
+
+
 class _Hidden:
     """Paths that higher layers replace or remove, with all that is below them."""
 
@@ -139,9 +155,9 @@ def _members(
     with tars.streamed(unpacked) as archive:
         for info in tars.members(archive):
             path = posixpath.normpath(f"/{info.name.lstrip('/')}")
-            if path == "/" or path.startswith(_BESIDE) or path == _FILES:
+            if path == "/" or path.startswith(_BESIDE) or path == FILES:
                 continue
-            path = path[len(_FILES) :] if path.startswith(f"{_FILES}/") else path
+            path = path[len(FILES) :] if path.startswith(f"{FILES}/") else path
             kind: Kind = "directory" if info.isdir() else "symlink" if info.issym() else "file"
             link = info.linkname if info.issym() else ""
             size = info.size if info.isreg() else 0

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from buildx_tasks.images.paths import Entry, Tree
-    from buildx_tasks.verification.walk import Reader
+    from buildx_tasks.verification.visiting import Reader
 
 
 class Unpacking:

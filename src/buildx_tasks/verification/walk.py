@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import tarfile
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, Callable, Protocol
+from typing import TYPE_CHECKING, Any, Callable
 
 from buildx_tasks.engine import faults
 from buildx_tasks.engine.faults import RefusedError
 from buildx_tasks.images import tars
 from buildx_tasks.images.paths import Entry, Kind, Tree
 from buildx_tasks.text import printable
+from buildx_tasks.verification import layer_walk
 from buildx_tasks.verification.check import Found
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from buildx_tasks.verification.check import Subject
+    from buildx_tasks.verification.visiting import Reader, Visitor
 
 # What dockerd puts into every container, as it makes it. Files of these names in the image are
 # covered by it, and are in no export; folders of the image stay as they are (tried on Engine 28.5).
@@ -54,35 +56,6 @@ _CHUNK = 1 << 16  # bytes
 _END = bytes(512)  # a tar archive ends with blocks of zeros
 
 
-class Reader(Protocol):
-    """Takes one file's content as it comes."""
-
-    def feed(self, chunk: bytes) -> bool:
-        """Take the next 64 KiB (the last ones may be less); say whether it wants more."""
-
-    def end(self) -> None:
-        """Take note that the content ended; not called where no more was wanted."""
-
-
-class Visitor(Protocol):
-    """Looks at files during the walk, and says what it found."""
-
-    def take(self, entry: Entry) -> Reader | None:
-        """Return what reads this file's content; None where it is of no interest.
-
-        Called once for the content of each regular file; not for its further hard links.
-        """
-
-    def missing(self, tree: Tree) -> Collection[str]:
-        """Return what it must read still, now that all paths are known (each an entry's ``first``).
-
-        These are taken in a second walk.
-        """
-
-    def found(self, tree: Tree) -> Found:
-        """Return what it found."""
-
-
 def walk(subject: Subject, visitors: Sequence[Visitor]) -> list[Found]:
     """Show all files of the subject to all visitors; return what each found.
 
@@ -95,8 +68,6 @@ def walk(subject: Subject, visitors: Sequence[Visitor]) -> list[Found]:
 
     """
     if subject.platform.os != "linux":
-        from buildx_tasks.verification import layer_walk
-
         return layer_walk.walk(subject, visitors)
     try:
         with subject.created(["-"]) as container:

@@ -16,12 +16,12 @@ from requests.exceptions import ChunkedEncodingError
 from buildx_tasks.images.paths import Entry, Tree, matches
 from buildx_tasks.language.expectations import Binaries, File
 from buildx_tasks.machine.executables import binary
-from buildx_tasks.platforms import Platform, parse
+from buildx_tasks.platforms import parse
 from buildx_tasks.text import printable
-from buildx_tasks.verification.check import Found, Subject
+from buildx_tasks.verification.check import Found
 from buildx_tasks.verification.checks.binaries import BinariesVisitor
 from buildx_tasks.verification.checks.files import FilesVisitor
-from buildx_tasks.verification.walk import look, walk
+from buildx_tasks.verification.walk import look
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -203,16 +203,6 @@ def test_an_export_that_breaks_off_is_the_engines_fault(cut: int) -> None:
     data = archive({"a": b"A" * 700})
     with pytest.raises(ChunkedEncodingError, match="broke off"):
         look(lambda: chunks(data[:cut]), [Collector("/a")])
-
-
-def test_only_images_for_linux_have_files_to_look_at() -> None:
-    nothing: Any = None
-    subject = Subject(nothing, nothing, nothing, Platform("windows", "amd64"))
-    (found,) = walk(subject, [Collector()])
-    assert found.problems == (
-        "files can be looked at in images for linux only, and this one is for windows/amd64; "
-        "leave it out with only or skip",
-    )
 
 
 def test_names_that_are_no_text_and_very_long_ones() -> None:

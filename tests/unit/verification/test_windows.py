@@ -13,7 +13,8 @@ from support import pes
 
 from buildx_tasks import platforms
 from buildx_tasks.errors import EngineError
-from buildx_tasks.images import sources
+from buildx_tasks.images import pe, sources
+from buildx_tasks.images.merged import Files
 from buildx_tasks.images.paths import Entry, Tree
 from buildx_tasks.language.expectations import Binaries, Config, File, Run, Service, Verify
 from buildx_tasks.planning.cells import Cell
@@ -149,6 +150,20 @@ def test_programs_of_windows(path: str, content: bytes, problem: str) -> None:
     found = visitor.found(tree).problems
     assert len(found) == bool(problem)
     assert not problem or found[0].startswith(problem)
+
+
+def test_what_was_read_before_and_as_windows_sees_it() -> None:
+    tree = Tree()
+    read = {"/Files/app/a.exe": pe.Pe("arm64"), "/Files/b": None, "/Hives/x": pe.Pe("386")}
+    for path in (*read, "/Files", "/Files/app", "/Hives"):
+        tree.add(Entry(path, "file" if path in read else "directory", first=path))
+    found = {path: one for path, one in read.items() if one}
+    seen = layer_walk.as_windows_sees(Files(tree, {}, found))
+    assert sorted(entry.path for entry in seen.tree) == ["/app", "/app/a.exe", "/b"]
+    visitor = WindowsVisitor(WINDOWS, Binaries())
+    visitor.know(seen.seen)
+    (problem,) = visitor.found(seen.tree).problems
+    assert problem.startswith("/app/a.exe is a program for windows/arm64")
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,13 @@ from buildx_tasks.text import printable
 from buildx_tasks.verification.check import Found
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from buildx_tasks.images.paths import Entry, Tree
     from buildx_tasks.language.expectations import Binaries
     from buildx_tasks.platforms import Platform
 
+_ELF = "is an ELF file, which Windows does not run; copy another one"
 _MOST_NAMED = 10  # wrong files; the rest is counted
 # Windows brings what runs older programs, and starts machines: these are no mistake of anybody's.
 _OF_WINDOWS = "/Windows/**"
@@ -31,13 +32,20 @@ class WindowsVisitor:
         self._patterns = spec.paths or ["/**"]
         self._read: dict[str, pe.Pe | str] = {}  # by path; a text is what is wrong
 
+    def know(self, read: Mapping[str, pe.Pe | elf.Elf | elf.DamagedError | None]) -> None:
+        """Take files as read, by their path; what is neither of Windows nor an ELF file is None."""
+        for path, one in read.items():
+            if one is not None and self._is_meant(path):
+                self._read[path] = one if isinstance(one, pe.Pe) else _ELF
+
     def take(self, entry: Entry) -> _Head | None:
         """Return what reads the file's first bytes, where it is one of those that are meant."""
-        if any(matches(pattern, entry.path) for pattern in self._spec.allow):
-            return None
-        if not any(matches(pattern, entry.path) for pattern in self._patterns):
-            return None
-        return _Head(self._read, entry.first)
+        return _Head(self._read, entry.first) if self._is_meant(entry.path) else None
+
+    def _is_meant(self, path: str) -> bool:
+        if any(matches(pattern, path) for pattern in self._spec.allow):
+            return False
+        return any(matches(pattern, path) for pattern in self._patterns)
 
     def missing(self, tree: Tree) -> set[str]:  # noqa: ARG002 - paths have no other names here
         """Return nothing."""
@@ -117,9 +125,7 @@ class _Head:
 
     def _judge(self) -> None:
         if self._head.startswith(elf.MAGIC):
-            self._results[self._path] = (
-                "is an ELF file, which Windows does not run; copy another one"
-            )
+            self._results[self._path] = _ELF
             return
         try:
             found = pe.read(self._head)
