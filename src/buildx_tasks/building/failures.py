@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Callable, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,8 +46,11 @@ class Failure(NamedTuple):
         return f"{self.file}:{self.line}" if self.line else self.place
 
 
-def failures(bake: Watched) -> Iterator[Failure]:
-    """Yield the failures of a bake in the order of their end; not what was ended by others."""
+def failures(bake: Watched, emulator: Callable[[str], str]) -> Iterator[Failure]:
+    """Yield the failures of a bake in the order of their end; not what was ended by others.
+
+    ``emulator`` says which one runs a platform's programs, ``""`` where that is not known.
+    """
     wrong = [one for one in bake.steps.values() if one.error and not one.is_canceled]
     for step in sorted(wrong, key=lambda one: one.ended or 0):
         what = step.what
@@ -66,7 +69,7 @@ def failures(bake: Watched) -> Iterator[Failure]:
             step.error,
             log,
             step.printed + len(step.begun),
-            cause(step, log),
+            cause(step, log, emulator),
         )
 
 
@@ -82,7 +85,7 @@ def _source(text: str, line: int | None) -> Iterator[tuple[int, str]]:
         yield number, lines[number - 1][:_WIDEST]
 
 
-def cause(step: StepState, log: Sequence[str]) -> str:
+def cause(step: StepState, log: Sequence[str], emulator: Callable[[str], str]) -> str:
     """Return why a step is likely to have failed, and what to do about it; ``""`` where none is known."""
     said = "\n".join((*log, step.error))
     platform = step.what.platform or "its platform"
@@ -104,9 +107,10 @@ def cause(step: StepState, log: Sequence[str]) -> str:
         )
     if step.what.is_emulated and ((found := _SIGNAL.search(said)) or code == _CRASHED):
         number = found[1] if found else "11"
+        known = f" ({name})" if (name := emulator(platform)) else ""
         return (
-            f"the emulator of {platform} crashed (signal {number}): a newer one may not, see invoke "
-            "doctor; cross-compiling needs none, see invoke lint"
+            f"the emulator of {platform}{known} crashed (signal {number}): a newer one may not, see "
+            "invoke doctor; cross-compiling needs none, see invoke lint"
         )
     if code == _KILLED:
         return "it was killed, most likely for lack of memory: build fewer cells at once, with -p or -t"

@@ -15,7 +15,8 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from buildx_tasks.builders import choice
+from buildx_tasks import platforms
+from buildx_tasks.builders import choice, emulators
 from buildx_tasks.building.failures import failures
 from buildx_tasks.building.masking import masking
 from buildx_tasks.building.vertices import Vertices
@@ -113,10 +114,20 @@ class Recording:
 
     def tell_failures(self) -> list[str]:
         """Tell who watches what failed in the last bake; return the ids of the cells."""
-        self.failures = tuple(failures(self._bakes[-1].watched)) if self._bakes else ()
+        for bake in self._bakes[-1:]:
+            self.failures = tuple(failures(bake.watched, self._emulator))
         if self.failures and self.means.audience:
             self.means.audience.failed(self.failures)
         return list(dict.fromkeys(name for one in self.failures for name in one.cells))
+
+    def _emulator(self, platform: str) -> str:
+        """Return name and version of what emulates a platform, where this machine's engine builds."""
+        if not choice.is_engines_own(self.means.standing.builder):
+            return ""
+        with suppress(BuildxTasksError, ValueError):
+            found = emulators.named(self._workspace.engine, [platforms.parse(platform)])
+            return found[0][1].title if found else ""
+        return ""
 
 
 class Bake:

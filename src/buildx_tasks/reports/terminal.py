@@ -6,45 +6,28 @@ import sys
 from typing import TYPE_CHECKING
 
 from buildx_tasks.reports import cells, tables, uploads
+from buildx_tasks.reports.building import Builds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
-    from buildx_tasks.building.audience import Watcher
-    from buildx_tasks.building.failures import Failure
-    from buildx_tasks.building.watched import Watched
     from buildx_tasks.publishing import upload
     from buildx_tasks.publishing.publish import Published
     from buildx_tasks.verification import verify
     from buildx_tasks.verification.results import Report
 
 
-class Terminal:
+class Terminal(Builds):
     """An Audience of builds, verifications and pushes that prints.
 
     ``full`` shortens nothing on a terminal; ``verbose`` tells of each layer and platform in a log.
-    ``flags`` are those that a command has to repeat to do the same again.
     """
 
-    def __init__(
-        self, *, full: bool = False, verbose: bool = False, flags: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, *, full: bool = False, verbose: bool = False) -> None:
+        super().__init__()
         self._full = full
         self._verbose = verbose
-        self._flags = flags
-
-    def building(self, bake: Watched) -> AbstractContextManager[Watcher]:
-        """Show the cells that are built, or a line for each that started and ended."""
-        from buildx_tasks.reports import watching
-
-        return watching.watcher(bake)
-
-    def failed(self, failures: Sequence[Failure]) -> None:
-        """Print what failed, and how to go on."""
-        from buildx_tasks.reports import watching
-
-        watching.print_failures(failures, self._flags)
 
     def said(self, line: str) -> None:
         """Print a line beside the task's output proper."""

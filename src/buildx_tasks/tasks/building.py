@@ -56,7 +56,7 @@ def build(
 ) -> None:
     """Build what has changed of the selected targets, for all platforms, with one docker buildx bake."""
     from buildx_tasks.reports import builds, jobs
-    from buildx_tasks.reports.terminal import Terminal
+    from buildx_tasks.reports.building import Builds
 
     with loaded(c, overlay, set_) as project, jobs.told_github(project):
         selection = selected(project, target, platform)
@@ -65,7 +65,7 @@ def build(
         for step in build.steps:
             step(c, selection)
         how = {"no_cache": no_cache, "pull": pull, "lock": not no_lock, "always": always}
-        audience = Terminal(flags=fixing(overlay, set_))
+        audience = Builds(fixing(overlay, set_))
         built = selection.build(progress=progress, audience=audience, **how)
     if format == "json" and built:
         builds.print_json(built, selection.plan)

@@ -89,7 +89,7 @@ def test_several_failures_and_what_they_stop() -> None:
         ("one@linux/arm64", "stopped"),
         ("two@linux/arm64", "failed"),
     ]
-    first, second = failures(seen)
+    first, second = failures(seen, str)
     assert (first.cells, first.where) == (("one@linux/amd64",), "Dockerfile:2")
     assert first.source == ((1, "FROM alpine:3.22"), (2, "RUN make"), (3, "RUN test"))
     assert first.log[0] == "line 12"
