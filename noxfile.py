@@ -117,7 +117,7 @@ nox.options.sessions = [
 @nox.session(python=PYTHONS)
 def unit(session: nox.Session) -> None:
     """Test without engine, on every supported Python found; what is slow, on the newest one alone."""
-    tools = "pytest>=8 pytest-xdist hypothesis jsonschema check-jsonschema taplo xmlschema"
+    tools = "pytest>=8 pytest-xdist hypothesis pyte jsonschema check-jsonschema taplo xmlschema"
     session.install("-e", ".", *tools.split())
     which = [] if session.python == PYTHONS[-1] else ["-m", "not slow"]
     session.run("pytest", "--numprocesses", "auto", *which, "tests/unit", *session.posargs)

@@ -14,12 +14,16 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Callable, Union
 
-from buildx_tasks.text import escaped
+from buildx_tasks.text import escaped, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SILENT_SECONDS = 2.5  # after which it is said what is waited for
+_DUMB = ("", "dumb", "unknown")  # terminals on which nothing can be taken back
+# In the line below the cursor, which stays: a program of others may have asked for a password there.
+_BELOW = "\x1bD\x1bM\x1b7\r\n\x1b[K{}\x1b8"
+_SPINNING = "|/-\\"
 _PAUSE = 0.25  # seconds between two looks
 _SETTLING_SECONDS = 0.2
 _BEGUN = re.compile(r"\x1b(?:\[[0-9;:?]{0,20})?\Z")
@@ -33,6 +37,8 @@ class _Activity:
 
     def __init__(self) -> None:
         self.last = time.monotonic()
+        self.lock = threading.RLock()
+        self.is_drawn = False  # on the terminal: a line that goes when another one comes
         self.hushed = 0
         self.labels: list[tuple[Label, float]] = []
 
@@ -66,6 +72,7 @@ def enduring(name: str) -> Iterator[list[str]]:
         stop.set()
         if told.ident:
             told.join()
+        _take_back()
         sys.stdout, sys.stderr = plain
         for one in kept:
             one.settle()
@@ -88,6 +95,7 @@ def doing(label: Label) -> Iterator[None]:
 def hushed() -> Iterator[None]:
     """Say nothing of waiting: what runs is somebody else's program, or is to be quiet."""
     _activity.hushed += 1
+    _take_back()
     try:
         yield
     finally:
@@ -131,8 +139,45 @@ def _break_silence(stop: threading.Event) -> None:
         with suppress(IndexError):  # it has just ended
             label, since = _activity.labels[-1]
             text = label if isinstance(label, str) else label()
-            sys.stderr.write(f"still at it, {now - since:.0f} s: {text}\n")
-            sys.stderr.flush()
+            if can_draw():
+                _draw(text, now - since)
+            else:
+                sys.stderr.write(f"still at it, {now - since:.0f} s: {text}\n")
+                sys.stderr.flush()
+
+
+def can_draw() -> bool:
+    """Say whether a person sees standard error on a terminal that can take back what it shows."""
+    return sys.stderr.isatty() and os.environ.get("TERM", "") not in _DUMB
+
+
+def terminal_size() -> tuple[int, int]:
+    """Return columns and lines of the terminal that standard error is on."""
+    with suppress(OSError, ValueError, AttributeError):
+        found = os.get_terminal_size(sys.stderr.fileno())
+        if found.columns and found.lines:
+            return found.columns, found.lines
+    return 80, 24
+
+
+def _draw(text: str, seconds: float) -> None:
+    """Show in a line that goes when another one comes what is waited for."""
+    mark = _SPINNING[int(seconds / _PAUSE) % len(_SPINNING)]
+    end = f"  {seconds:.0f} s"
+    line = f"{mark} {printable(text)}"[: max(1, terminal_size()[0] - 1 - len(end))] + end
+    with _activity.lock, suppress(OSError, ValueError):
+        if _activity.hushed or not isinstance(sys.stderr, _Stream):
+            return
+        sys.stderr.draw(_BELOW.format(line))
+        _activity.is_drawn = True
+
+
+def _take_back() -> None:
+    """Take away the line about waiting, where there is one."""
+    with _activity.lock, suppress(OSError, ValueError):
+        if _activity.is_drawn and isinstance(sys.stderr, _Stream):
+            _activity.is_drawn = False
+            sys.stderr.draw(_BELOW.format(""))
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
@@ -161,8 +206,16 @@ class _Stream:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
+    def draw(self, text: str) -> None:
+        """Write as it is what is no output, and is taken back."""
+        if not self._is_lost:
+            self._stream.write(text)
+            self._stream.flush()
+
     def write(self, text: str) -> int:
         _activity.last = time.monotonic()
+        if _activity.is_drawn and self._is_terminal:
+            _take_back()
         # What others' programs say must not act on the terminal; a sequence may come in two parts.
         whole = self._begun + text
         self._begun = found[0] if (found := _BEGUN.search(whole)) else ""

@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Callable, NamedTuple
 
 from buildx_tasks.machine import output
@@ -26,7 +26,6 @@ _EVERY = 0.2  # seconds between two frames
 _LEAST = 24  # columns, and
 _LOWEST = 4  # lines, with less than which only the last line is shown
 _NAMES, _FACTS = 0.45, 0.3  # of the width that names and facts may take
-_DUMB = ("", "dumb", "unknown")
 _HIDE, _SHOW = "\x1b[?25l", "\x1b[?25h"
 _SPINNING = "|/-\\"
 
@@ -60,7 +59,7 @@ class Frame(NamedTuple):
 
 def is_shown() -> bool:
     """Say whether a person sees it."""
-    return sys.stderr.isatty() and os.environ.get("TERM", "") not in _DUMB
+    return output.can_draw()
 
 
 @contextmanager
@@ -134,7 +133,7 @@ class Display:
             self._write(gone + left + _SHOW)
 
     def _drawn(self) -> str:
-        columns, lines = _size()
+        columns, lines = output.terminal_size()
         drawn = laid_out(self._frame(), columns - 1, lines - 1, int(time.monotonic() / _EVERY))
         self._widths = [line.cell_len for line in drawn]
         if os.environ.get("NO_COLOR"):  # bold and dim are styles, too
@@ -149,7 +148,7 @@ class Display:
         """Return what takes away the lines that are there; a narrower terminal has wrapped them."""
         if not self._widths:
             return ""
-        columns, lines = _size()
+        columns, lines = output.terminal_size()
         rows = sum(max(1, -(-wide // columns)) for wide in self._widths)
         up = min(rows, lines) - 1
         return "\r" + (f"\x1b[{up}A" if up else "") + "\x1b[J"
@@ -157,15 +156,6 @@ class Display:
     def _write(self, text: str) -> None:
         sys.stderr.write(text)
         sys.stderr.flush()
-
-
-def _size() -> tuple[int, int]:
-    """Return columns and lines of the terminal."""
-    with suppress(OSError, ValueError, AttributeError):
-        found = os.get_terminal_size(sys.stderr.fileno())
-        if found.columns and found.lines:
-            return found.columns, found.lines
-    return 80, 24
 
 
 def laid_out(frame: Frame, columns: int, lines: int, beat: int = 0) -> list[Text]:

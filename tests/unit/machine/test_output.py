@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import signal
 import sys
 import threading
@@ -10,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, cast
 
+import pyte
 import pytest
 
 from buildx_tasks.errors import RegistryError
@@ -117,3 +120,35 @@ def test_a_signal_that_python_ignores_ends_the_task_all_the_same(
         Dying()
     assert caught.value.number == signal.SIGTERM
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+class _Screen(io.StringIO):
+    """A terminal, of 40 columns."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.usefixtures("impatient")
+def test_on_a_terminal_what_is_waited_for_goes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = _Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(output, "terminal_size", lambda: (40, 10))
+    monkeypatch.setenv("TERM", "xterm")
+    with output.enduring("lock"):
+        with output.doing("a registry that takes its time \x1b[2J to answer"):
+            time.sleep(0.4)
+        print("done", file=sys.stderr)
+        with output.hushed():
+            time.sleep(0.4)
+    drawn = screen.getvalue()
+    shown = pyte.Screen(40, 10)
+    stream = pyte.Stream(shown)
+    first, _, rest = drawn.partition("done")
+    stream.feed(first[: first.rindex("\x1bD")])
+    line = shown.display[1]
+    assert re.fullmatch(r"[|/\\-] a registry that takes its time  0 s ", line), line
+    assert shown.cursor.y == 0
+    stream.feed(first[first.rindex("\x1bD") :] + f"done{rest}".replace("\n", "\r\n"))
+    assert [one.rstrip() for one in shown.display if one.strip()] == ["done"]
+    assert shown.cursor.y == 1
