@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from buildx_tasks.errors import BuildxTasksError
-from buildx_tasks.records import builds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +28,8 @@ def told_github(workspace: Workspace) -> Iterator[None]:
     if not path or workspace.commands.is_dry:
         yield
         return
+    from buildx_tasks.records import builds
+
     before = builds.recent(workspace.root)[:1]
     try:
         yield
