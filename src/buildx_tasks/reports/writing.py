@@ -10,8 +10,6 @@ from buildx_tasks.errors import VerifyError
 from buildx_tasks.language.positions import Positions
 from buildx_tasks.language.sources import PYPROJECT
 from buildx_tasks.machine.files import PUBLIC, write_file
-from buildx_tasks.publishing.described import described
-from buildx_tasks.reports import recalled
 from buildx_tasks.verification.passed import failures
 
 if TYPE_CHECKING:
@@ -35,9 +33,13 @@ def conclude(
         EngineError: the engine does not give an image any more.
 
     """
+    shown = None
     if plan and (any(files.values()) or os.environ.get("GITHUB_STEP_SUMMARY")):
+        from buildx_tasks.publishing.described import described
+        from buildx_tasks.reports.recalled import newest_of
+
         report = described(workspace, plan, report)
-    shown = recalled.newest_of(workspace, report) if plan and files.get("html") else None
+        shown = newest_of(workspace, report) if files.get("html") else None
     declared = workspace.file if workspace.file.exists() else None
     faults = [*write(report, files, shown), *report.unrecorded, *tell_github(report, declared)]
     faults[:0] = failures(report)
