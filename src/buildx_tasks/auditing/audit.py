@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from buildx_tasks.verification.verify import Watcher
 
 
+_LOCK = "lock"
+_MOVED = f"where {LOCK_FILE} is at"
 _AT_ONCE = 4  # images whose manifests are read
 
 
@@ -138,6 +140,14 @@ def audit(listed: Sequence[Looked], options: Options, watcher: Watcher) -> Repor
         tuple(results),
         {"buildx-tasks": __version__},
     )
+
+
+def notes(report: Report) -> Iterator[str]:
+    """Yield what nothing fails for, and a person should know: that a published image has older bases."""
+    for result in report.results:
+        for check in result.checks:
+            if check.name == _LOCK:
+                yield from (f"{result.id}: {fact}" for fact in check.facts if _MOVED in fact)
 
 
 def _looked_up(subject: Subject) -> Looked:
@@ -295,11 +305,11 @@ def _lock(found: Attested, options: Options) -> Iterator[CheckResult]:
     if not pinned:
         return
     facts = [
-        f"built on {name}@{bases[name]}, where {LOCK_FILE} is at {pin.digest} by now"
+        f"built on {name}@{bases[name]}, {_MOVED} {pin.digest} by now"
         for name, pin in pinned.items()
         if pin.digest != bases[name]
     ]
-    yield _result("lock", "index", Found((), tuple(facts or ["its bases are those of the lock"])))
+    yield _result(_LOCK, "index", Found((), tuple(facts or ["its bases are those of the lock"])))
 
 
 def _declared_of_index(target: TargetPlan, image: Held) -> Iterator[CheckResult]:

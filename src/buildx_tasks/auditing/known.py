@@ -10,18 +10,18 @@ from buildx_tasks.images.paths import matches
 # Sources: what find / -perm /6000 says of Debian, Fedora and Alpine with their usual packages.
 _SETUID = frozenset(
     "at bbsuid bsd-write camel-lock-helper-1.2 chage chfn chrome-sandbox chsh cockpit-session "
-    "crontab dbus-daemon-launch-helper doas dotlockfile exim4 expiry fusermount fusermount3 "
-    "gpasswd grub2-set-bootflag Xorg.wrap krb5_child ksu ldap_child lockfile lockspool locate "
-    "mail-lock mail-touchlock mail-unlock mlocate mount mount.cifs mount.ecryptfs_private "
-    "mount.nfs mtr-packet mutt_dotlock newgidmap newgrp newuidmap newrole ntfs-3g nullmailer- "
-    "queue pam_extrausers_chkpwd pam_timestamp_check passwd ping ping6 pkexec plocate polkit- "
-    "agent-helper-1 postdrop postqueue pppd procmail proxy_child pt_chown screen "
-    "selinux_child sendmail sg slocate smbmnt snap-confine ssh-agent ssh-keysign sssd_pam "
-    "staprun su sudo sudoedit suexec traceroute6.iputils umount umount.ecryptfs_private "
-    "umount.nfs unix_chkpwd unix_update userhelper usernetctl utempter vlock-main wall write "
-    "write.ul".split()
+    "crontab dbus-daemon-launch-helper dmcrypt-get-device doas dotlockfile exim4 expiry "
+    "fusermount fusermount3 gpasswd grub2-set-bootflag Xorg.wrap krb5_child ksu ldap_child "
+    "lockfile lockspool locate mail-lock mail-touchlock mail-unlock mlocate mount mount.cifs "
+    "mount.ecryptfs_private mount.nfs mtr-packet mutt_dotlock newgidmap newgrp newuidmap "
+    "newrole ntfs-3g nullmailer-queue pam_extrausers_chkpwd pam_timestamp_check passwd ping "
+    "ping6 pkexec plocate polkit-agent-helper-1 postdrop postqueue pppd procmail proxy_child "
+    "pt_chown screen selinux_child sendmail sg slocate smbmnt snap-confine ssh-agent "
+    "ssh-keysign sssd_pam staprun su sudo sudoedit suexec traceroute6.iputils umount "
+    "umount.ecryptfs_private umount.nfs unix_chkpwd unix_update userhelper usernetctl "
+    "utempter vlock-main wall write write.ul".split()
 )
-_PLACES = re.compile(r"(?:/usr)?/(?:s?bin/|lib(?:64|exec)?/.*?)([^/]+)")
+_PLACES = re.compile(r"(?:(?:/usr)?/(?:s?bin/|lib(?:64|exec)?/.*?)|/opt/google/chrome/)([^/]+)")
 
 # Files for other machines that are data: tests of linkers, what another machine is booted with, what
 # a package brings for each system, what a cross compiler links against.
@@ -39,6 +39,7 @@ _DATA = (
     "/**/distlib/*.exe",
     "/**/setuptools/*.exe",
     "/**/pip/**/*.exe",
+    "/**/distutils/command/wininst-*.exe",
     "/**/wine/**",
 )
 

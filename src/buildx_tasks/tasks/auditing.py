@@ -66,6 +66,8 @@ def is_done(c: Context, asked: Asked, given: Mapping[str, Any]) -> bool:
         with _options(project, asked, listed) as options, told.verifying(number) as watcher:
             report = auditing.audit(listed, options, watcher)
         told.reported(report)
+        for note in auditing.notes(report):
+            told.said(f"note: {note}")
         writing.conclude(report, asked.files, project)
     return True
 

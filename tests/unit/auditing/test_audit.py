@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import published
+from support import published, workspaces
 from support.elves import elf
 from support.pes import pe
 from support.published import BOTH, Maker, Member, Sample, program
 
 from buildx_tasks.auditing import audit as auditing
-from buildx_tasks.auditing import reading
+from buildx_tasks.auditing import reading, subjects
 from buildx_tasks.auditing.audit import Options, Subject
+from buildx_tasks.auditing.declared import Wanted
 from buildx_tasks.auditing.defaults import Allowed
 from buildx_tasks.errors import UsageError
+from buildx_tasks.images import contents, graph
+from buildx_tasks.images.layout import Layout
 from buildx_tasks.language.lockfile import Pin
 from buildx_tasks.platforms import parse
 from buildx_tasks.publishing.audience import _Unwatched
 from buildx_tasks.reports import sarif
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from buildx_tasks.verification.results import Report
 
 NOTHING = Options(2, Allowed(), {})
@@ -222,6 +229,8 @@ def test_bases_that_the_lock_has_moved_on_from_are_noted() -> None:
             (whole,) = [
                 o for o in audited(sample, NOTHING._replace(pins=pins)).results if not o.platform
             ]
+            report = audited(sample, NOTHING._replace(pins=pins))
+            assert len(list(auditing.notes(report))) == ("built on" in fact)
             (lock,) = [check for check in whole.checks if check.name == "lock"]
             assert (lock.status, fact in lock.facts[0]) == ("ok", True)
 
@@ -273,3 +282,44 @@ def test_findings_are_results_of_sarif() -> None:
     (found,) = run["results"]
     assert (found["ruleId"], "/app is for" in found["message"]["text"]) == ("programs", True)
     assert {"programs", "setuid"} < {rule["id"] for rule in run["tool"]["driver"]["rules"]}
+
+
+def test_an_image_layout_on_this_machine_is_audited(tmp_path: Path) -> None:
+    first, *_, single, _ = published.good()[:6]
+    with closing(workspaces.bare(tmp_path)) as workspace:
+        for sample in (first, single):
+            whole = graph.graph_of(sample.store, sample.root)
+            Layout(tmp_path / "out").add(sample.name, whole, sample.store)
+        (one,) = subjects.named(workspace, [f"oci:{tmp_path}/out:{single.name}"], "--ref", ())
+        report = auditing.audit(auditing.looked_up([one]), NOTHING, _Unwatched())
+        assert [result.status for result in report.results] == ["ok"]
+        with pytest.raises(UsageError, match="means 2 of the 2 images in that folder"):
+            subjects.named(workspace, [f"oci:{tmp_path}/out"], "--ref", ())
+        with pytest.raises(UsageError, match="names no folder"):
+            subjects.named(workspace, ["oci:"], "--ref", ())
+        layer = next(one for one in single.store if single.store[one][:2] == b"\x1f\x8b")
+        (tmp_path / "out/blobs" / layer.replace(":", "/")).write_bytes(b"other")
+        report = auditing.audit(auditing.looked_up([one]), NOTHING, _Unwatched())
+        assert layer in report.results[0].problems[0]
+
+
+def test_nothing_listed_to_be_audited_is_told(tmp_path: Path) -> None:
+    workspace, said = workspaces.bare(tmp_path), r"write .* \[audit\] images = "
+    with closing(workspace), pytest.raises(UsageError, match=said):
+        subjects.listed(workspace)
+
+
+def test_what_paths_take_is_about_what_is_counted() -> None:
+    maker = Maker()
+    made = maker.layer({f"usr/lib/package-{n // 50}/module-{n}.js": b"x" for n in range(4000)})
+    layer = maker.store.manifest(maker.platform(BOTH[0], [made])["digest"]).content.layers[0]
+    room = contents.Room(10_000_000)
+    contents.of_layer(maker.store, layer, made.diff_id, Wanted(()), room)
+    tracemalloc.start()
+    try:
+        read = contents.of_layer(maker.store, layer, made.diff_id, Wanted(()), room)
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert len(read.members) == 4000
+    assert 0.5 < taken / read.held < 1.2
