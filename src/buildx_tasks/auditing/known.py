@@ -7,7 +7,7 @@ import re
 from buildx_tasks.images.paths import matches
 
 # Programs that distributions and the usual services install setuid or setgid, by name.
-# Sources: what find / -perm /6000 says of Debian, Fedora and Alpine with their usual packages.
+# As packages of Debian, Fedora and Alpine have them.
 _SETUID = frozenset(
     "at bbsuid bsd-write camel-lock-helper-1.2 chage chfn chrome-sandbox chsh cockpit-session "
     "crontab dbus-daemon-launch-helper dmcrypt-get-device doas dotlockfile exim4 expiry "
@@ -27,6 +27,8 @@ _PLACES = re.compile(r"(?:(?:/usr)?/(?:s?bin/|lib(?:64|exec)?/.*?)|/opt/google/c
 # a package brings for each system, what a cross compiler links against.
 _DATA = (
     "/**/testdata/**",
+    "/**/tests/**",
+    "/usr/lib/perf-core/**",
     "/**/prebuilds/**",
     "/**/*.syso",
     "/lib/firmware/**",
