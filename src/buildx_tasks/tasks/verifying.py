@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     iterable=[*ITERABLE, "ref", "require"],
     help={
         **SELECTION,
-        "jobs": "How many cells at once; default: four for each CPU, 16 at most",
+        "jobs": "How many cells at once; default: four for each CPU, 16 at most. Of what is published: "
+        "how many layers; default: two for each CPU, 4 at most",
         "force": "Run again what was verified before and did not change since",
         "fail-fast": "Stop at the first cell that fails",
         "last-failed": "Only the cells that failed the last time",
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
         "junit": "Write the result as JUnit XML to this file too",
         "json": "Write the result as JSON to this file too",
         "html": "Write the result as one HTML page to this file too",
-        "sarif": "Write what commands found, of all cells, as one SARIF file",
+        "sarif": "Write what commands found, of all cells, as one SARIF file; of what is published, "
+        "all findings",
     },
 )
 def verify(
