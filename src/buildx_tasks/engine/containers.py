@@ -133,7 +133,7 @@ class Exec:
     """A command in a running container, whose output is taken off by a thread of its own."""
 
     def __init__(self, container: Any, command: Sequence[str], most: int) -> None:
-        self._api = container.client.api
+        self._api = patient_api(container.client)  # a command may be silent for long
         self._id = self._api.exec_create(container.id, list(command))["Id"]
         self._most = most
         self._kept = bytearray(), bytearray()

@@ -84,7 +84,7 @@ def written(verdict: Verdict, subject: Descriptor) -> Artifact:
     target = verdict.cell.partition("@")[0]
     expectations: dict[str, Any] = {
         "name": f"[target.{target}.verify]",
-        "annotations": {"ran": "native" if verdict.native else "emulated"},
+        "annotations": {"ran": _how(verdict)},
     }
     if verdict.expected:
         expectations["digest"] = {"sha256": verdict.expected}
@@ -103,6 +103,12 @@ def written(verdict: Verdict, subject: Descriptor) -> Artifact:
     }
     data = json.dumps(statement, separators=(",", ":"), sort_keys=True).encode()
     return artifact(TYPE, data, subject, {PREDICATE: TEST_RESULT})
+
+
+def _how(verdict: Verdict) -> str:
+    if "@" in verdict.cell and "@linux/" not in verdict.cell:
+        return "not run"
+    return "native" if verdict.native else "emulated"
 
 
 def read(data: bytes, what: str) -> Optional[Read]:

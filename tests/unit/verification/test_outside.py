@@ -12,7 +12,7 @@ from buildx_tasks.language.expectations import Goss, NamedCheck, Verify
 from buildx_tasks.machine import yaml_files
 from buildx_tasks.planning.cells import Cell
 from buildx_tasks.platforms import parse
-from buildx_tasks.verification import check
+from buildx_tasks.verification import check, units
 from buildx_tasks.verification.checks import (
     goss_resources,
     output,
@@ -595,3 +595,19 @@ def test_each_test_of_a_file_is_a_check_of_the_cell(tmp_path: Path) -> None:
     written(tmp_path, CST + "commandTests: [{name: a, command: b}]", "amd64.yaml")
     found = check.of_cell(verify, Cell("app", parse("linux/amd64")), "tag", tmp_path)
     assert found[0].skip == "no"
+
+
+def test_what_a_file_says_is_part_of_the_verdict_s_hash(tmp_path: Path) -> None:
+    verify = Verify(check=[NamedCheck(name="cst", structure_test="t.yaml")])
+    hashes = []
+    for text in ("a", "a", "b"):
+        written(tmp_path, CST + f"commandTests: [{{name: n, command: {text}}}]")
+        listed = check.of_cell(verify, Cell("app", parse("linux/arm64")), "tag", tmp_path)
+        hashes.append(units.hash_of(listed, units.Mounted(tmp_path)))
+    assert hashes[0] == hashes[1] != hashes[2]
+    goss = Verify(check=[NamedCheck(name="goss", goss=Goss(file="g.yaml", env={"A": "1"}))])
+    for text in ("/a", "/b"):
+        written(tmp_path, f"file: {{{text}: {{exists: true}}}}", "g.yaml")
+        listed = check.of_cell(goss, Cell("app", parse("linux/arm64")), "tag", tmp_path)
+        hashes.append(units.hash_of(listed, units.Mounted(tmp_path)))
+    assert len(set(hashes)) == 4

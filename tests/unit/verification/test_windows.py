@@ -12,10 +12,12 @@ import pytest
 from support import pes
 
 from buildx_tasks import platforms
+from buildx_tasks.doctor import emulation
 from buildx_tasks.errors import EngineError
-from buildx_tasks.images import pe, sources
+from buildx_tasks.images import pe, sources, statements
 from buildx_tasks.images.merged import Files
 from buildx_tasks.images.paths import Entry, Tree
+from buildx_tasks.joining.records import Record
 from buildx_tasks.language.expectations import Binaries, Config, File, Run, Service, Verify
 from buildx_tasks.planning.cells import Cell
 from buildx_tasks.registry.manifests import Descriptor, digest_of
@@ -213,3 +215,16 @@ def test_a_version_of_windows_is_the_base_s() -> None:
         ValueError, match="the version of Windows is that of the base image; write windows/amd64"
     ):
         platforms.parse("windows(10.0.17763.1)/amd64")
+
+
+def test_doctor_and_what_is_handed_in_say_that_it_is_not_run() -> None:
+    engine: Any = SimpleNamespace(platform=platforms.parse("linux/amd64"))
+    found = emulation._in_engine(engine, WINDOWS).finding
+    assert (found.ok, found.found) == (True, "not run here: built, looked into and pushed")
+    record = Record(
+        "r", "c", "p", "app", "windows/amd64", "sha256:0", "passed", native=False, at=""
+    )
+    assert record.how == "not run"
+    assert statements._how(record.verdict()) == "not run"
+    linux = Record("r", "c", "p", "app", "linux/arm64", "sha256:0", "passed", native=False, at="")
+    assert (linux.how, statements._how(linux.verdict())) == ("emulated", "emulated")
