@@ -77,6 +77,14 @@ Native = Callable[[Platform], bool]  # says what a builder runs without an emula
 
 
 @functools.cache
+def known(text: str) -> Platform | None:
+    """Return the platform that ``text`` names; None where it names none."""
+    try:
+        return parse(text)
+    except ValueError:
+        return None
+
+
 def parse(text: str) -> Platform:
     """Return the normalised platform that ``text`` names.
 

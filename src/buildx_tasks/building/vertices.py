@@ -74,8 +74,8 @@ def named(name: str, targets: Mapping[str, object]) -> Named:
     target = words.pop(0) if words and len(targets) > 1 and words[0] in targets else ""
     runs = meant = None
     if words and (both := _PLATFORM.fullmatch(words[0])):
-        runs = _parsed(both["runs"])
-        meant = _parsed(_whole(both["runs"], both["for"])) if both["for"] else runs
+        runs = platforms.known(both["runs"])
+        meant = platforms.known(_whole(both["runs"], both["for"])) if both["for"] else runs
         if runs:
             words.pop(0)
     return Named(target, runs, meant, " ".join(words), match[2])
@@ -87,13 +87,6 @@ def _whole(runs: str, meant: str) -> str:
     if re.fullmatch(r"v\d.*", meant):
         return f"{system}/{machine}/{meant}"
     return meant if meant.partition("/")[0] in platforms.SYSTEMS else f"{system}/{meant}"
-
-
-def _parsed(text: str) -> Platform | None:
-    try:
-        return platforms.parse(text)
-    except ValueError:
-        return None
 
 
 class Vertices:

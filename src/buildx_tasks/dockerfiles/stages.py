@@ -131,7 +131,7 @@ def place(
         name = _expanded(stage.base, values, stage.line).lower()
         earlier = (s.number for s in dockerfile.stages[stage.number - 1 :: -1] if s.name == name)
         base = next(earlier, None) if stage.number else None
-        written = _platform(_expanded(stage.platform, values, stage.line))
+        written = platforms.known(_expanded(stage.platform, values, stage.line))
         own = written if stage.platform else platform
         if _replaced(stage, own or platform, contexts):
             found.append(Placed(stage._replace(instructions=()), own, None, ()))
@@ -189,20 +189,13 @@ def _expanded(text: str, values: Mapping[str, str], line: int) -> str:
         raise ValueError(f"line {line}: {error}") from None
 
 
-def _platform(text: str) -> Platform | None:
-    try:
-        return platforms.parse(text)
-    except ValueError:
-        return None
-
-
 def _replaced(stage: Stage, platform: Platform, contexts: Collection[str]) -> bool:
     """Say whether a named context stands in a stage's place: ``NAME`` or ``NAME::os/arch``."""
     if not stage.name:
         return False
     for context in contexts:
         name, _, only = context.partition("::")
-        if name == stage.name and (not only or _platform(only) == platform):
+        if name == stage.name and (not only or platforms.known(only) == platform):
             return True
     return False
 

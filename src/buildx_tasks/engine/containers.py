@@ -108,7 +108,8 @@ def members(container: Any, path: str) -> Iterator[Iterator[tuple[tarfile.TarInf
     except NotFound:
         yield None
         return
-    with contextlib.closing(chunks), tarfile.open(fileobj=_as_file(chunks), mode="r|") as archive:
+    file: Any = Chunks(chunks)
+    with contextlib.closing(file), tarfile.open(fileobj=file, mode="r|") as archive:
         yield ((info, archive.extractfile(info) if info.isreg() else None) for info in archive)
 
 
@@ -163,18 +164,15 @@ class Exec:
                     kept.extend((piece or b"")[: self._most - len(kept)])
 
 
-def _as_file(chunks: Iterator[bytes]) -> Any:
-    return _Chunks(chunks)
-
-
-class _Chunks:
-    """Chunks as the file that tarfile reads."""
+class Chunks:
+    """What the engine sends, piece by piece, as the file that tarfile reads."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
         self._buffer = bytearray()
 
     def read(self, size: int) -> bytes:
+        """Return so many bytes; fewer at the end."""
         while len(self._buffer) < size:
             chunk = next(self._chunks, None)
             if chunk is None:
@@ -183,6 +181,12 @@ class _Chunks:
         taken = bytes(self._buffer[:size])
         del self._buffer[:size]
         return taken
+
+    def close(self) -> None:
+        """Let the engine send no more."""
+        close: Any = getattr(self._chunks, "close", None)
+        if close:
+            close()
 
 
 def _first_file(chunks: Any, most: int) -> bytes | None:

@@ -93,6 +93,17 @@ def fields(message: bytes | bytearray | memoryview) -> Iterator[tuple[int, Value
         position += length
 
 
+def data(value: Value | None) -> bytes:
+    """Return the bytes of a field; none where it is not there."""
+    return value if isinstance(value, bytes) else b""
+
+
+def seconds(stamp: Value | None) -> float:
+    """Return a protobuf Timestamp, in seconds since 1970."""
+    held = dict(fields(data(stamp)))
+    return int(held.get(1, 0)) + int(held.get(2, 0)) / 1e9
+
+
 def _written(number: int) -> bytes:
     out = bytearray()
     while number > 0x7F:

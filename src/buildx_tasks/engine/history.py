@@ -34,9 +34,9 @@ def seconds(api: Api, reference: str) -> float | None:
     wanted = grpc.text(_WANTED, reference) + grpc.flag(_EARLY_EXIT)
     try:
         for event in grpc.call(api, _LISTEN, wanted, "its build records"):
-            held = dict(grpc.fields(_bytes(dict(grpc.fields(event)).get(_RECORD))))
+            held = dict(grpc.fields(grpc.data(dict(grpc.fields(event)).get(_RECORD))))
             if _CREATED in held and _COMPLETED in held:
-                return _time(held[_COMPLETED]) - _time(held[_CREATED])
+                return grpc.seconds(held[_COMPLETED]) - grpc.seconds(held[_CREATED])
     except OSError as error:
         raise faults.lost(f"the engine broke off telling of a build: {error}") from error
     return None
@@ -58,13 +58,3 @@ def replay(api: Api, reference: str) -> Iterator[statuses.Status]:
             yield statuses.of_message(message)
     except OSError as error:
         raise faults.lost(f"the engine broke off telling of a build: {error}") from error
-
-
-def _bytes(value: grpc.Value | None) -> bytes:
-    return value if isinstance(value, bytes) else b""
-
-
-def _time(stamp: grpc.Value) -> float:
-    """Return a protobuf Timestamp in seconds."""
-    held = dict(grpc.fields(_bytes(stamp)))
-    return int(held.get(1, 0)) + int(held.get(2, 0)) / 1e9

@@ -75,7 +75,7 @@ def of_message(message: bytes) -> Status:
     """
     parts: dict[int, list[bytes]] = {}
     for number, value in grpc.fields(message):
-        parts.setdefault(number, []).append(_bytes(value))
+        parts.setdefault(number, []).append(grpc.data(value))
     return Status(
         tuple(map(_vertex, parts.get(1, ()))),
         tuple(map(_moved, parts.get(2, ()))),
@@ -104,11 +104,7 @@ def _moved(message: bytes) -> Moved:
 
 def _log(message: bytes) -> Log:
     held = dict(grpc.fields(message))
-    return Log(_text(held.get(1)), _bytes(held.get(4)), _number(held.get(3)))
-
-
-def _bytes(value: grpc.Value | None) -> bytes:
-    return value if isinstance(value, bytes) else b""
+    return Log(_text(held.get(1)), grpc.data(held.get(4)), _number(held.get(3)))
 
 
 def _number(value: grpc.Value | None) -> int:
@@ -116,14 +112,12 @@ def _number(value: grpc.Value | None) -> int:
 
 
 def _text(value: grpc.Value | None) -> str:
-    return _bytes(value).decode("utf-8", "replace")
+    return grpc.data(value).decode("utf-8", "replace")
 
 
 def _time(stamp: grpc.Value | None) -> dt.datetime | None:
     if not isinstance(stamp, bytes):
         return None
-    held = dict(grpc.fields(stamp))
     with suppress(OverflowError, OSError, ValueError):
-        since = int(held.get(1, 0)) + int(held.get(2, 0)) / 1e9
-        return dt.datetime.fromtimestamp(since, dt.timezone.utc)
+        return dt.datetime.fromtimestamp(grpc.seconds(stamp), dt.timezone.utc)
     return None

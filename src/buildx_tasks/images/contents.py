@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import posixpath
 import tarfile
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -16,7 +15,7 @@ from buildx_tasks.errors import EngineError
 from buildx_tasks.images import elf, pe, tars
 from buildx_tasks.images.merged import Listed
 from buildx_tasks.images.passing import Passing
-from buildx_tasks.images.paths import Entry
+from buildx_tasks.images.paths import Entry, rooted
 from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
@@ -182,7 +181,7 @@ def again(source: Source, layer: Descriptor, wanted: Mapping[str, Iterable[Any]]
     try:
         with tars.streamed(unpacked) as archive:
             for info in tars.members(archive):
-                takers = list(wanted.get(_rooted(info.name), ())) if info.isreg() else []
+                takers = list(wanted.get(rooted(info.name), ())) if info.isreg() else []
                 file = archive.extractfile(info) if takers else None
                 while file and takers and (chunk := file.read(_CHUNK)):
                     takers = [one for one in takers if one.feed(chunk)]
@@ -194,9 +193,9 @@ def again(source: Source, layer: Descriptor, wanted: Mapping[str, Iterable[Any]]
 
 
 def _listed(archive: tarfile.TarFile, info: tarfile.TarInfo, texts: Texts) -> Listed:
-    path = _rooted(info.name)
+    path = rooted(info.name)
     kind = _KINDS.get(info.type, "file")
-    link = _rooted(info.linkname) if info.islnk() else info.linkname
+    link = rooted(info.linkname) if info.islnk() else info.linkname
     size = info.size if info.isreg() else 0
     mode, uid, gid = (_shared(one) for one in (info.mode & 0o7777, info.uid, info.gid))
     entry = Entry(path, kind, mode, uid, gid, size, link, path)
@@ -250,10 +249,6 @@ def _above(entry: Entry, folders: set[str]) -> int:
         held += _A_PATH + len(folder)
         folder = folder.rpartition("/")[0]
     return held
-
-
-def _rooted(name: str) -> str:
-    return posixpath.normpath(f"/{name.lstrip('/')}")
 
 
 def _packing(layer: Descriptor, packing: str) -> list[str]:

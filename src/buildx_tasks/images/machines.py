@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import posixpath
 import struct
 from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.errors import EngineError
 from buildx_tasks.images import elf, tars
 from buildx_tasks.images.merged import Listed
-from buildx_tasks.images.paths import Entry
+from buildx_tasks.images.paths import Entry, rooted
 from buildx_tasks.machine import executables
 from buildx_tasks.text import printable
 
@@ -80,12 +79,8 @@ def also(platform: Platform) -> frozenset[str]:
 
 def _entry(info: tarfile.TarInfo) -> Entry:
     kind: Kind = "directory" if info.isdir() else "symlink" if info.issym() else "file"
-    link = _rooted(info.linkname) if info.islnk() else info.linkname
-    return Entry(_rooted(info.name), kind, link=link)
-
-
-def _rooted(name: str) -> str:
-    return posixpath.normpath(f"/{name.lstrip('/')}")
+    link = rooted(info.linkname) if info.islnk() else info.linkname
+    return Entry(rooted(info.name), kind, link=link)
 
 
 def _architecture(head: bytes) -> str:

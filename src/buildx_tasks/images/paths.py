@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import posixpath
 import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -138,6 +139,11 @@ class Tree:
             return f"; {printable(above.path)} is there, and is a {above.kind}"
         held = ", ".join(sorted(map(printable, beside))[:8]) + (", …" if len(beside) > 8 else "")
         return f"; {printable(above.path)} is there and holds {held or 'nothing'}"
+
+
+def rooted(name: str) -> str:
+    """Return the path from the root of what an archive names; ``..`` leads no further up than that."""
+    return posixpath.normpath(f"/{name.lstrip('/')}")
 
 
 def absolute(pattern: str) -> str:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Callable, NamedTuple
 
 from buildx_tasks.machine import output
+from buildx_tasks.reports.tables import columns_of, padded
 from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def laid_out(frame: Frame, columns: int, lines: int, beat: int = 0) -> list[Text
         kept = rows[: lines - 2]
         folded = sum(row.kind != "log" for row in rows[len(kept) :])
         rows = [*kept, Row("waiting", f"… {folded} {frame.folded}")]
-    widest = max((_wide(row.name) for row in rows if row.what or row.facts), default=0)
+    widest = max((columns_of(row.name) for row in rows if row.what or row.facts), default=0)
     names = min(widest, int(columns * _NAMES))
     drawn = [_line(row, columns, names, beat) for row in rows]
     drawn.append(Text(_cut(printable(frame.total), columns), style=STYLES["total"]))
@@ -191,30 +192,18 @@ def _line(row: Row, columns: int, names: int, beat: int) -> Text:
     if not row.what and not row.facts:
         return Text(_cut(f"{mark} {row.name}", columns), style=style)
     kept = list(row.facts)
-    while len(kept) > 1 and _wide(", ".join(kept)) > columns * _FACTS:
+    while len(kept) > 1 and columns_of(", ".join(kept)) > columns * _FACTS:
         kept.pop()
     facts = _cut(", ".join(reversed(kept)), columns - names - 4)
-    room = columns - names - 4 - (_wide(facts) + 2 if facts else 0)
-    middle = _filled(_cut(row.what, room), room) if room > 0 else ""
-    name = _filled(_cut(row.name, names), names)
+    room = columns - names - 4 - (columns_of(facts) + 2 if facts else 0)
+    middle = padded(_cut(row.what, room), room) if room > 0 else ""
+    name = padded(_cut(row.name, names), names)
     text = f"{mark} {name}  {middle}" + (f"  {facts}" if facts else "")
     return Text(_cut(text.rstrip(), columns), style=style)
 
 
-def _wide(text: str) -> int:
-    if text.isascii():
-        return len(text)
-    from rich.cells import cell_len
-
-    return cell_len(text)
-
-
-def _filled(text: str, wide: int) -> str:
-    return text + " " * max(0, wide - _wide(text))
-
-
 def _cut(text: str, most: int) -> str:
-    if _wide(text) <= most:
+    if columns_of(text) <= most:
         return text
     if most < 1:
         return ""

@@ -75,12 +75,12 @@ def shortened(text: str) -> str:
 
 def cut(text: str, most: int) -> str:
     """Return a text in so many columns, with … where something is missing; @PLATFORM stays."""
-    if _columns(text) <= most:
+    if columns_of(text) <= most:
         return text
     from rich.cells import set_cell_size
 
     name, at, behind = text.rpartition("@")
-    room = most - _columns(f"…{at}{behind}")
+    room = most - columns_of(f"…{at}{behind}")
     if name and room > 0:
         return f"{set_cell_size(name, room).rstrip()}…@{behind}"
     return set_cell_size(text, max(0, most - 1)).rstrip() + "…"
@@ -90,7 +90,7 @@ def laid_out(
     headings: Sequence[str], rows: Rows, below: Mapping[int, Sequence[str]], most: int | None
 ) -> list[Line]:
     """Return a table's lines, none wider than ``most``; only words in columns but the last are lost."""
-    widths = [max(map(_columns, column)) for column in zip(headings, *rows)]
+    widths = [max(map(columns_of, column)) for column in zip(headings, *rows)]
     last_below = False
     if most is not None and _total(widths) > most:
         room = most - _total(widths[:-1]) - len(_GAP)
@@ -111,7 +111,8 @@ def laid_out(
     return lines
 
 
-def _columns(text: str) -> int:
+def columns_of(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
     if text.isascii():  # and printable: rich is loaded for what is not
         return len(text)
     from rich.cells import cell_len
@@ -119,8 +120,9 @@ def _columns(text: str) -> int:
     return cell_len(text)
 
 
-def _filled(text: str, wide: int) -> str:
-    return text + " " * (wide - _columns(text))
+def padded(text: str, wide: int) -> str:
+    """Return a text with spaces behind it, as many as make it so wide."""
+    return text + " " * (wide - columns_of(text))
 
 
 def _total(widths: Sequence[int]) -> int:
@@ -136,7 +138,7 @@ def _narrow(widths: list[int], most: int) -> None:
 
 def _row(row: Sequence[str], widths: Sequence[int], *, is_heading: bool) -> list[Line]:
     """Return a row's lines: the last column wraps, the others are cut."""
-    cells = [_filled(cut(text, wide), wide) for text, wide in zip(row, widths)]
+    cells = [padded(cut(text, wide), wide) for text, wide in zip(row, widths)]
     if len(widths) < len(row):
         return [Line(tuple(cells), is_heading)]
     first, *more = textwrap.wrap(row[-1], max(1, widths[-1])) or [""]

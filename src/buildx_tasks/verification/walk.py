@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import tarfile
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Callable
 
 from buildx_tasks.engine import faults
+from buildx_tasks.engine.containers import Chunks
 from buildx_tasks.engine.faults import RefusedError
 from buildx_tasks.images import tars
 from buildx_tasks.images.paths import Entry, Kind, Tree
@@ -168,26 +169,12 @@ class _Content:
             reader.end()
 
 
-class _Stream:
-    """The chunks of an export as the file that tarfile reads; ``tail`` is the last block of it."""
+class _Stream(Chunks):
+    """The chunks of an export; ``tail`` is the last block of it."""
 
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._buffer = bytearray()
-        self.tail = b""
+    tail = b""
 
     def read(self, size: int) -> bytes:
-        while len(self._buffer) < size:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                break
-            self._buffer += chunk
-        taken = bytes(self._buffer[:size])
-        del self._buffer[:size]
+        taken = super().read(size)
         self.tail = (self.tail + taken[-len(_END) :])[-len(_END) :]
         return taken
-
-    def close(self) -> None:
-        close: Any = getattr(self._chunks, "close", None)
-        if close:
-            close()
