@@ -90,9 +90,10 @@ def frame(bake: Watched, now: float) -> live.Frame:
     cells = list(bake.cells.values())
     rows: list[live.Row] = []
     for status in _ORDER:
-        for cell in cells:
-            if cell.status == status:
-                rows += _rows(bake, cell, now)
+        its = [one for one in cells if one.status == status]
+        # Of those that have begun, some only wait for BuildKit.
+        for cell in sorted(its, key=lambda one: one.current is None):
+            rows += _rows(bake, cell, now)
     found = Counter(one.status for one in cells)
     parts = [f"{found[watched.BUILT]} of {len(cells)} built"]
     parts += [f"{found[one]} {one}" for one in _ORDER if found[one]]

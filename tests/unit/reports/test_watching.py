@@ -77,6 +77,17 @@ def test_the_rows_of_a_build() -> None:
     assert total.startswith("0 of 2 built, 1 failed, 1 waiting, ")
 
 
+def test_what_runs_comes_before_what_waits_for_its_export() -> None:
+    seen = bake()
+    ended = [vertex(number, "", 0, 1) for number in (1, 2, 3)]
+    take(seen, plan(), {"vertexes": [*ended, vertex(5, "", 0)]})
+    rows, _, _ = watching.frame(seen, EPOCH + 1003)
+    assert [(one.name, one.what) for one in rows] == [
+        ("app@linux/arm64", "1/3 RUN make"),
+        ("app@linux/amd64", "3/3 to be exported"),
+    ]
+
+
 def test_the_lines_of_a_log() -> None:
     seen = bake()
     _, events = take(
