@@ -92,11 +92,11 @@ def lines(shown: Shown, columns: int | None, most: int | None) -> Iterator[str]:
     if shown.costs:
         yield ""
         yield "the most expensive steps"
-        for number, cost in enumerate(shown.costs, start=1):
+        for number, (cost, fixes) in enumerate(mended(shown), start=1):
             yield from _wrapped(
                 f"{number:>2}  {printable(verdict(cost, shown.hints))}", width, "    "
             )
-            for line in (named(cost.step), *fixes(cost, shown.hints)):
+            for line in (named(cost.step), *fixes):
                 yield from _wrapped(f"    {printable(line)}", width, "    ")
     if shown.comparison:
         yield ""
@@ -218,11 +218,13 @@ def findings_of(cost: Cost, hints: Hints) -> list[Finding]:
     return list(found.values())
 
 
-def fixes(cost: Cost, hints: Hints) -> Iterator[str]:
-    """Yield what lint says to do about an expensive step."""
-    for one in findings_of(cost, hints):
-        if one.fix:
-            yield f"{one.code}: {one.fix}"
+def mended(shown: Shown) -> Iterator[tuple[Cost, list[str]]]:
+    """Yield the expensive steps, with what lint says to do about each and not about an earlier one."""
+    told: set[str] = set()
+    for cost in shown.costs:
+        its = [f"{o.code}: {o.fix}" for o in findings_of(cost, shown.hints) if o.fix]
+        yield cost, [one for one in its if one not in told]
+        told.update(its)
 
 
 def compared(comparison: Comparison) -> Iterator[str]:

@@ -206,9 +206,9 @@ def _ranking(shown: Shown) -> Iterator[ET.Element]:
                 "li",
                 el("b", words.verdict(cost, shown.hints)),
                 el("p", el("code", words.named(cost.step))),
-                *(el("p", fix) for fix in words.fixes(cost, shown.hints)),
+                *(el("p", fix) for fix in fixes),
             )
-            for cost in shown.costs
+            for cost, fixes in words.mended(shown)
         ),
         class_="ranking",
     )
