@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 # A busy machine is no failure.
 settings.register_profile("any-machine", deadline=None)
 settings.load_profile("any-machine")
+WAITING = re.compile(r"^still at it, \d+ s: .*\n", re.MULTILINE)
 
 # Begun in the background, pytest and all that it starts would ignore Ctrl-C, which tests send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -46,7 +48,7 @@ class Project:
         folder: str = ".",
         timeout: float = 600,
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+        result = subprocess.run(
             self.command(*args),
             cwd=self.folder / folder,
             env={**os.environ, "COLUMNS": "500", **(env or {})},
@@ -55,6 +57,8 @@ class Project:
             timeout=timeout,
             check=False,
         )
+        result.stderr = WAITING.sub("", result.stderr)
+        return result
 
     def ok(self, *args: str, env: Mapping[str, str] | None = None) -> str:
         """Invoke something that must succeed; return its standard output."""
