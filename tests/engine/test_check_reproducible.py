@@ -275,9 +275,11 @@ def test_several_nodes_build_again_into_the_registry(
 ) -> None:
     project = built("content", builder=fleet.builder(name), registry=f"{registry}/")
     for one in check(project.folder, "content").values():
-        (line,) = one["problems"]
+        # Of the same form as the first build: nothing but the file, and its cause.
+        line, cause = one["problems"]
         assert line.startswith("/stamp: other content (SHA-256 ")
         assert "modification" not in line, "pushed with the times set"
+        assert cause.startswith("/stamp made by ")
     listed = docker("image", "ls", "--all", "--format", "{{.Repository}}").splitlines()
     # Pulled to be run: one image for each platform. What was pulled to be compared is gone.
     assert listed.count(f"{registry}/{name}-content") == 2

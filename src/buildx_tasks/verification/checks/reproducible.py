@@ -98,7 +98,9 @@ def check_target(
         stack.enter_context(no_archive_left(workspace.root / FOLDER, "*.tar"))
         builder, _ = stack.enter_context(capability.required(workspace, again))
         marks = _marks(workspace.engine, image, there)
-        built = stack.enter_context(_SecondBuild(session, again, builder, epoch, marks).made())
+        is_oci = _is_oci(workspace.engine, image, there)
+        second = _SecondBuild(session, again, builder, epoch, marks, is_oci)
+        built = stack.enter_context(second.made())
         if isinstance(built, Found):
             return {**found, **dict.fromkeys(there, built)}
         by = _builders(workspace, image, builder)
@@ -138,6 +140,12 @@ def _marks(engine: Engine, image: Image, there: Sequence[Platform]) -> tuple[str
     source = EngineStore(engine)
     found = {p: source.manifest(image.manifests[p]).content.marks.get(ANNOTATION) for p in there}
     return tuple(f"manifest[{p}]:{ANNOTATION}={one}" for p, one in found.items() if one)
+
+
+def _is_oci(engine: Engine, image: Image, there: Sequence[Platform]) -> bool:
+    """Say whether the first build's manifests have OCI's media types; else they have docker's."""
+    source = EngineStore(engine)
+    return not any("docker" in source.manifest(image.manifests[p]).media_type for p in there)
 
 
 def epoch_of(created: str) -> str:
@@ -180,6 +188,7 @@ class _SecondBuild(NamedTuple):
     builder: Builder | None
     epoch: str
     marks: tuple[str, ...]
+    is_oci: bool
 
     @property
     def workspace(self) -> Workspace:
@@ -212,7 +221,8 @@ class _SecondBuild(NamedTuple):
         workspace, name = self.workspace, self.target.name
         repository, _, tag = staging.tag_of(self.target).rpartition(":")
         again_tag = f"{repository}:{tag[:122]}-again"
-        output = {"type": "registry", **REWRITTEN}
+        types = {"oci-mediatypes": str(self.is_oci).lower()}
+        output = {"type": "registry", **REWRITTEN, **types}
         if failed := self._bake(definition_of(self.plan, self.epoch, output, [again_tag])):
             yield failed
             return
@@ -288,9 +298,10 @@ def _builders(workspace: Workspace, image: Image, builder: Builder | None) -> tu
 
 def _with_builders(found: Found, by: tuple[str, str]) -> Found:
     """Return what was found, with the versions of BuildKit: what is wrong where they differ."""
-    if not any(by):
-        return found
     before, now = (printable(one) or "an unknown version" for one in by)
+    if not all(by):  # of an image that was built before this was noted, or elsewhere
+        said = f"built by {before}, again by {now}"
+        return found._replace(facts=(*found.facts, said)) if any(by) else found
     if before == now:
         return found._replace(facts=(*found.facts, f"both by {now}"))
     said = f"built by {before}, again by {now}"
