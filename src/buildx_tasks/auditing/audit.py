@@ -242,12 +242,17 @@ def _run(
     declared, options = expected
     if options.runner is None or one.image is None:
         return found
-    by_name = {check.name: check for check in found}
-    if by_name["content"].status == "FAIL":
+    if found[0].status == "FAIL":  # content
         return found
     target = one.subject.target
     ran = options.runner.results(one.subject.name, one.image, part, (target, declared))
-    return tuple({**by_name, **{check.name: check for check in ran}}.values())
+    new = {check.name: check for check in ran}
+    # A check of the audit's own keeps its place, whatever a declared one is called.
+    kept = [
+        new.pop(one.name) if one.name in new and new[one.name].kind == one.kind else one
+        for one in found
+    ]
+    return (*kept, *new.values())
 
 
 def _files(part: Part, layers: Sequence[Layer]) -> Files | None:

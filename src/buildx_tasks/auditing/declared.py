@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable
 
 import msgspec
 
@@ -145,7 +146,7 @@ class Declared:
 
     def _files(self, visitor: Visitor, there: Files) -> Found:
         lost: list[str] = []
-        more: dict[int, dict[str, list[Any]]] = {}  # by the layer's number, and path
+        more: dict[int, dict[str, list[Callable[[], Any]]]] = {}  # by the layer's number, and path
         for first in visitor.missing(there.tree):
             entry = there.tree.at(first)
             taker: Any = visitor.take(entry) if entry else None
@@ -158,7 +159,9 @@ class Declared:
                     lost.append(f"{entry.path} is behind a lower layer's link: see invoke verify")
                 else:
                     number, path = place
-                    more.setdefault(number, {}).setdefault(path, []).append(taker)
+                    more.setdefault(number, {}).setdefault(path, []).append(
+                        partial(visitor.take, entry)
+                    )
                 continue
             if entry.size and seen:
                 taker.feed(seen.text)

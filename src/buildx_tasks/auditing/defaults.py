@@ -240,7 +240,10 @@ def _measured(layers: Sequence[Layer]) -> str:
 def _made(created: str) -> Iterator[str]:
     match = _TIME.match(created)
     if match and not created.startswith(("0001", "1970")):
-        then = dt.datetime.fromisoformat(f"{match[1]}+00:00")
+        try:
+            then = dt.datetime.fromisoformat(f"{match[1]}+00:00")
+        except ValueError:  # no day that there is
+            return
         days = (dt.datetime.now(dt.timezone.utc) - then).days
         yield f"made {created[:10]}, {days} days ago"
 

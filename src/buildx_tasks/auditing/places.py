@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from buildx_tasks.errors import EngineError, MissingError, RegistryError, UsageError, listed
-from buildx_tasks.images.attestations import ATTESTATION
+from buildx_tasks.images.attestations import ATTESTATION, ATTESTED
 from buildx_tasks.images.image import platform_of
 from buildx_tasks.images.layout import Layout
 from buildx_tasks.images.sources import RepositorySource
@@ -118,11 +118,17 @@ def held(place: Place, wanted: Sequence[Platform], root: Manifest | None = None)
         known = [(read.platform(root), own)]
     if not known:
         raise EngineError(f"{place.name} is no image: it has no platform; check the name")
+    left_out: set[str] = set()
     if wanted:
         _require(place, wanted, [platform for platform, _ in known])
+        left_out = {one.digest for platform, one in known if platform not in wanted}
         known = [(platform, one) for platform, one in known if platform in wanted]
     parts = tuple(read.part(platform, one) for platform, one in known)
-    attesting = [one for one in root.content.manifests if ATTESTATION in one.marks]
+    attesting = [
+        one
+        for one in root.content.manifests
+        if ATTESTATION in one.marks and one.marks.get(ATTESTED) not in left_out
+    ]
     return Held(place, root, parts, tuple(attesting))
 
 

@@ -15,7 +15,7 @@ from buildx_tasks.text import printable
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from concurrent.futures import Future
-    from typing import Any
+    from typing import Any, Callable
 
     from buildx_tasks.auditing.places import Part, Place
     from buildx_tasks.images.contents import Texts
@@ -80,7 +80,7 @@ class Layers:
             if isinstance(read, Contents):
                 self._room.take(-read.held)
 
-    def again(self, layer: Layer, wanted: Mapping[str, Collection[Any]]) -> str:
+    def again(self, layer: Layer, wanted: Mapping[str, Collection[Callable[[], Any]]]) -> str:
         """Read a layer once more, for what was too large to be kept; return why not, or ``""``."""
 
         def look() -> None:

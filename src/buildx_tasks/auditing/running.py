@@ -56,7 +56,12 @@ class Runner:
         self._workspace = workspace
         self._pulled: list[str] = []
         workspace.engine.require()
-        cells = [Cell(one.subject.name, part.platform) for one in listed for part in one.parts]
+        cells = [
+            Cell(one.subject.name, part.platform)
+            for one in listed
+            for part in one.parts
+            if part.platform.os == "linux"
+        ]
         capability.require_runnable(workspace.engine, cells)
         containers.sweep(workspace.engine)
         self._session = containers.Session(workspace)

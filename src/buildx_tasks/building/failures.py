@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from buildx_tasks.building.watched import StepState, Watched
 
+_IMPORT = "importing cache"  # which no build fails for
 _AROUND = 2  # lines of the Dockerfile before and after the instruction
 _WIDEST = 300  # characters of a line
 _SIGNAL = re.compile(r"qemu: uncaught target signal (\d+)")
@@ -51,7 +52,11 @@ def failures(bake: Watched, emulator: Callable[[str], str]) -> Iterator[Failure]
 
     ``emulator`` says which one runs a platform's programs, ``""`` where that is not known.
     """
-    wrong = [one for one in bake.steps.values() if one.error and not one.is_canceled]
+    wrong = [
+        one
+        for one in bake.steps.values()
+        if one.error and not one.is_canceled and not one.what.name.startswith(_IMPORT)
+    ]
     for step in sorted(wrong, key=lambda one: one.ended or 0):
         what = step.what
         cells = [one.id for one in bake.cells_of(step)]

@@ -6,6 +6,7 @@ Where it is buildx's own, the record is read afterwards from the engine, which k
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -25,6 +26,7 @@ from buildx_tasks.engine import faults, history, settings, statuses
 from buildx_tasks.errors import BuildxTasksError, EngineError
 from buildx_tasks.records import builds
 from buildx_tasks.records.builds import CellRecord, Ran, Recorder, Seen
+from buildx_tasks.text import inert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -124,7 +126,7 @@ class Recording:
         """Return name and version of what emulates a platform, where this machine's engine builds."""
         if not choice.is_engines_own(self.means.standing.builder):
             return ""
-        with suppress(BuildxTasksError, ValueError):
+        with suppress(BuildxTasksError, OSError, ValueError):
             found = emulators.named(self._workspace.engine, [platforms.parse(platform)])
             return found[0][1].title if found else ""
         return ""
@@ -146,6 +148,7 @@ class Bake:
         self._recorder = recorder
         self._number = number
         self._rest = b""
+        self._decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
         self._watcher: Watcher | None = None
         self._block: list[str] = []
         self._began = time.time()
@@ -199,7 +202,7 @@ class Bake:
                 self._watcher.went_on()
             return
         if self._means.progress == "rawjson":
-            sys.stderr.write(data.decode("utf-8", "surrogateescape"))
+            sys.stderr.write(self._decode(data))
             sys.stderr.flush()
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
@@ -227,7 +230,7 @@ class Bake:
             if self._watcher:
                 self._watcher.said(text)
             else:
-                print(text, file=sys.stderr, flush=True)
+                print(inert(text), file=sys.stderr, flush=True)
 
     def take(self, status: statuses.Status, target: str = "") -> None:
         """Take note of what BuildKit says."""
@@ -249,6 +252,9 @@ class Bake:
         engine, end = self._workspace.engine, time.time()
         with suppress(EngineError, *faults.lost_connections()):
             for name, reference in (known or self._begun()).items():
+                # For one that never reached it BuildKit would wait.
+                if not known and history.seconds(engine.api, reference) is None:
+                    continue
                 for status in history.replay(engine.api, reference):
                     self.take(status, name)
         self.watched.close(is_built=is_built)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"\[([^\[\]]{1,500})\] (.*)", re.DOTALL)
 _PLATFORM = re.compile(r"(?P<runs>[a-z0-9]+/[a-z0-9_.]+(?:/[a-z0-9_.]+)?)(?:->(?P<for>\S+))?")
 _NUMBERED = re.compile(r"(?:\S+ )?\d+/\d+")
-_LONGEST = 500  # characters of a name that are kept
 # With the last one bake is done with a target, whether anything was exported or not.
 _EXPORTS = ("exporting to ", "resolving provenance for metadata file")
 
@@ -138,7 +137,7 @@ class Vertices:
             certain,
             () if certain else everything,
             said.place,
-            said.text[:_LONGEST],
+            said.text,
             str(platform or ""),
             said.text.startswith("RUN ") and platform is not None and not self._native(platform),
             file,

@@ -21,7 +21,9 @@ WAITING, RUNNING, BUILT, FAILED, STOPPED = "waiting", "running", "built", "faile
 _KEPT = 20  # lines of a step's log
 _LONGEST = 1 << 16  # bytes of a line
 _WIDEST = 2_000  # characters of one, and of an error
+_LONGEST_NAME = 500  # characters
 _CANCELED = "context canceled"
+_CACHES = ("importing cache", "exporting cache")  # where no build goes on without, bake says so
 _SHORTEST = 0.02  # seconds of a time without a step
 _NO_BYTES = ("extracting", "unpacking")  # of which downloading has told already
 
@@ -48,6 +50,11 @@ class StepState:
     def is_canceled(self) -> bool:
         """Whether it was ended because another one failed."""
         return _CANCELED in self.error
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether its cells failed with it: BuildKit goes on without a cache that is not there."""
+        return bool(self.error) and not self.what.name.startswith(_CACHES)
 
     @property
     def bytes(self) -> int:
@@ -155,14 +162,16 @@ class Watched:
         is_new = step is None
         if step is None:
             step = self.steps[vertex.digest] = StepState(vertex.digest)
-            step.what = what._replace(name=self._masked(what.name))
-        is_other = set(what.cells) - step.own.keys() or set(what.vague) - step.vague.keys()
-        if is_new or is_other or len(vertex.inputs) > len(step.inputs):
-            step.own.update(dict.fromkeys(what.cells))
-            step.vague.update(dict.fromkeys(what.vague))
+            step.what = what._replace(name=self._masked(what.name)[:_LONGEST_NAME])
+        # Whoever reads the record joins the lines of a step: each has only what is new.
+        own = tuple(one for one in what.cells if one not in step.own)
+        vague = tuple(one for one in what.vague if one not in step.vague)
+        if is_new or own or vague or len(vertex.inputs) > len(step.inputs):
+            step.own.update(dict.fromkeys(own))
+            step.vague.update(dict.fromkeys(vague))
             step.inputs = vertex.inputs or step.inputs
             self._spread(step)
-            yield self._seen(step)
+            yield self._seen(step, own, vague)
         before = (step.started, step.ended, step.error)
         self._follow(step, vertex)
         if (step.started, step.ended, step.error) != before and step.started is not None:
@@ -261,7 +270,7 @@ class Watched:
         for cell in [one for one in self.cells.values() if one.id in touched]:
             before = cell.status
             cell.count()
-            wrong = [one for one in cell.steps.values() if one.error]
+            wrong = [one for one in cell.steps.values() if one.is_wrong]
             real = [one for one in wrong if not one.is_canceled]
             if real and before != FAILED:
                 yield self._ended(cell, FAILED, real[0])
@@ -286,13 +295,13 @@ class Watched:
     def _since(self, moment: float | None) -> float | None:
         return None if moment is None else round(moment - self.epoch, 3)
 
-    def _seen(self, step: StepState) -> Seen:
+    def _seen(self, step: StepState, own: tuple[str, ...], vague: tuple[str, ...]) -> Seen:
         what = step.what
         return Seen(
             step.digest,
             what.name,
-            tuple(step.own),
-            tuple(step.vague),
+            own,
+            vague,
             what.place,
             what.platform,
             what.file,

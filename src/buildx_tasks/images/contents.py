@@ -9,7 +9,7 @@ import functools
 import hashlib
 import tarfile
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol
 
 from buildx_tasks.errors import EngineError
 from buildx_tasks.images import elf, pe, tars
@@ -30,6 +30,7 @@ _HEAD = pe.HEAD
 _CHUNK = 1 << 16  # bytes
 _A_PATH = 320  # bytes of memory, besides its name
 _LONGEST = 4096  # characters: Linux's PATH_MAX
+_A_NAME = 60  # besides its characters
 _A_PROGRAM = 1000  # more of them, of what is known of an ELF file
 _KINDS: dict[bytes, Kind] = {
     b"2": "symlink",
@@ -167,10 +168,13 @@ def of_layer(source: Source, layer: Descriptor, content: str, texts: Texts, room
     return Contents(found, tuple(problems), size, taken)
 
 
-def again(source: Source, layer: Descriptor, wanted: Mapping[str, Iterable[Any]]) -> None:
+def again(
+    source: Source, layer: Descriptor, wanted: Mapping[str, Iterable[Callable[[], Any]]]
+) -> None:
     """Read a layer once more, for those who take the content at paths of it.
 
-    Each taker has ``feed`` and ``end``, as of :class:`buildx_tasks.verification.visiting.Reader`.
+    Each of them gives a new taker, for it may have to be begun again. A taker has ``feed`` and
+    ``end``, as of :class:`buildx_tasks.verification.visiting.Reader`.
 
     Raises:
         EngineError: it is damaged.
@@ -181,7 +185,8 @@ def again(source: Source, layer: Descriptor, wanted: Mapping[str, Iterable[Any]]
     try:
         with tars.streamed(unpacked) as archive:
             for info in tars.members(archive):
-                takers = list(wanted.get(rooted(info.name), ())) if info.isreg() else []
+                makers = wanted.get(rooted(info.name), ()) if info.isreg() else ()
+                takers = [one for make in makers if (one := make()) is not None]
                 file = archive.extractfile(info) if takers else None
                 while file and takers and (chunk := file.read(_CHUNK)):
                     takers = [one for one in takers if one.feed(chunk)]
@@ -227,7 +232,10 @@ def _seen(archive: tarfile.TarFile, info: tarfile.TarInfo, *, wanted: bool) -> S
 
 def _held(one: Listed) -> int:
     text = len(one.seen.text) if one.seen and one.seen.text else 0
-    more = _A_PROGRAM if one.seen else 0
+    program = one.seen.elf if one.seen and isinstance(one.seen.elf, elf.Elf) else None
+    # Many names may be at one place of a small file.
+    names = (program.interpreter, *program.needed) if program else ()
+    more = _A_PROGRAM + sum(len(name) + _A_NAME for name in names) if one.seen else 0
     return _A_PATH + len(one.entry.path) + len(one.entry.link) + more + text
 
 

@@ -109,7 +109,9 @@ def _named(one: Listed, path: str, placed: Callable[[str], str], at: _At) -> Lis
     other = at(placed(entry.link))
     if other is None:  # it leads nowhere, and nothing of it can be read
         return one._replace(entry=entry._replace(path=path, first=path, kind="symlink"))
-    return other._replace(entry=other.entry._replace(path=path))
+    # An engine gives the file what the header of its new name says.
+    own = other.entry._replace(path=path, mode=entry.mode, uid=entry.uid, gid=entry.gid)
+    return other._replace(entry=own)
 
 
 class _Lost:

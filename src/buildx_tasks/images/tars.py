@@ -24,6 +24,7 @@ _MOST_HEADER = 1 << 20  # bytes of names and attributes of one member
 _MOST_SHARED = 1 << 20  # bytes of what pax headers say of all members
 _EARLIEST, _LATEST = -62135596800, 253402300799  # seconds of what a date can be
 _CHUNK = 1 << 16  # bytes
+_LONGEST_LINK = 4096  # characters: PATH_MAX of Linux
 _FREE = 1 << 30  # bytes that any layer may unpack to
 _RATIO = 200  # times its size that a larger one may unpack to
 _MOST_HEAD = 18  # bytes of a frame's header: RFC 8878, 3.1.1.1
@@ -112,6 +113,8 @@ def members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
             raise tarfile.ReadError(
                 "a sparse file, or one of a size below 0, which no builder makes"
             )
+        if info.issym() and len(info.linkname) > _LONGEST_LINK:
+            raise tarfile.ReadError(f"a link of {len(info.linkname)} characters")
         yield info
 
 

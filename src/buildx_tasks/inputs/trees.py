@@ -68,7 +68,7 @@ def tree_of(place: str, ignored: Ignored | None, known: KnownFiles) -> Tree:
         if len(entries) <= _FEW:
             own = hashlib.sha256()
             _add(own, *what)
-            parts[os.fsdecode(entry.path)] = own.hexdigest()
+            parts[entry.path.decode("utf-8", "backslashreplace")] = own.hexdigest()
     return Tree(digest.hexdigest(), _stamp(entries), parts)
 
 

@@ -94,9 +94,9 @@ class Commands:
 
         options = _options(hide=False)
         options.update(out_stream=sys.stdout, err_stream=sys.stderr, echo=False)
-        with _reading(self.context, waiting):
+        with output.without_commands(), _reading(self.context, waiting):
             result = self._started(self._in_folder(argv), take, **options)
-        take()
+            take()
         return result
 
     def run_while(self, argv: Sequence[str], going_on: Callable[[], object]) -> Result:

@@ -23,6 +23,7 @@ _WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LONGEST = 2.5  # seconds from a signal to the end, whatever hangs
 _LONGEST_REMOVAL = 20.0  # seconds for what must not stay, as containers on a busy engine
 _AGAIN = 0.01  # seconds until it is raised again where Python ignored it
+_SHOWN = "\x1b[?25h"  # the cursor
 
 
 class Interruption(SystemExit):
@@ -148,5 +149,6 @@ def _give_up(_number: int, _frame: object) -> None:
     processes.kill_below(os.getpid())
     said = f"{message(_state.name, _state.number)}; something did not end in time\n"
     with suppress(OSError):
-        os.write(2, said.encode())
+        # What draws may have hidden the cursor.
+        os.write(2, (f"{_SHOWN}{said}" if os.isatty(2) else said).encode())
     os._exit(128 + _state.number)

@@ -14,8 +14,7 @@ from buildx_tasks.errors import UsageError, listed, nearest
 from buildx_tasks.images import graph
 from buildx_tasks.images.artifacts import EMPTY, EMPTY_TYPE
 from buildx_tasks.language.artifacts import NAME, VERSION
-from buildx_tasks.publishing import attaching, helm, parts
-from buildx_tasks.publishing.publish import Published, publish
+from buildx_tasks.publishing import attaching, helm, parts, publish
 from buildx_tasks.publishing.release import Release, versions_of
 from buildx_tasks.text import printable
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from buildx_tasks.language.artifacts import Artifact
     from buildx_tasks.publishing.audience import Audience
     from buildx_tasks.publishing.parts import Part
+    from buildx_tasks.publishing.publish import Published
     from buildx_tasks.references import Reference
     from buildx_tasks.registry.manifests import Manifest
     from buildx_tasks.workspace import Workspace
@@ -84,7 +84,19 @@ def push(workspace: Workspace, ready: Sequence[Packed], audience: Audience) -> l
         return []
     with faults(), audience.uploading() as watcher:
         releases = [_release(one) for one in ready]
-        return publish(workspace, releases, watcher, audience.moved, "artifact")
+        return publish.publish(workspace, releases, watcher, audience.moved, "artifact")
+
+
+def require_movable(workspace: Workspace, ready: Sequence[Packed]) -> None:
+    """Do nothing where artifacts may be published once the images are out.
+
+    Raises:
+        PushError, RegistryError: a tag of one may not be moved, or not by this account.
+
+    """
+    if ready:
+        with faults():
+            publish.require_movable(workspace, [_release(one) for one in ready])
 
 
 def lines(ready: Sequence[Packed]) -> Iterator[str]:

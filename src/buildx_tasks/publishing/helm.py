@@ -108,6 +108,9 @@ def _metadata(said: yaml_files.Value) -> dict[str, Any]:
         )
     if not VERSION.fullmatch(version.written):
         raise version.fault(f'"{version.written}" is no version; write one as in 1.2.0')
+    sources = said.of.get("sources")
+    if sources and not isinstance(sources.of, list):
+        raise sources.fault("sources is a list of addresses; write it as one")
     plain = said.plain()
     texts = ("name", "version", "apiVersion", "appVersion", "kubeVersion", "description")
     plain.update({key: said.of[key].written for key in texts if said.of.get(key)})
@@ -119,8 +122,10 @@ def _require_dependencies(place: Path, said: yaml_files.Value) -> None:
     listed = said.of.get("dependencies")
     for one in listed.items("dependencies") if listed else ():
         name = one.of.get("name") if isinstance(one.of, dict) else None
-        if name is None:
-            raise one.fault("a dependency has a name; write it")
+        if name is None or not _NAME.fullmatch(name.written):
+            raise one.fault(
+                "a dependency has a name, of letters, digits, dots and dashes; write it"
+            )
         folder = place / "charts"
         if not (folder / name.written).is_dir() and not list(folder.glob(f"{name.written}-*.tgz")):
             raise name.fault(
@@ -208,7 +213,11 @@ def _files(root: Path, place: Path) -> Iterator[tuple[str, Path]]:
                 found[relative] = path
 
     look(place, "", 0)
-    first = found.pop(_CHART)
+    first = found.pop(_CHART, None)
+    if first is None:
+        raise ValueError(
+            f"{_IGNORE} leaves out {_CHART}: a rule with ! leaves out all else; correct it"
+        )
     yield _CHART, first
     yield from sorted(found.items())
 

@@ -8,6 +8,7 @@ from buildx_tasks import references
 from buildx_tasks.engine.faults import faults
 from buildx_tasks.errors import EngineError, RegistryError
 from buildx_tasks.images import graph, sources
+from buildx_tasks.language.artifacts import NAME, VERSION
 from buildx_tasks.publishing import evidence
 from buildx_tasks.publishing.publish import Published, publish
 from buildx_tasks.publishing.release import Release, platforms_of, versions_of
@@ -50,6 +51,7 @@ def wanted(source: str, tags: Sequence[str], config: Config) -> Wanted:
     listed = tuple(dict.fromkeys(one for text in tags for one in resolved(text, [found])))
     targets = list(_publishing_to(listed, config))
     immutable = dict.fromkeys(pattern for target in targets for pattern in target.immutable)
+    immutable.update(dict.fromkeys(_of_artifacts(listed, config)))
     drop = dict.fromkeys(platform for target in targets for platform in target.drop)
     verdicts = any(target.verdicts for target in targets)
     return Wanted(found, pinned, listed, tuple(immutable), tuple(drop), verdicts)
@@ -62,6 +64,16 @@ def _publishing_to(tags: Sequence[Reference], config: Config) -> Iterator[Target
         published = (*target.tags, *target.mirrors)
         if any(references.parse(one)._replace(tag="") in places for one in published):
             yield target
+
+
+def _of_artifacts(tags: Sequence[Reference], config: Config) -> Iterator[str]:
+    """Yield the patterns of tags that artifacts say never move, in the repositories of some tags."""
+    places = {tag._replace(tag="") for tag in tags}
+    for name, one in config.artifact.items():
+        # A chart's name is known once it is packed; most are called as their table is.
+        values = {VERSION: "0", NAME: name} if one.is_chart else {}
+        if any(tag._replace(tag="") in places for tag in one.references(values)):
+            yield from one.immutable
 
 
 def release(registries: Registries, asked: Wanted) -> Release:

@@ -123,6 +123,20 @@ def publish(
     return moved
 
 
+def require_movable(workspace: Workspace, releases: Sequence[Release]) -> None:
+    """Do nothing where all tags of what is published later may be moved; nothing is changed.
+
+    Raises:
+        PushError, RegistryError: one may not; it says which.
+
+    """
+    repository_of = workspace.registries.repository
+    settled, absent = standing.look(releases, repository_of)
+    listed = [_Item(one, tag, repository_of(tag)) for one in releases for tag in one.tags]
+    moving = [item for item in listed if item.tag not in settled]
+    _prepare(moving, dict.fromkeys(absent))
+
+
 def _prepare(moving: Sequence[_Item], before: dict[Reference, Manifest | None]) -> None:
     """Ask whether all may be written that has to be; fill in what each tag holds before."""
     for item in moving:

@@ -13,7 +13,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Callable, NamedTuple
 
-from buildx_tasks.machine import output
+from buildx_tasks.machine import interruption, output
 from buildx_tasks.reports.tables import columns_of, padded
 from buildx_tasks.text import printable
 
@@ -80,17 +80,18 @@ def display(frame: Callable[[], Frame], *, alone: bool = True) -> Iterator[Displ
     thread = threading.Thread(target=go_on, daemon=True)
     is_whole = False
     with output.hushed():
-        shown.begin()
-        if alone:
-            thread.start()
         try:
+            shown.begin()
+            if alone:
+                thread.start()
             yield shown
             is_whole = True
         finally:
-            stop.set()
-            if alone:
-                thread.join()
-            shown.end(is_whole=is_whole)
+            with interruption.deferred():
+                stop.set()
+                if thread.ident:
+                    thread.join()
+                shown.end(is_whole=is_whole)
 
 
 class Display:
@@ -128,10 +129,12 @@ class Display:
     def end(self, *, is_whole: bool) -> None:
         """Take it away; where the work was broken off the last state stays."""
         with self._lock:
-            gone = self._gone()
-            left = "" if is_whole else self._drawn() + "\n"
-            self._widths = []
-            self._write(gone + left + _SHOW)
+            gone, left = self._gone(), ""
+            try:
+                left = "" if is_whole else self._drawn() + "\n"
+            finally:
+                self._widths = []
+                self._write(gone + left + _SHOW)
 
     def _drawn(self) -> str:
         columns, lines = output.terminal_size()

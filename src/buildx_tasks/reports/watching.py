@@ -111,7 +111,7 @@ def _rows(bake: Watched, cell: CellState, now: float) -> Iterator[live.Row]:
     yield live.Row(cell.status, cell.id, _step(cell), tuple(_facts(cell, now)))
     if cell.status == watched.FAILED:
         for step in cell.steps.values():
-            if step.error and not step.is_canceled:
+            if step.is_wrong and not step.is_canceled:
                 yield from (live.Row("log", text) for text in bake.log_of(step)[-_MOST_LOG:])
 
 
@@ -127,7 +127,7 @@ def _facts(cell: CellState, now: float) -> Iterator[str]:
 
 def _step(cell: CellState) -> str:
     """Return which step it is at, as in ``4/9 build RUN go build ./...``."""
-    step = cell.current or next((s for s in cell.steps.values() if s.error), None)
+    step = cell.current or next((s for s in list(cell.steps.values()) if s.is_wrong), None)
     if step is None:
         return (
             f"{cell.done}/{cell.total} {'to be exported' if cell.done == cell.total else 'waits'}"

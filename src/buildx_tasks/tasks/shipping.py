@@ -58,9 +58,8 @@ def push(
         wanted, asked = texts(tag, "--tag"), texts(artifact, "--artifact")
         selection = selected(project, target)
         names = artifacts.chosen(project, asked, everything=not (target or wanted))
-        ready = artifacts.packed(
-            project, names
-        )  # what is wrong with one is said before anything moves
+        # What is wrong with one is said before anything moves.
+        ready = artifacts.packed(project, names)
         is_of_images = not asked or bool(target)
         if project.commands.is_dry:
             tags = selection.tags(wanted) if is_of_images else {}
@@ -69,6 +68,8 @@ def push(
             return
         told = Terminal(full=full, verbose=verbose)
         push_images = partial(selection.push, tags=wanted, verify=not no_verify, audience=told)
+        if is_of_images:
+            artifacts.require_movable(project, ready)
         moved = push_images() if is_of_images else []
         told.published([*moved, *artifacts.push(project, ready, told)])
 

@@ -14,7 +14,7 @@ from support.pes import pe
 from support.published import BOTH, Maker, Member, Sample, program
 
 from buildx_tasks.auditing import audit as auditing
-from buildx_tasks.auditing import reading, subjects
+from buildx_tasks.auditing import defaults, reading, subjects
 from buildx_tasks.auditing.audit import Options, Subject
 from buildx_tasks.auditing.declared import Wanted
 from buildx_tasks.auditing.defaults import Allowed
@@ -25,6 +25,7 @@ from buildx_tasks.language.lockfile import Pin
 from buildx_tasks.platforms import parse
 from buildx_tasks.publishing.audience import _Unwatched
 from buildx_tasks.reports import sarif
+from buildx_tasks.verification.results import CheckResult
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -270,10 +271,51 @@ def test_platforms_that_are_asked_for_are_all_that_is_read() -> None:
     sample = published.good()[0]
     (only, whole) = audited(sample, platforms=(parse(BOTH[1]),), is_asked=True).results
     assert (str(only.platform), whole.platform) == (BOTH[1], None)
+    # Nor is what attests the others left over.
+    (attested,) = (one for one in published.good() if one.name == "attested")
+    found = audited(attested, platforms=(parse(BOTH[1]),), is_asked=True)
+    assert problems(found) == {}
+    assert "attestations" in [one.name for one in found.results[-1].checks]
     with pytest.raises(UsageError, match="has no linux/s390x; it has linux/amd64, linux/arm/v7"):
         audited(sample, platforms=(parse("linux/s390x"),), is_asked=True)
     lacking = audited(sample, platforms=(parse("linux/s390x"),))
     assert "has no linux/s390x, which is built" in problems(lacking)["linux/s390x"][0]
+
+
+def test_a_link_gives_a_program_what_its_own_header_says() -> None:
+    sample = image(
+        {"usr/bin/x": program(BOTH[0])}, {"opt/x": Member(link="usr/bin/x", mode=0o4755)}
+    )
+    assert "/opt/x is setuid" in "\n".join(problems(audited(sample))[BOTH[0]])
+
+
+def test_a_day_that_there_is_not_is_no_fault_of_ours() -> None:
+    assert list(defaults._made("2024-13-45T00:00:00Z")) == []
+    assert list(defaults._made("0000-01-01T00:00:00Z")) == []
+
+
+def test_a_run_s_results_take_the_place_of_what_was_skipped_alone() -> None:
+    (one,) = auditing.looked_up([Subject("app", (sample := image({})).store.place(sample.root))])
+    declared = [
+        CheckResult("content", "index", "ok"),
+        CheckResult("setuid", "files", "FAIL", problems=("x",)),
+        CheckResult("setuid", "run", "skip"),
+    ]
+    ran = [CheckResult("setuid", "run", "ok"), CheckResult("starts", "run", "ok")]
+
+    class Runner:
+        def results(self, *_: object) -> list[CheckResult]:
+            return ran
+
+    assert one.image
+    options = NOTHING._replace(runner=Runner())
+    found = auditing._run(one, one.image.parts[0], ((), options), tuple(declared))
+    assert [(c.name, c.kind, c.status) for c in found] == [
+        ("content", "index", "ok"),
+        ("setuid", "files", "FAIL"),
+        ("setuid", "run", "ok"),
+        ("starts", "run", "ok"),
+    ]
 
 
 def test_findings_are_results_of_sarif() -> None:

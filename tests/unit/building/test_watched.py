@@ -204,3 +204,31 @@ def test_fifty_targets_on_four_platforms() -> None:
     assert Counter(one.status for one in events) == {"running": 200, "built": 200}
     assert all((one.total, one.done, one.cached) == (8, 8, 1) for one in seen.cells.values())
     assert took < 5, "1,650 messages"
+
+
+def test_a_cache_that_is_not_there_fails_no_cell() -> None:
+    seen = bake(where=("amd64",))
+    away = {"error": "localhost:5000/app:cache: not found"}
+    _, events = take(
+        seen,
+        {"vertexes": [vertex(9, "importing cache manifest from localhost:5000/app:cache", 0, 1)]},
+        {"vertexes": [vertex(9, "importing cache manifest from x", 0, 1, **away)]},
+        {"vertexes": [vertex(1, "[2/3] RUN make", 1, 2), vertex(7, "exporting to image", 2, 3)]},
+    )
+    assert said(events)[-1] == ("app@linux/amd64", "built")
+    assert list(failures(seen, lambda _: "")) == []
+
+
+def test_a_secret_is_masked_before_a_name_is_cut() -> None:
+    seen = bake(where=("amd64",))
+    lines, _ = take(seen, {"vertexes": [vertex(1, f"[2/3] RUN {'x' * 490} hunter22", 0, 1)]})
+    assert "hunt" not in "".join(one.name for one in lines if isinstance(one, Seen))
+
+
+def test_each_line_of_a_record_has_what_is_new() -> None:
+    names = [f"t{number}" for number in range(20)]
+    seen = bake(names)
+    steps = [{"vertexes": [vertex(1, f"[{name} linux/amd64 2/3] RUN make", 0)]} for name in names]
+    lines, _ = take(seen, *steps)
+    cells = [one.cells for one in lines if isinstance(one, Seen)]
+    assert sorted(cells) == sorted((f"{name}@linux/amd64",) for name in names)

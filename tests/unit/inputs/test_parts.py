@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -60,3 +61,10 @@ def test_the_files_of_a_small_context_are_parts_of_their_own(tmp_path: Path) -> 
     tree = tree_of(str(context), None, known)
     assert not tree.parts
     assert parts.FILES in parts.parts_of(SAID, tree.parts)
+
+
+def test_a_name_that_is_no_text_is_named_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text("x")
+    found = tree_of(str(tmp_path), None, KnownFiles(tmp_path / "files.json")).parts
+    assert "caf\\xe9.txt" in found
+    assert [name.encode() for name in found]

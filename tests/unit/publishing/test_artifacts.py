@@ -130,6 +130,13 @@ def test_helmignore(tmp_path: Path) -> None:
     ]
 
 
+def test_a_helmignore_that_leaves_out_all(tmp_path: Path) -> None:
+    folder = project(tmp_path)
+    (folder / "chart" / ".helmignore").write_text("!charts/*.tgz\n")
+    with pytest.raises(ConfigError, match=r"\.helmignore leaves out Chart\.yaml: a rule with !"):
+        packed(folder)
+
+
 def test_any_files(tmp_path: Path) -> None:
     folder = project(
         tmp_path,
@@ -181,6 +188,8 @@ def test_any_files(tmp_path: Path) -> None:
             YAML.replace("name: app", "name: other"),
             "buildx.toml:7:9: the chart is called other, and",
         ),
+        (YAML.replace("sources: [https://example.com/git]", "sources: 5"), "sources is a list"),
+        (YAML + "dependencies: [{name: /x}]", "a dependency has a name, of letters"),
         (": [", "chart/Chart.yaml:1:.*it is no YAML"),
     ],
 )

@@ -509,6 +509,8 @@ def test_a_file_of_goss_and_those_that_it_takes_in(tmp_path: Path) -> None:
             '"ca-file" of .* is not supported',
         ),
         ("addr: {'tcp://localhost': {reachable: true}}", "has no port"),
+        ("addr: {'tcp://localhost:99999': {reachable: true}}", "is no address: Port out of range"),
+        ("http: {'http://[x/': {status: 200}}", "is no address: Invalid IPv6 URL"),
         ("addr: {'udp://localhost:1': {reachable: true}}", "only tcp://localhost is asked"),
         ("port: {'sctp:1': {listening: true}}", "no port; write it as in tcp:8080"),
         ("matching: {a: {matches: 1}}", 'no "content"'),

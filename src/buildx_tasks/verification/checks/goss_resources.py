@@ -38,8 +38,8 @@ def problems(inside: Inside, resource: Resource) -> list[str]:
     """
     try:
         return list(_compared(resource, _LOOKS[resource.kind](inside, resource)))
-    except UnknownError as error:
-        return [str(error)]
+    except (UnknownError, ValueError) as error:  # it may lead to what is no address
+        return [printable(str(error))]
 
 
 def _compared(resource: Resource, found: dict[str, Any]) -> Iterator[str]:

@@ -187,12 +187,16 @@ def _require_sense(kind: str, name: str, table: Table) -> None:
         if protocol not in ("", "tcp", "tcp6", "udp", "udp6") or not port.isdigit():
             raise table.place.fault(f'"{name}" is no port; write it as in tcp:8080')
     if kind in ("http", "addr"):
-        address = urlsplit(name)
+        try:
+            address = urlsplit(name)
+            number = address.port
+        except ValueError as error:
+            raise table.place.fault(f'"{name}" is no address: {error}; correct it') from None
         scheme = "http" if kind == "http" else "tcp"
         if address.scheme != scheme or address.hostname not in LOCAL:
             raise table.place.fault(
                 f'"{name}" is not supported here: only {scheme}://localhost is asked, which is the '
                 "container; remove it, or leave the file to goss itself"
             )
-        if kind == "addr" and address.port is None:
+        if kind == "addr" and number is None:
             raise table.place.fault(f'"{name}" has no port; write it as in tcp://localhost:80')
