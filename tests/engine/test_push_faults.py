@@ -289,7 +289,8 @@ def test_a_fault_that_stays_and_then_happens_once_more(
     place.require_told(str(caught.value))
     refused = fault in REFUSALS and (fault, stage) != ("404", "blobs")  # that upload is forgotten
     assert (place.proxy.most_hits < faults.ATTEMPTS) == refused
-    place.proxy.arm(fault, stage, 1, method="PUT")
+    # A request of the push that was given up may still be on its way, and would have the only fault.
+    place.proxy.arm(fault, stage, None if refused else 1, method="PUT")
     if refused:
         with pytest.raises((RegistryError, PushError)) as caught:
             place.push()
