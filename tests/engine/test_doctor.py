@@ -195,7 +195,10 @@ def test_a_platform_that_nothing_here_runs(project: Project) -> None:
     project.write('[target.a]\nplatforms = ["windows/amd64", "freebsd/amd64"]\n')
     assert broken(project, "platform freebsd/amd64")["found"] == "cannot run on linux/amd64"
     windows = findings(project)["platform windows/amd64"]
-    assert (windows["ok"], windows["found"]) == (True, "not run here: built, looked into and pushed")
+    assert (windows["ok"], windows["found"]) == (
+        True,
+        "not run here: built, looked into and pushed",
+    )
 
 
 @pytest.mark.alone
