@@ -120,6 +120,7 @@ def unit(session: nox.Session) -> None:
     tools = "pytest>=8 pytest-xdist hypothesis pyte jsonschema check-jsonschema taplo xmlschema"
     session.install("-e", ".", *tools.split())
     which = [] if session.python == PYTHONS[-1] else ["-m", "not slow"]
+    session.env["PYTHONDONTWRITEBYTECODE"] = ""  # as in engine
     session.run("pytest", "--numprocesses", "auto", *which, "tests/unit", *session.posargs)
 
 

@@ -186,6 +186,7 @@ def test_json_is_yaml() -> None:
             "it says too much",
         ),
     ],
+    ids=lambda text: text[:30],
 )
 def test_yaml_that_is_refused(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
