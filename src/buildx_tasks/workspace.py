@@ -12,7 +12,7 @@ from buildx_tasks.errors import EngineError
 from buildx_tasks.language import lockfile
 from buildx_tasks.language.sources import FILE_NAME
 from buildx_tasks.machine.commands import Commands
-from buildx_tasks.records.ledger import Ledger
+from buildx_tasks.records.ledger import Ledger, last_built
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,7 +86,7 @@ class Workspace:
         """Have the engine begin to say what it holds of targets that were built here."""
         if self.commands.is_dry:
             return
-        last = {one["target"]: one for one in self.ledger.read() if one["event"] == "built"}
+        last = last_built(self.ledger.read())
         elsewhere = ("staged", "parts", "part")
         whole = {name for name, one in last.items() if not any(map(one.get, elsewhere))}
         self.engine.look_ahead([t.spec.tags[0] for t in targets if t.spec.tags and t.name in whole])

@@ -12,6 +12,7 @@ from buildx_tasks.images import image, store
 from buildx_tasks.images.published import published
 from buildx_tasks.planning import cells
 from buildx_tasks.platforms import parse
+from buildx_tasks.records.ledger import last_built
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +46,7 @@ def was_divided(ledger: Ledger, targets: Sequence[TargetPlan]) -> bool:
 
 def _last_built(ledger: Ledger) -> dict[str, dict[str, Any]]:
     """Return the ledger's entry of each target's last build."""
-    return {entry["target"]: entry for entry in ledger.read() if entry["event"] == "built"}
+    return last_built(ledger.read())
 
 
 def _newest(ledger: Ledger, target: TargetPlan, wanted: Sequence[Platform]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Callable
 
-from buildx_tasks.language.secrets import effective
+from buildx_tasks.language.secrets import LEAST_SOUGHT, effective, place_of
 from buildx_tasks.planning.bakefile import unescaped
 from buildx_tasks.references import CWD
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from buildx_tasks.language.merging import Attributes
 
-_LEAST = 8  # characters of a line of a secret; shorter ones are in too much else
 _MOST = 1_000_000  # bytes of a secret, which BuildKit takes at most half of
 _MASK = "***"
 
@@ -38,17 +37,14 @@ def masking(targets: Iterable[Attributes], root: Path) -> Callable[[str], str]:
 def _lines(attributes: Attributes, root: Path) -> Iterator[str]:
     for name, entry in effective(attributes, "secret").items():
         for line in _value(name, entry, root).splitlines():
-            if len(line.strip()) >= _LEAST:
+            if len(line.strip()) >= LEAST_SOUGHT:
                 yield line.strip()
 
 
 def _value(name: str, entry: Mapping[str, object], root: Path) -> str:
-    variable, path = entry.get("env"), entry.get("src")
-    if variable is None and path is None:
-        # buildx takes the variable of that name, else the file.
-        variable, path = (name, None) if name in os.environ else (None, name)
-    if variable is not None:
-        return os.environ.get(str(variable), "")
-    with suppress(OSError), (root / unescaped(str(path)).removeprefix(CWD)).open("rb") as stream:
+    kind, place = place_of(name, entry, os.environ)
+    if kind == "env":
+        return os.environ.get(place, "")
+    with suppress(OSError), (root / unescaped(place).removeprefix(CWD)).open("rb") as stream:
         return stream.read(_MOST).decode("utf-8", "replace")
     return ""

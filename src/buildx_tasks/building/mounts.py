@@ -22,6 +22,7 @@ from buildx_tasks.dockerfiles.cache_mounts import CacheMount, cache_mounts
 from buildx_tasks.dockerfiles.view import view_of
 from buildx_tasks.errors import BuildxTasksError
 from buildx_tasks.language.placeholders import OF_A_PLATFORM, filled, of_platform
+from buildx_tasks.language.secrets import LEAST_SOUGHT, place_of
 from buildx_tasks.language.targets import dashed
 from buildx_tasks.planning.cells import shortened
 from buildx_tasks.records import ledger
@@ -51,13 +52,12 @@ _FOUND = "buildx-tasks found a secret"
 _FOUND_LINE = re.compile(rf"^#\d+ [\d.]+ {_FOUND}$", re.MULTILINE)
 _NOTHING = 44  # exit code of the helper: the mount is empty
 _SHOWN = 300  # characters of what buildx says
-_LEAST = 8  # characters of a line of a secret that is looked for
 # A pattern that is empty would be in every file.
 _SEARCH = f"""
 set -e
 for secret in {_PLACE}/secrets/*; do
   [ -f "$secret" ] || continue
-  grep -aE '.{{{_LEAST},}}' "$secret" > {_PLACE}/words/all || continue
+  grep -aE '.{{{LEAST_SOUGHT},}}' "$secret" > {_PLACE}/words/all || continue
   code=0; grep -rqaF -f {_PLACE}/words/all {_PLACE}/mount || code=$?
   if [ $code = 0 ]; then echo "{_FOUND}" >&2; exit 3; fi
   [ $code = 1 ]
@@ -225,7 +225,8 @@ def _secrets(targets: Mapping[str, Attributes]) -> Iterator[dict[str, Any]]:
     for number, one in enumerate(distinct):
         source = {key: value for key, value in one.items() if key != "id"}
         if not source.keys() & {"env", "src"}:  # as buildx looks for it
-            source["env" if one.get("id", "") in os.environ else "src"] = one.get("id", "")
+            kind, place = place_of(one.get("id", ""), one, os.environ)
+            source[kind] = place
         yield {**source, "id": f"secret{number}"}
 
 

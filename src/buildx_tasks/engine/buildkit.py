@@ -22,8 +22,8 @@ def version(api: Api) -> str:
     """Return the version, ``""`` where the engine does not say it."""
     with suppress(EngineError, OSError, *faults.lost_connections()):
         for message in grpc.call(api, _INFO, b"", "the version of its BuildKit"):
-            said = dict(grpc.fields(message)).get(_VERSION)
-            number = dict(grpc.fields(said)).get(_NUMBER) if isinstance(said, bytes) else None
-            if isinstance(number, bytes) and not number.startswith(_NONE):
+            said = grpc.data(dict(grpc.fields(message)).get(_VERSION))
+            number = grpc.data(dict(grpc.fields(said)).get(_NUMBER))
+            if number and not number.startswith(_NONE):
                 return printable(number.decode("utf-8", "replace"))
     return ""

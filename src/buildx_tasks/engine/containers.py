@@ -55,17 +55,14 @@ def is_executable(container: Any, path: str) -> bool:
         faults.api_errors: the engine fails.
 
     """
-    from docker.errors import NotFound
-
-    try:
-        for _ in range(_MOST_LINKS):
-            chunks, facts = container.get_archive(path)
-            chunks.close()
-            if not facts.get("linkTarget"):
-                return bool(facts.get("mode", 0o111) & 0o111)
-            path = facts["linkTarget"]
-    except NotFound:
-        pass
+    for _ in range(_MOST_LINKS):
+        chunks, facts = _archive(container, path)
+        if chunks is None:
+            break
+        chunks.close()
+        if not facts.get("linkTarget"):
+            return bool(facts.get("mode", 0o111) & 0o111)
+        path = facts["linkTarget"]
     return True
 
 
@@ -76,17 +73,14 @@ def read_file(container: Any, path: str, most: int) -> bytes | None:
         faults.api_errors: the engine fails.
 
     """
-    from docker.errors import NotFound
-
-    try:
-        for _ in range(_MOST_LINKS):
-            chunks, facts = container.get_archive(path)
-            if not facts.get("linkTarget"):
-                return _first_file(chunks, most)
-            chunks.close()
-            path = facts["linkTarget"]
-    except NotFound:
-        pass
+    for _ in range(_MOST_LINKS):
+        chunks, facts = _archive(container, path)
+        if chunks is None:
+            break
+        if not facts.get("linkTarget"):
+            return _first_file(chunks, most)
+        chunks.close()
+        path = facts["linkTarget"]
     return None
 
 
@@ -101,11 +95,8 @@ def members(container: Any, path: str) -> Iterator[Iterator[tuple[tarfile.TarInf
         faults.api_errors: the engine fails.
 
     """
-    from docker.errors import NotFound
-
-    try:
-        chunks, _ = container.get_archive(path)
-    except NotFound:
+    chunks, _ = _archive(container, path)
+    if chunks is None:
         yield None
         return
     file: Any = Chunks(chunks)
@@ -120,14 +111,22 @@ def link_target(container: Any, path: str) -> str | None:
         faults.api_errors: the engine fails.
 
     """
+    chunks, facts = _archive(container, path)
+    if chunks is None:
+        return None
+    chunks.close()
+    return str(facts.get("linkTarget") or "")
+
+
+def _archive(container: Any, path: str) -> tuple[Any, dict[str, Any]]:
+    """Return what is at a path of a container, and the facts about it; None and none for nothing."""
     from docker.errors import NotFound
 
     try:
         chunks, facts = container.get_archive(path)
     except NotFound:
-        return None
-    chunks.close()
-    return str(facts.get("linkTarget") or "")
+        return None, {}
+    return chunks, facts
 
 
 class Exec:

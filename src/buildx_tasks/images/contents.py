@@ -188,9 +188,7 @@ def again(
                 makers = wanted.get(rooted(info.name), ()) if info.isreg() else ()
                 takers = [one for make in makers if (one := make()) is not None]
                 file = archive.extractfile(info) if takers else None
-                while file and takers and (chunk := file.read(_CHUNK)):
-                    takers = [one for one in takers if one.feed(chunk)]
-                for one in takers:
+                for one in tars.feed(file, takers) if file else takers:
                     one.end()
         unpacked.finish()
     except tars.FAULTS as error:

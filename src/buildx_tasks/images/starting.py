@@ -19,13 +19,17 @@ def words_of(runtime: Mapping[str, Any]) -> list[str]:
     return [*(runtime.get("Entrypoint") or []), *(runtime.get("Cmd") or [])]
 
 
+def environment_of(runtime: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variables that an image sets, by name; ``runtime`` is a config's own ``config``."""
+    return dict(pair.partition("=")[::2] for pair in runtime.get("Env") or ())
+
+
 def program(tree: Tree, runtime: Mapping[str, Any]) -> Entry | None:
     """Return the file that a container starts, None where it is not in the image."""
     words = words_of(runtime)
     if not words:
         return None
-    set_ = dict(text.partition("=")[::2] for text in runtime.get("Env") or [])
-    folders = set_.get("PATH", _PATH).split(":")
+    folders = environment_of(runtime).get("PATH", _PATH).split(":")
     if "/" in words[0]:
         folders = [runtime.get("WorkingDir") or "/"]
     for folder in folders:

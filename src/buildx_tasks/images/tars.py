@@ -118,6 +118,16 @@ def members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         yield info
 
 
+def feed(file: Any, readers: list[Any]) -> list[Any]:
+    """Give a member's content to its readers; return those that wanted all of it.
+
+    Each has ``feed``, as of :class:`buildx_tasks.verification.visiting.Reader`.
+    """
+    while readers and (chunk := file.read(_CHUNK)):
+        readers = [one for one in readers if one.feed(chunk)]
+    return readers
+
+
 def seconds(mtime: float) -> int:
     """Return the time of a member as a date can be: pax headers may say ``inf`` or ``nan``."""
     return int(min(max(mtime, _EARLIEST), _LATEST)) if math.isfinite(mtime) else 0

@@ -19,7 +19,7 @@ from buildx_tasks.inputs import ignoring
 from buildx_tasks.inputs.keys import keyed
 from buildx_tasks.inputs.parts import parts_of
 from buildx_tasks.inputs.trees import stamp_now, tree_of
-from buildx_tasks.language.secrets import effective
+from buildx_tasks.language.secrets import effective, place_of
 from buildx_tasks.language.targets import LINK, dashed, files_helper, platform_helper
 from buildx_tasks.planning.bakefile import unescaped
 from buildx_tasks.planning.helpers import PICKED
@@ -241,16 +241,13 @@ class Fingerprints:
         return found
 
     def _secret(self, name: str, entry: Mapping[str, Any]) -> bytes:
-        variable, path = entry.get("env"), entry.get("src")
-        if variable is None and path is None:
-            # buildx takes the variable of that name, else the file.
-            variable, path = (name, None) if name in self._world.environment else (None, name)
-        if variable is not None:
-            value = self._world.environment.get(str(variable))
+        kind, origin = place_of(name, entry, self._world.environment)
+        if kind == "env":
+            value = self._world.environment.get(origin)
             if value is None:
-                raise Unknowable(f"the variable {variable} of a secret is not set")
+                raise Unknowable(f"the variable {origin} of a secret is not set")
             return os.fsencode(value)
-        place = self._place(unescaped(str(path)))
+        place = self._place(unescaped(origin))
         self._read[str(place)] = _hashed(str(place))
         return place.read_bytes()
 

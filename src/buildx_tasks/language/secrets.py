@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from buildx_tasks.language.targets import links
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from buildx_tasks.language.merging import Attributes
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from buildx_tasks.language.targets import Target
 
 KINDS = ("secret", "ssh")
+LEAST_SOUGHT = (
+    8  # characters of a line of a secret that is looked for; shorter ones are in too much else
+)
 
 Source = tuple[str, ...]
 
@@ -28,6 +31,17 @@ def source(entry: Mapping[str, Any]) -> Source:
     if "paths" in entry:
         return tuple(entry["paths"])
     return tuple(f"{key}={entry[key]}" for key in ("env", "src") if key in entry)
+
+
+def place_of(name: str, entry: Mapping[str, Any], environment: Collection[str]) -> tuple[str, str]:
+    """Return where buildx finds a secret: ``env`` and a variable, or ``src`` and a path.
+
+    Of one that says neither, ``name`` (its id) is the variable of that name, else the file.
+    """
+    for key in ("env", "src"):
+        if entry.get(key) is not None:
+            return key, str(entry[key])
+    return ("env" if name in environment else "src"), name
 
 
 def missing(entry: Mapping[str, Any], environment: Mapping[str, str], root: Path) -> str:

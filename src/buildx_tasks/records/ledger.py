@@ -212,6 +212,11 @@ class Verified:
                 self.failed.discard(entry["cell"])
 
 
+def last_built(entries: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the entry of each target's last build."""
+    return {entry["target"]: entry for entry in entries if entry["event"] == "built"}
+
+
 def pushed_digests(entries: list[dict[str, Any]]) -> dict[str, list[str]]:
     """Return what was pushed, the last one at the end, by target."""
     found: dict[str, list[str]] = {}

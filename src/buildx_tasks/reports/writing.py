@@ -10,6 +10,7 @@ from buildx_tasks.errors import VerifyError
 from buildx_tasks.language.positions import Positions
 from buildx_tasks.language.sources import PYPROJECT
 from buildx_tasks.machine.files import PUBLIC, write_file
+from buildx_tasks.reports.jobs import SUMMARY
 from buildx_tasks.verification.passed import failures
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def conclude(
 
     """
     shown = None
-    if plan and (any(files.values()) or os.environ.get("GITHUB_STEP_SUMMARY")):
+    if plan and (any(files.values()) or os.environ.get(SUMMARY)):
         from buildx_tasks.publishing.described import described
         from buildx_tasks.reports.recalled import newest_of
 
@@ -83,7 +84,7 @@ def tell_github(report: Report, file: Path | None) -> list[str]:
     if os.environ.get("GITHUB_ACTIONS") == "true":
         for command in github.annotations(report, *_lines(file)):
             print(command, flush=True)
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    summary = os.environ.get(SUMMARY)
     if summary:
         try:
             with Path(summary).open("a", encoding="utf-8") as stream:

@@ -7,12 +7,11 @@ Source: https://github.com/containerd/containerd/blob/main/pkg/archive/tar_windo
 
 from __future__ import annotations
 
-import posixpath
 from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.errors import EngineError
 from buildx_tasks.images import sources, tars
-from buildx_tasks.images.paths import Entry, Tree
+from buildx_tasks.images.paths import Entry, Tree, rooted
 from buildx_tasks.text import printable
 from buildx_tasks.verification.check import Found
 
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 _GONE, _EMPTIED = ".wh.", ".wh..wh..opq"
 FILES = "/Files"
 _BESIDE = ("/Hives", "/UtilityVM")
-_CHUNK = 1 << 16
 
 
 def walk(subject: Subject, visitors: Sequence[Visitor]) -> list[Found]:
@@ -154,7 +152,7 @@ def _members(
     unpacked: Any = tars.Unpacked(iter(source.blob(layer.digest, layer.size)), layer.size)
     with tars.streamed(unpacked) as archive:
         for info in tars.members(archive):
-            path = posixpath.normpath(f"/{info.name.lstrip('/')}")
+            path = rooted(info.name)
             if path == "/" or path.startswith(_BESIDE) or path == FILES:
                 continue
             path = path[len(FILES) :] if path.startswith(f"{FILES}/") else path
@@ -168,7 +166,5 @@ def _members(
 
 def _give(archive: tarfile.TarFile, info: tarfile.TarInfo, readers: list[Reader]) -> None:
     file = archive.extractfile(info) if readers and info.isreg() else None
-    while file and readers and (chunk := file.read(_CHUNK)):
-        readers = [reader for reader in readers if reader.feed(chunk)]
-    for reader in readers:
+    for reader in tars.feed(file, readers) if file else readers:
         reader.end()

@@ -163,8 +163,7 @@ class _Content:
         if file is None:
             return
         with _broken_off():
-            while readers and (chunk := file.read(_CHUNK)):
-                readers = [reader for reader in readers if reader.feed(chunk)]
+            readers = tars.feed(file, readers)
         for reader in readers:
             reader.end()
 

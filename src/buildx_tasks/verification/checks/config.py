@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.engine import faults
 from buildx_tasks.engine.faults import RefusedError
-from buildx_tasks.images import index, store
+from buildx_tasks.images import index, starting, store
 from buildx_tasks.text import json_line, printable
 from buildx_tasks.verification.check import Found
 
@@ -88,7 +88,7 @@ def compare(config: Mapping[str, Any], spec: expectations.Config) -> Iterator[st
             )
     if spec.nonroot and (problem := problem_of_root(user_of(config))):
         yield problem
-    env = dict(pair.partition("=")[::2] for pair in config.get("Env") or [])
+    env = starting.environment_of(config)
     yield from _missing("env", spec.env, env, "ENV in the Dockerfile")
     yield from _ports(config, spec)
     yield from _missing("label", spec.labels, config.get("Labels") or {}, _LABELS)

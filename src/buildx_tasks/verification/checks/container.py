@@ -23,7 +23,7 @@ from buildx_tasks.engine.containers import (
     read_file,
 )
 from buildx_tasks.engine.faults import RefusedError
-from buildx_tasks.images import programs
+from buildx_tasks.images import programs, starting
 from buildx_tasks.images.programs import Start
 from buildx_tasks.text import printable
 from buildx_tasks.verification import containers
@@ -270,7 +270,7 @@ def start_of(container: Any) -> Start:
     """Return how a container starts, as the engine has worked it out."""
     container.reload()
     config = container.attrs["Config"]
-    environment = dict(pair.partition("=")[::2] for pair in config.get("Env") or ())
+    environment = starting.environment_of(config)
     words = [container.attrs["Path"], *container.attrs["Args"]]
     return Start(words, environment, config.get("WorkingDir") or "/")
 

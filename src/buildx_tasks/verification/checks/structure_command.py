@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.engine.faults import RefusedError
-from buildx_tasks.images import store
+from buildx_tasks.images import starting, store
 from buildx_tasks.language.expectations import Mount, Run
 from buildx_tasks.verification.check import Found
 from buildx_tasks.verification.checks import container, run
@@ -35,7 +35,7 @@ def check(subject: Subject, spec: Command) -> Found:
 
     """
     config = store.content(subject.engine, subject.image, subject.platform).config
-    known = dict(pair.partition("=")[::2] for pair in config.get("Env") or ())
+    known = starting.environment_of(config)
     own: dict[str, str] = {}
     for name, value in spec.env:
         own[name] = structure.filled(value, {**known, **own})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Union
 
 from buildx_tasks import sizes
-from buildx_tasks.images import store
+from buildx_tasks.images import starting, store
 from buildx_tasks.images.paths import absolute, matches
 from buildx_tasks.text import printable
 from buildx_tasks.verification.check import Found
@@ -43,7 +43,7 @@ def visitor(subject: Subject, spec: Spec) -> StructureVisitor:
 
 def visitor_in(config: Mapping[str, Any], spec: Spec) -> StructureVisitor:
     """Return the same; ``config`` is an OCI image config's own ``config``."""
-    env = dict(pair.partition("=")[::2] for pair in config.get("Env") or ())
+    env = starting.environment_of(config)
     if not isinstance(spec, Licenses):
         return StructureVisitor(spec._replace(path=filled(spec.path, env)))
     return StructureVisitor(spec)

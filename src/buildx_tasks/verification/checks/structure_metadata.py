@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from buildx_tasks.images import store
+from buildx_tasks.images import starting, store
 from buildx_tasks.text import json_line, printable
 from buildx_tasks.verification.check import Found
 from buildx_tasks.verification.outside import goregex
@@ -29,7 +29,7 @@ def check(subject: Subject, spec: Metadata) -> Found:
 
 def compare(config: Mapping[str, Any], spec: Metadata) -> Iterator[str]:
     """Yield what is not as expected; ``config`` is an OCI image config's own ``config``."""
-    env = dict(pair.partition("=")[::2] for pair in config.get("Env") or ())
+    env = starting.environment_of(config)
     yield from _values("env", spec.env, env)
     for name in spec.unset:
         if name in env:
