@@ -14,7 +14,7 @@ from buildx_tasks.images import store
 from buildx_tasks.machine.interruption import deferred
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from buildx_tasks.planning.selection import Plan
@@ -44,8 +44,7 @@ def noted(workspace: Workspace, plan: Plan) -> Iterator[list[bool]]:
 
 def _note(workspace: Workspace, plan: Plan, began: float) -> None:
     engine = workspace.engine
-    now = time_of(engine.get("/info").good()["SystemTime"])  # the engine's clock may be another
-    start = now - dt.timedelta(seconds=time.monotonic() - began)
+    start = by_clock(lambda: engine.get("/info").good()["SystemTime"], began)
     entries: list[dict[str, Any]] = []
     for target in plan.images:
         for tag in target.tags:
@@ -55,3 +54,13 @@ def _note(workspace: Workspace, plan: Plan, began: float) -> None:
                 entries.append({"target": target.name, "tags": [tag], "digest": facts["Id"]})
     if entries:
         workspace.ledger.record("left", entries)
+
+
+def by_clock(asked: Callable[[], str], moment: float) -> dt.datetime:
+    """Return when a moment of ``time.monotonic()`` was by the clock that is asked, or later.
+
+    A busy engine answers seconds after it was asked. The moment may come out too late by as much,
+    never too early: what a person tagged just before it is not ours.
+    """
+    passed = time.monotonic() - moment
+    return time_of(asked()) - dt.timedelta(seconds=passed)
