@@ -65,7 +65,8 @@ class Inheritance:
         if "metadata" in whole.tables:
             attributes = self._with_metadata(name, attributes, whole.tables["metadata"])
         attributes, own = self._overriding.applied(name, attributes, whole.platform)
-        whole = whole._replace(platform=own)
+        if own is not whole.platform:
+            whole = whole._replace(platform=own)
         if not (whole.platform or whole.tables):
             return Target(normalise(attributes))
         declared = {platforms.parse(text): text for text in attributes.get("platforms", ())}
@@ -101,7 +102,8 @@ class Inheritance:
             return self._resolved[name]
         table = self._tables.targets[name]
         own = self._reader.own(table)
-        own = own._replace(attributes=entitled(own.attributes))
+        if "network" in own.attributes:
+            own = own._replace(attributes=entitled(own.attributes))
         if not table.parents:
             self._resolved[name] = own
             return own

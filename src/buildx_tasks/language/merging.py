@@ -53,7 +53,9 @@ def canonical(key: str, value: Any) -> Any:
         for name, item in value.items():
             if item == {"unset": False}:
                 raise ValueError(name, "unset can only be true; remove it to keep the value")
-        return {name: _text(item) for name, item in value.items()}
+        return {
+            name: item if isinstance(item, str) else _text(item) for name, item in value.items()
+        }
     return value
 
 

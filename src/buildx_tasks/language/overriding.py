@@ -49,7 +49,7 @@ class Overriding:
                 raise UsageError(f'--set {name}: no target is called "{pattern}"{hint}')
 
     def applied(
-        self, target: str, attributes: Attributes, platform: Mapping[Platform, Attributes]
+        self, target: str, attributes: Attributes, platform: dict[Platform, Attributes]
     ) -> tuple[Attributes, dict[Platform, Attributes]]:
         """Return a target's attributes, and those of its platforms, with what was set in their place.
 
@@ -57,6 +57,8 @@ class Overriding:
             UsageError: there is no such attribute, or it cannot have this value.
 
         """
+        if not self._given:
+            return attributes, platform
         attributes, own = dict(attributes), dict(platform)
         for name, pattern, rest, value in self._given:
             if not fnmatchcase(target, pattern):

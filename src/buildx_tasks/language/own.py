@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from buildx_tasks.platforms import Platform
 
 _LOGGED_IN = re.compile(r"https?://[^/]+@")
+_WITH_ENTRIES = frozenset({"secret", "ssh", "cache-from", "cache-to"})
 _OURS = ("files", "lint", "metadata", "push", "verify")  # tables that bake does not know
 
 
@@ -61,10 +62,10 @@ class Reader:
 
         """
         path, data = table
-        if any("," in text for text in data.get("platforms", ())):  # as bake reads them
-            words = [word.strip() for text in data["platforms"] for word in text.split(",")]
-            data = {**data, "platforms": [word for word in words if word]}
-        if "platforms" in data:
+        if "platforms" in data and tuple(data["platforms"]) not in self._good_platforms:
+            if any("," in text for text in data["platforms"]):  # as bake reads them
+                words = [word.strip() for text in data["platforms"] for word in text.split(",")]
+                data = {**data, "platforms": [word for word in words if word]}
             self._check_platforms(data["platforms"], (*path, "platforms"))
         for number, tag in enumerate(data.get("tags", ())):
             self.check_tag(tag, (*path, "tags", number))
@@ -81,19 +82,24 @@ class Reader:
             ours["optional"] = optional
         if "files" in ours:
             ours["files"] = self._files(ours["files"], (*path, "files"))
-        for number, text in enumerate(data.get("push", {}).get("drop", ())):
-            self._platform(text, (*path, "push", "drop", number))
-        for number, text in enumerate(data.get("push", {}).get("mirrors", ())):
+        if "push" in data:
+            self._check_push(data["push"], (*path, "push"))
+        if "verify" in data:
+            for steps, message in faults(data["verify"]):
+                raise self._fail((*path, "verify", *steps), message)
+        return Own(self._attributes(data, path), ours, platform)
+
+    def _check_push(self, push: dict[str, Any], path: KeyPath) -> None:
+        for number, text in enumerate(push.get("drop", ())):
+            self._platform(text, (*path, "drop", number))
+        for number, text in enumerate(push.get("mirrors", ())):
             if not references.is_repository(text):
                 raise self._fail(
-                    (*path, "push", "mirrors", number),
+                    (*path, "mirrors", number),
                     f'"{text}" is no repository; write it without a tag, as in ghcr.io/org/app',
                 )
-        for key, text in data.get("push", {}).get("attach", {}).items():
-            self._check_words(text, OF_ATTACHED, (*path, "push", "attach", key), "a file's path")
-        for steps, message in faults(data.get("verify", {})):
-            raise self._fail((*path, "verify", *steps), message)
-        return Own(self._attributes(data, path), ours, platform)
+        for key, text in push.get("attach", {}).items():
+            self._check_words(text, OF_ATTACHED, (*path, "attach", key), "a file's path")
 
     def check_tag(self, tag: str, where: KeyPath) -> None:
         """Refuse a tag that is no image reference."""
@@ -128,8 +134,10 @@ class Reader:
                 (*path, "dockerfile-inline"),
                 f"[{dotted(path)}] has both dockerfile and dockerfile-inline; keep one",
             )
-        self._check_contexts(data, path)
-        self._check_entries(found, path)
+        if "context" in data or "contexts" in data:
+            self._check_contexts(data, path)
+        if not _WITH_ENTRIES.isdisjoint(found):
+            self._check_entries(found, path)
         for text in data.get("annotations", ()):
             if "=" not in text:
                 raise self._fail(
@@ -197,8 +205,6 @@ class Reader:
             raise self._fail(where, str(error)) from None
 
     def _check_platforms(self, declared: list[str], where: KeyPath) -> None:
-        if tuple(declared) in self._good_platforms:
-            return
         seen: dict[Platform, str] = {}
         for number, text in enumerate(declared):
             parsed = self._platform(text, (*where, number))

@@ -65,7 +65,8 @@ def missing(entry: Mapping[str, Any], environment: Mapping[str, str], root: Path
 
 def settled(target: Target, environment: Mapping[str, str], root: Path) -> Target:
     """Return a target without the optional secrets that are not there."""
-    if not any(_is_optional(e) for one in target.builds for e in one.get("secret", ())):
+    given = [one["secret"] for one in target.builds if "secret" in one]
+    if not any(_is_optional(entry) for entries in given for entry in entries):
         return target
     return target._replace(
         attributes=_without_missing(target.attributes, environment, root),
@@ -154,8 +155,9 @@ def check(targets: Mapping[str, Target], tables: Tables, fail: Fail) -> None:
         return found
 
     for name, target in targets.items():
+        linked = links(target)
         for kind in KINDS:
-            if links(target):
+            if linked:
                 needed(name, kind)
 
 

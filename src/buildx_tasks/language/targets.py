@@ -143,8 +143,10 @@ def members(groups: Mapping[str, Group], names: Iterable[str]) -> list[str]:
     """Return the targets that the names (of targets and groups) stand for, each once."""
     found: dict[str, None] = {}
     for name in names:
-        group = groups.get(name)
-        found.update(dict.fromkeys(members(groups, group.targets) if group else [name]))
+        if name in groups:
+            found.update(dict.fromkeys(members(groups, groups[name].targets)))
+        else:
+            found[name] = None
     return list(found)
 
 

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from buildx_tasks.language.merging import Attributes
+    from buildx_tasks.language.targets import Config
     from buildx_tasks.planning.cells import Selected, TargetPlan
     from buildx_tasks.platforms import Platform
 
 
-_CACHES = ("cache-from", "cache-to")
+_CACHES = frozenset({"cache-from", "cache-to"})
 # An engine's BuildKit rewrites times only for a registry that alone keeps the image.
 _BY_PLATFORM = ("local", "tar")  # exports with a folder for each platform
 REWRITTEN = {"rewrite-timestamp": "true", "store": "false"}
@@ -121,7 +122,7 @@ def selected_platforms(target: TargetPlan) -> dict[Platform, str]:
 
 
 def _cached(plan: Selected, target: TargetPlan, attributes: Attributes) -> Attributes:
-    if not any(key in attributes for key in _CACHES):
+    if _CACHES.isdisjoint(attributes):
         return attributes
     written = selected_platforms(target)
     names = attributes.get("platforms", ())
@@ -154,7 +155,9 @@ def _share(targets: dict[str, Attributes]) -> None:
             return
         done.add(name)
         attributes = targets[name]
-        values = attributes.get("contexts", {}).values()
+        if "contexts" not in attributes:
+            return
+        values = attributes["contexts"].values()
         linked = [
             v[len(LINK) :] for v in values if v.startswith(LINK) and v[len(LINK) :] in targets
         ]
@@ -191,16 +194,20 @@ def _bake_groups(plan: Selected, chosen: set[str]) -> dict[str, Any]:
             continue
         group = config.group[name]
         # A platform that was asked for leaves out the targets that do not have it.
-        kept = [m for m in group.targets if chosen.intersection(members(config.group, [m]))]
+        kept = [m for m in group.targets if m in chosen or _reaches(config, m, chosen)]
         groups[name] = {"targets": kept}
         if group.description:
             groups[name]["description"] = group.description
         waiting += [member for member in kept if member in config.group]
     outright = [n for n in plan.selection if n != DEFAULT or n not in config.group]
-    outright = [n for n in outright if chosen.intersection(members(config.group, [n]))]
+    outright = [n for n in outright if n in chosen or _reaches(config, n, chosen)]
     top = groups.setdefault(DEFAULT, {"targets": []})
     top["targets"] = sorted({*top["targets"], *outright})
     return dict(sorted(groups.items()))
+
+
+def _reaches(config: Config, name: str, chosen: set[str]) -> bool:
+    return name in config.group and not chosen.isdisjoint(members(config.group, [name]))
 
 
 def unescaped(text: str) -> str:
