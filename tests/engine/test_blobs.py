@@ -7,19 +7,21 @@ import os
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from buildx_tasks.engine import content as blobs
 from buildx_tasks.engine.api import Library, Sockets
+from buildx_tasks.engine.engine import Engine
 from buildx_tasks.errors import EngineError
+from buildx_tasks.images import store
+from buildx_tasks.machine.commands import Commands
 
 from .conftest import docker, engine_socket
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from docker import DockerClient
 
     from buildx_tasks.engine.api import Api
@@ -28,6 +30,15 @@ if TYPE_CHECKING:
 @pytest.fixture(params=["plain", "library"])
 def asked(engine: DockerClient, request: pytest.FixtureRequest) -> Api:
     return Library(engine) if request.param == "library" else Sockets(engine_socket())
+
+
+def test_what_a_name_means_is_said_as_inspecting_it_says() -> None:
+    with closing(Engine(Commands(Path()))) as engine:
+        for name in ("alpine:3.22", "golang:1.24-alpine"):
+            facts = store.inspected(engine, name)
+            assert facts
+            assert store.target(engine, name) == facts["Descriptor"]["digest"]
+        assert store.target(engine, "nothing-like:this") == ""
 
 
 SIZE = 24_000_000  # more than the engine may send unasked

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from buildx_tasks import platforms
-from buildx_tasks.building.resolving import Facts
+from buildx_tasks.building import below
+from buildx_tasks.building.below import Facts
 from buildx_tasks.building.standing import name_of
 from buildx_tasks.dockerfiles.findings import Finding
 from buildx_tasks.dockerfiles.reads import reads
 from buildx_tasks.errors import BuildError, ConfigError, listed
 from buildx_tasks.language.lockfile import LOCK_FILE
-from buildx_tasks.machine.files import write_file
-from buildx_tasks.text import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from buildx_tasks.building.resolving import Found, Resolved
     from buildx_tasks.building.standing import Reading, Standing
@@ -31,7 +27,6 @@ if TYPE_CHECKING:
 
 # What a machine of this architecture is given, too, where there is nothing better.
 _ALSO = {"amd64": "386", "arm64": "arm"}
-_KNOWN = "bases.json"  # in .buildx/: what there is below digests that were looked at
 
 
 class Bases:
@@ -149,8 +144,7 @@ def single(digest: str, upstream: Found) -> str:
 
 def _facts(workspace: Workspace, standing: Standing, found: Iterable[Found]) -> dict[str, Facts]:
     """Return what is below each digest: what is known of one from earlier holds for ever."""
-    path = workspace.ledger.folder / _KNOWN
-    known = _remembered(path)
+    known = below.remembered(workspace.ledger.folder)
     digests = {
         one.name if one.place == "store" else f"{one.name}@{one.digest}": one.digest
         for one in found
@@ -161,26 +155,8 @@ def _facts(workspace: Workspace, standing: Standing, found: Iterable[Found]) -> 
         if isinstance(facts, Facts):
             new[digests[name]] = facts
     if new and not workspace.commands.is_dry:
-        _remember(path, {**known, **new})
+        below.remember(workspace.ledger.folder, {**known, **new})
     return {**known, **new}
-
-
-def _remembered(path: Path) -> dict[str, Facts]:
-    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
-        data = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            digest: Facts(bool(one["index"]), frozenset(map(platforms.parse, one["platforms"])))
-            for digest, one in data.items()
-        }
-    return {}
-
-
-def _remember(path: Path, known: Mapping[str, Facts]) -> None:
-    data: dict[str, Any] = {
-        digest: {"index": one.is_index, "platforms": sorted(map(str, one.platforms))}
-        for digest, one in sorted(known.items())
-    }
-    write_file(path, json_text(data))
 
 
 def _images(found: Iterable[Read]) -> Iterator[Read]:

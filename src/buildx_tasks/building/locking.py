@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from buildx_tasks.builders import choice
 from buildx_tasks.building.bases import has, single
-from buildx_tasks.building.resolving import Facts, Found, Resolved
+from buildx_tasks.building.below import Facts
+from buildx_tasks.building.resolving import Found, Resolved
 from buildx_tasks.building.standing import is_excluded, name_of, own_tags, readings
 from buildx_tasks.errors import UsageError, listed, nearest
 from buildx_tasks.language.lockfile import LOCK_FILE, Pin, text_of

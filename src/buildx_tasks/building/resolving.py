@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Callable, Literal, NamedTuple, TypeVar
 
 from buildx_tasks import references
 from buildx_tasks.builders import choice
+from buildx_tasks.building import below
+from buildx_tasks.building.below import Facts
 from buildx_tasks.dockerfiles.reads import git_ref
 from buildx_tasks.errors import BuildxTasksError, MissingError, RefusalError, RegistryError
 from buildx_tasks.images import store
@@ -48,13 +50,6 @@ class Found(NamedTuple):
     is_absent: bool = False
 
 
-class Facts(NamedTuple):
-    """What there is below a digest, which never changes."""
-
-    is_index: bool
-    platforms: frozenset[Platform]
-
-
 class Resolved:
     """What the names of one run stand for: the build is made from it, and fingerprints are.
 
@@ -79,6 +74,7 @@ class Resolved:
         self._inspected: dict[str, dict[str, Any]] = {}  # what the engine's store says
         self._below: dict[str, Facts | str] = {}
         self._silent: dict[str, str] = {}  # registries that did not answer, and why
+        self._remembered = below.remembered(workspace.ledger.folder) if self._has_store else {}
 
     def look(self, names: Iterable[str]) -> dict[str, Found]:
         """Return what images are now, by name as they were given; all are asked for at once."""
@@ -144,6 +140,8 @@ class Resolved:
     def _looked(self, name: str) -> Found:
         bare, _, digest = name.partition("@")
         try:
+            if known := self._known_index(name):
+                return Found(name, "store", digest or known, is_index=True)
             facts = self._stored(name)
             descriptor = facts.get("Descriptor") or {} if facts else {}
             if facts and facts.get("Manifests") and descriptor.get("digest"):
@@ -182,6 +180,16 @@ class Resolved:
         except (BuildxTasksError, ValueError) as error:
             self._note(bare, error, absent=isinstance(error, (MissingError, RefusalError)))
             return str(error)
+
+    def _known_index(self, name: str) -> str:
+        """Return the digest of an index that was looked at before; ``""``: it has to be looked at.
+
+        To say what is below an index takes the engine three times as long as to say which one it is.
+        """
+        if not (self._has_store and self._remembered):
+            return ""
+        found = store.target(self._workspace.engine, name)
+        return found if found in self._remembered and self._remembered[found].is_index else ""
 
     def _stored(self, name: str) -> dict[str, Any] | None:
         if not self._has_store:

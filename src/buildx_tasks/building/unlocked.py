@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from buildx_tasks.building.bases import single
-from buildx_tasks.building.resolving import Facts, Resolved
+from buildx_tasks.building.below import Facts
+from buildx_tasks.building.resolving import Resolved
 from buildx_tasks.building.standing import is_excluded, is_hidden, name_of, own_tags
 from buildx_tasks.dockerfiles.findings import Finding
 from buildx_tasks.dockerfiles.reads import reads

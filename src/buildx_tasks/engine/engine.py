@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from buildx_tasks.platforms import Platform
 
 _MOST_AHEAD = 8
+_INFO = "/info"  # no image has such a name
 
 # Go prints nanoseconds, Python 3.9 reads whole seconds everywhere.
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
@@ -84,13 +85,17 @@ class Engine:
         return api.get(f"/v{version}{path}", query)
 
     def look_ahead(self, references: Sequence[str]) -> None:
-        """Begin to ask for images that :meth:`image` will be asked for first, and wait for nothing.
+        """Begin to ask what the engine is, and for images that :meth:`image` will be asked for first.
 
-        It is for what is near, and for few: an answer that nobody takes costs the engine as much.
+        It waits for nothing, and is for what is near, and for few images: an answer that nobody takes
+        costs the engine as much.
         """
         with suppress(EngineError):
             if len(references) <= _MOST_AHEAD and isinstance(addresses.plain(), str):
-                self._ahead.begin(references, lambda one: self.get(*_image(one)))
+                self._ahead.begin((_INFO, *references), self._asked)
+
+    def _asked(self, name: str) -> Answer:
+        return self.get(_INFO) if name == _INFO else self.get(*_image(name))
 
     def image(self, reference: str) -> Answer:
         """Ask what the engine says of an image, its manifests too.
@@ -101,13 +106,13 @@ class Engine:
             faults.lost_connections: nobody answers, or not in time.
 
         """
-        return self._ahead.taken(reference) or self.get(*_image(reference))
+        return self._ahead.taken(reference) or self._asked(reference)
 
     @cached_property
     def info(self) -> dict[str, Any]:
         """What ``GET /info`` says: of one moment, but for nothing that is read of it here."""
         with faults():
-            found: dict[str, Any] = self.get("/info").good()
+            found: dict[str, Any] = (self._ahead.taken(_INFO) or self._asked(_INFO)).good()
             return found
 
     @cached_property

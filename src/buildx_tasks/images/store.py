@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 from buildx_tasks.errors import EngineError
 from buildx_tasks.images import sources
@@ -68,6 +69,18 @@ def inspected(engine: Engine, reference: str) -> dict[str, Any] | None:
         raise EngineError(f"the engine cannot inspect {reference}: {answer.text}")
     facts: dict[str, Any] = answer.json()
     return facts
+
+
+def target(engine: Engine, reference: str) -> str:
+    """Return the digest of what a reference means in the engine's store; ``""`` where it does not say.
+
+    It is that of the index, where there is one.
+
+    Source: ImageHistory in https://github.com/moby/moby/blob/master/daemon/containerd/image_history.go
+    """
+    answer = engine.get(f"/images/{quote(reference)}/history")
+    steps = answer.json() if answer.status == 200 else []
+    return str(steps[0].get("Id", "")) if steps else ""
 
 
 def only_platform(facts: Mapping[str, Any]) -> Platform:

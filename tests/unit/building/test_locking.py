@@ -8,7 +8,8 @@ import pytest
 from support.workspaces import declared
 
 from buildx_tasks.building import bases, locking, resolving
-from buildx_tasks.building.resolving import Facts, Found, Resolved
+from buildx_tasks.building.below import Facts
+from buildx_tasks.building.resolving import Found, Resolved
 from buildx_tasks.building.standing import Standing
 from buildx_tasks.errors import ConfigError, UsageError
 from buildx_tasks.planning.selection import make_plan
