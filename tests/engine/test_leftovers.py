@@ -20,7 +20,10 @@ tags = ["{name}:before"]
 
 
 def test_clean_knows_what_a_failed_build_exported(project: Project, name: str) -> None:
-    docker("tag", "alpine:3.22", f"{name}:before")  # a person's own
+    project.write(TOML.format(name=name).replace("> /x", "> /y"))
+    project.ok("build", "--target", name)
+    docker("tag", f"{name}:dev", f"{name}:kept")  # a person's own
+    docker("tag", "alpine:3.22", f"{name}:before")  # as is this one
     project.write(TOML.format(name=name))
     failed = project.invoke("build", "--progress", "quiet")
     assert failed.returncode == 1
@@ -29,3 +32,4 @@ def test_clean_knows_what_a_failed_build_exported(project: Project, name: str) -
     assert f"{name}:dev" in project.ok("clean")
     assert not docker("image", "ls", "--quiet", f"{name}:dev")
     assert docker("image", "ls", "--quiet", f"{name}:before")
+    assert docker("image", "ls", "--quiet", f"{name}:kept")

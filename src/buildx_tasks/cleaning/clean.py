@@ -153,13 +153,19 @@ def _remove_images(workspace: Workspace) -> list[str]:
             references.append(tag)
     # Earlier builds, whose tags moved on to later ones.
     tagged = {digest for tag in references if (digest := _digest(engine, tag))}
-    references += [digest for digest in ours - tagged if _digest(engine, digest)]
+    references += [one for one in sorted(ours - tagged) if _is_nobodys(engine, one)]
     if references:
         argv = ["docker", "image", "rm", "--force", *references]
         result = workspace.commands.run(argv, hide=True)
         if not result.ok and not workspace.commands.is_dry:
             raise EngineError(f"an image cannot be removed: {result.stderr.strip()}")
     return [f"image {reference}" for reference in references]
+
+
+def _is_nobodys(engine: Engine, digest: str) -> bool:
+    """Say whether an image is there without a tag: removed by its digest, it would lose all of them."""
+    facts = store.inspected(engine, digest)
+    return facts is not None and not facts.get("RepoTags")
 
 
 def _digest(engine: Engine, reference: str) -> str:
