@@ -33,7 +33,7 @@ dockerfile = "Dockerfile"
 platforms = ["linux/amd64", "linux/arm64"]
 tags = ["{registry}/{name}:v1"]
 [target.tool]
-dockerfile-inline = "FROM alpine:3.22\\nRUN sleep 1\\n"
+dockerfile-inline = "FROM alpine:3.22\\nRUN sleep 1\\nMAINTAINER me\\n"
 platforms = ["linux/amd64"]
 tags = ["{registry}/{name}:tool"]
 """
@@ -168,8 +168,10 @@ def test_a_build_on_a_terminal(project: Project, name: str, registry: str) -> No
         lines = terminal.end()
     assert terminal.process.returncode == 0
     assert not terminal.screen.cursor.hidden
-    assert lines[0].startswith("target"), "nothing of the display stays"
-    assert len(lines) == 3
+    assert lines[0].startswith("warning: tool: MaintainerDeprecated: ")
+    assert lines[1].endswith("(line 3)")
+    assert lines[2].startswith("target"), "nothing of the display stays"
+    assert len(lines) == 5
     build = newest(project)
     assert (build.outcome, build.failed) == ("built", ())
     assert [cell.id for cell in build.cells] == list(CELLS)
@@ -231,12 +233,25 @@ def test_a_failure_is_the_last_thing_seen(project: Project) -> None:
     assert "--progress auto" in result.stdout
     assert "rawjson" not in result.stdout
     assert "app@linux/amd64: started\n" in result.stderr
-    assert "app@linux/amd64: FAILED at RUN --mount" in result.stderr
+    # The log comes with the line that says it, and once more at the end.
+    early, _, _ = result.stderr.partition("\nERROR: ")
+    assert "\napp@linux/amd64: FAILED at RUN --mount" in early
+    assert early.endswith("\n".join(["it printed, after 12 other lines:", *rest[:20]]))
     assert result.stderr.rstrip().endswith("\n" + "\n".join(rest[-1:]))
     assert "ERROR: failed to solve: process" in result.stderr
     plain = project.invoke("build", "--progress", "plain", env={"TOKEN": secret}).stderr
     assert plain.rstrip().endswith("\n" + "\n".join(rest[-1:]))
     assert "--- app@linux/amd64 failed at" in plain
+    # What BuildKit cannot read it begins no step of.
+    project.write(FAILING.replace("RUN echo before", "RUNX echo before"))
+    refused = project.invoke("build", env={"TOKEN": secret})
+    assert refused.returncode == 1
+    assert "app@linux/amd64: FAILED\n" in refused.stderr
+    told = refused.stderr.partition("\n\n")[2].splitlines()
+    assert told[0] == "--- app@linux/amd64 failed at [target.app] dockerfile-inline:2"
+    assert told[2] == ">    2 | RUNX echo before"
+    assert told[-3].startswith("dockerfile parse error on line 2: unknown instruction: RUNX")
+    assert told[-2:] == ["again: invoke build -t app -p linux/amd64", rest[-1]]
 
 
 def test_what_was_broken_off(project: Project) -> None:

@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 
 _IMPORT = "importing cache"  # which no build fails for
 _AROUND = 2  # lines of the Dockerfile before and after the instruction
+_FIRST, _LAST = 16, 4  # lines of a long instruction
 _WIDEST = 300  # characters of a line
+# What BuildKit says of what it could not begin with, and buildx before it of several targets.
+_UNBEGUN = re.compile(
+    r"ERROR: (?:target (?P<target>\S+): )?failed to solve: (?P<error>.+)", re.DOTALL
+)
+_PARSING = re.compile(r"dockerfile parse error on line (\d+)")
+_PLACE = re.compile(r"\S.*:(\d+)")
 _SIGNAL = re.compile(r"qemu: uncaught target signal (\d+)")
 _EXIT = re.compile(r"exit code: (\d+)")
 _KILLED, _CRASHED = 137, 139
@@ -24,9 +31,10 @@ _FULL = re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE
 class Failure(NamedTuple):
     """A step that failed.
 
-    ``cells`` are the ids of its cells, ``again`` the target and platform of one of them. ``source`` are
-    lines of the Dockerfile with their numbers, ``log`` the last ones that the step printed of
-    ``printed``. ``cause`` is the likely one, with the fix; ``""`` where none is known.
+    ``cells`` are the ids of its cells, ``again`` the target and platform of one of them, ``""`` for all
+    of its platforms. ``source`` are lines of the Dockerfile with their numbers, ``log`` the last ones
+    that the step printed of ``printed``. ``cause`` is the likely one, with the fix; ``""`` where none
+    is known.
     """
 
     cells: tuple[str, ...]
@@ -78,16 +86,46 @@ def failures(bake: Watched, emulator: Callable[[str], str]) -> Iterator[Failure]
         )
 
 
+def unbegun(bake: Watched, excerpt: Sequence[str]) -> Iterator[Failure]:
+    """Yield what BuildKit refused before any step of a target ran, as a Dockerfile that it cannot read.
+
+    ``excerpt`` are the lines of it that buildx has shown, the first one its place.
+    """
+    for said in bake.said:
+        match = _UNBEGUN.fullmatch(said)
+        found = _PARSING.search(said) or (_PLACE.fullmatch(excerpt[0]) if excerpt else None)
+        whole = bake.vertices.whole(match["target"] or "") if match and found else None
+        if not match or not found or not whole:
+            continue
+        cells, file, text = whole
+        line = int(found[1])
+        target, _, platform = cells[0].partition("@")
+        again = target, platform if len(cells) == 1 else ""
+        source = tuple(_source(text, line))
+        yield Failure(cells, again, file, line, source, "", "", match["error"], (), 0, "")
+
+
 def _source(text: str, line: int | None) -> Iterator[tuple[int, str]]:
-    """Yield the lines of an instruction and those around it."""
-    if not line:
+    """Yield the lines of an instruction and those around it; of a long one its first and last ones."""
+    lines = text.split("\n")
+    if lines and not lines[-1]:
+        lines.pop()
+    if not line or line > len(lines):
         return
-    lines = text.splitlines()
-    last = line
-    while last < len(lines) and lines[last - 1].rstrip().endswith("\\"):
-        last += 1
+    last = _last(text, line)
     for number in range(max(1, line - _AROUND), min(len(lines), last + _AROUND) + 1):
-        yield number, lines[number - 1][:_WIDEST]
+        if not line + _FIRST <= number <= last - _LAST:
+            yield number, lines[number - 1].rstrip("\r")[:_WIDEST]
+
+
+def _last(text: str, line: int) -> int:
+    """Return the last line of the instruction that begins with a line."""
+    from buildx_tasks.dockerfiles import instructions
+
+    try:
+        return next((one.last for one in instructions.read(text) if one.line == line), line)
+    except ValueError:  # BuildKit says it
+        return line
 
 
 def cause(step: StepState, log: Sequence[str], emulator: Callable[[str], str]) -> str:

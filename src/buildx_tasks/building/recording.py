@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks import platforms
 from buildx_tasks.builders import choice, emulators
-from buildx_tasks.building.failures import failures
+from buildx_tasks.building.failures import failures, unbegun
 from buildx_tasks.building.masking import masking
 from buildx_tasks.building.vertices import Vertices
 from buildx_tasks.building.watched import CellState, Watched
@@ -117,7 +117,10 @@ class Recording:
     def tell_failures(self) -> list[str]:
         """Tell who watches what failed in the last bake; return the ids of the cells."""
         for bake in self._bakes[-1:]:
-            self.failures = tuple(failures(bake.watched, self._emulator))
+            found = list(failures(bake.watched, self._emulator))
+            self.failures = tuple(found or unbegun(bake.watched, bake.excerpt))
+            if not self.failures:
+                bake.show_excerpt()
         if self.failures and self.means.audience:
             self.means.audience.failed(self.failures)
         return list(dict.fromkeys(name for one in self.failures for name in one.cells))
@@ -151,6 +154,7 @@ class Bake:
         self._decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
         self._watcher: Watcher | None = None
         self._block: list[str] = []
+        self.excerpt: list[str] = []  # of a Dockerfile, which a failure of ours may show
         self._began = time.time()
         self.watched = watched
 
@@ -180,9 +184,13 @@ class Bake:
         return (step.error for step in self.watched.steps.values() if step.error)
 
     def _close(self, *, is_built: bool) -> None:
-        for event in self.watched.close(is_built=is_built):
+        refused = () if is_built else unbegun(self.watched, self.excerpt)
+        failed = [cell for one in refused for cell in one.cells]
+        for event in self.watched.close(is_built=is_built, failed=failed):
             if self._watcher:
                 self._watcher.happened(event)
+        for text in self.watched.warnings() if self._watcher else ():
+            self._watcher.said(f"warning: {text}")  # type: ignore[union-attr]
         self._note_rest(time.time())
 
     def _note_rest(self, end: float) -> None:
@@ -222,11 +230,19 @@ class Bake:
                     self._flush()
 
     def _flush(self) -> None:
-        """Show what buildx says, but the lines of a Dockerfile that a failure of ours shows."""
+        """Show what buildx says, but not yet the lines of a Dockerfile: a failure of ours has them."""
         block, self._block = self._block, []
-        is_known = any(one.error and one.what.line for one in self.watched.steps.values())
-        is_whole = len(block) > _EXCERPT and _is_rule(block[-1])
-        for text in () if is_whole and is_known and self._means.audience else block:
+        if len(block) > _EXCERPT and _is_rule(block[-1]) and self._means.audience:
+            self.excerpt = block
+        else:
+            self._show(block)
+
+    def show_excerpt(self) -> None:
+        """Show the lines of a Dockerfile that were kept back: no failure of ours has them."""
+        self._show(self.excerpt)
+
+    def _show(self, lines: Sequence[str]) -> None:
+        for text in lines:
             if self._watcher:
                 self._watcher.said(text)
             else:

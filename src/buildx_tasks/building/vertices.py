@@ -159,6 +159,18 @@ class Vertices:
                     if found:
                         yield reading.build.file, found
 
+    def whole(self, target: str) -> tuple[tuple[str, ...], str, str] | None:
+        """Return the cells of a target, its Dockerfile as a person calls it, and the text of that.
+
+        ``target`` is ``""`` where the bake has one alone; None is returned where it is not known.
+        """
+        name = target or (next(iter(self.targets)) if len(self.targets) == 1 else "")
+        cells = tuple(one for some in self._cells.get(name, {}).values() for one in some)
+        reading = next(iter(self._readings.get(name, ())), None)
+        if not cells or reading is None or reading.text is None:
+            return None
+        return tuple(dict.fromkeys(cells)), reading.build.file, reading.text
+
     def text(self, file: str) -> str | None:
         """Return the text of a Dockerfile, by what a person calls it."""
         listed = (one for some in self._readings.values() for one in some)

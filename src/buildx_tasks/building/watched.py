@@ -6,11 +6,12 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Callable, NamedTuple
 
+from buildx_tasks.errors import listed
 from buildx_tasks.records.builds import Ran, Seen
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from buildx_tasks.building.vertices import Vertex, Vertices
     from buildx_tasks.engine import statuses
@@ -20,12 +21,19 @@ WAITING, RUNNING, BUILT, FAILED, STOPPED = "waiting", "running", "built", "faile
 
 _KEPT = 20  # lines of a step's log
 _LONGEST = 1 << 16  # bytes of a line
-_WIDEST = 2_000  # characters of one, and of an error
+_WIDEST = 500  # characters of one that are shown
+_LONGEST_ERROR = 2_000
 _LONGEST_NAME = 500  # characters
 _CANCELED = "context canceled"
 _CACHES = ("importing cache", "exporting cache")  # where no build goes on without, bake says so
 _SHORTEST = 0.02  # seconds of a time without a step
 _NO_BYTES = ("extracting", "unpacking")  # of which downloading has told already
+
+
+def _without_middle(error: str) -> str:
+    """Return an error as far as it is kept: behind a long command stands what became of it."""
+    half = _LONGEST_ERROR // 2
+    return error if len(error) <= _LONGEST_ERROR else f"{error[:half]}…{error[-half:]}"
 
 
 class StepState:
@@ -131,6 +139,7 @@ class Watched:
         self.began = max(epoch, time.time())
         self._number = number
         self._masked = masked
+        self._warnings: dict[str, dict[str, None]] = {}
         self._of: dict[str, set[str]] = {}  # certain cells, by step
         self._touched: set[str] = set()
 
@@ -148,7 +157,21 @@ class Watched:
                 step.moved[moved.id] = moved.current
         for log in status.logs:
             self._log(log)
+        for warned in status.warnings:
+            self._warned(warned)
         return lines, list(self._events())
+
+    def _warned(self, warned: statuses.Warned) -> None:
+        step = self.steps.get(warned.vertex)
+        text = self._text(warned.short)
+        targets = self._warnings.setdefault(text, {}) if text else {}
+        for cell in self.cells_of(step) if step else ():
+            targets[cell.id.partition("@")[0]] = None
+
+    def warnings(self) -> Iterable[str]:
+        """Yield what BuildKit's own checks found, each once, with the targets that it is about."""
+        for text, targets in self._warnings.items():
+            yield "".join((f"{listed(list(targets))}: " if targets else "", text))
 
     def say(self, text: str) -> str:
         """Take note of what buildx says in plain text; return what of it may be shown."""
@@ -183,7 +206,7 @@ class Watched:
         if started is None:
             return
         if vertex.error:
-            step.error = self._masked(vertex.error)[:_WIDEST]
+            step.error = _without_middle(self._masked(vertex.error))
         is_again = step.ended is not None and started > (step.started or 0) and ended is None
         if ended is not None:
             # A base image is first looked up; whether it was there is said after that.
@@ -249,7 +272,9 @@ class Watched:
             return
         *lines, begun = (step.begun.pop(log.stream, b"") + log.data).split(b"\n")
         if len(begun) > _LONGEST:
-            lines, begun = [*lines, begun], b""
+            # Where it has no end, its begin is kept: of what is written over it, too.
+            end = b"\r" * begun.endswith(b"\r")
+            begun = begun.rstrip(b"\r").rpartition(b"\r")[2][:_LONGEST] + end
         if begun:
             step.begun[log.stream] = begun
         step.printed += len(lines)
@@ -263,7 +288,8 @@ class Watched:
     def _text(self, line: bytes) -> str:
         # What is written over a line that is there is what is seen of it.
         shown = line.rstrip(b"\r").rpartition(b"\r")[2]
-        return self._masked(shown.decode("utf-8", "replace"))[:_WIDEST]
+        text = self._masked(shown.decode("utf-8", "replace"))
+        return text if len(text) <= _WIDEST else f"{text[:_WIDEST]}…"
 
     def _events(self) -> Iterable[Event]:
         touched, self._touched = self._touched, set()
@@ -282,10 +308,14 @@ class Watched:
                 cell.status = RUNNING
                 yield Event(cell, RUNNING, cell.current)
 
-    def close(self, *, is_built: bool) -> list[Event]:
-        """Take note of the bake's end; what nothing was said of is as all is."""
+    def close(self, *, is_built: bool, failed: Collection[str] = ()) -> list[Event]:
+        """Take note of the bake's end; what nothing was said of is as all is.
+
+        ``failed`` are cells of which BuildKit began no step.
+        """
         left = [one for one in self.cells.values() if one.status in (WAITING, RUNNING)]
-        return [self._ended(one, BUILT if is_built else STOPPED) for one in left]
+        others = BUILT if is_built else STOPPED
+        return [self._ended(one, FAILED if one.id in failed else others) for one in left]
 
     def _ended(self, cell: CellState, status: str, step: StepState | None = None) -> Event:
         cell.status = status

@@ -26,12 +26,16 @@ _LITERAL = "\ue000"  # stands for a backslash at the end of a line that does not
 
 
 class Instruction(NamedTuple):
-    """One instruction; ``value`` is all behind the keyword, ``line`` the first of its lines."""
+    """One instruction; ``value`` is all behind the keyword, ``line`` the first of its lines.
+
+    ``last`` is the last one, that of a here-document's end included; 0 where nothing was read.
+    """
 
     keyword: str
     value: str
     line: int
     heredocs: tuple[str, ...] = ()
+    last: int = 0
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -67,26 +71,28 @@ def read(text: str) -> Iterator[Instruction]:
     """
     from dockerfile_parse import DockerfileParser
 
-    plain, heredocs = _plain(text)
+    plain, heredocs, ends = _plain(text)
     # Given a stream, the parser touches no file.
     parser = DockerfileParser(fileobj=io.BytesIO(plain.encode()))
     for entry in parser.structure:
         if entry["instruction"] != _COMMENT:
             line = entry["startline"] + 1
             value = entry["value"].replace(_LITERAL, "\\")
-            yield Instruction(entry["instruction"], value, line, heredocs.get(line, ()))
+            last = ends.get(line, line)
+            yield Instruction(entry["instruction"], value, line, heredocs.get(line, ()), last)
 
 
-def _plain(text: str) -> tuple[str, dict[int, tuple[str, ...]]]:
+def _plain(text: str) -> tuple[str, dict[int, tuple[str, ...]], dict[int, int]]:
     """Return text with the same lines that dockerfile-parse reads rightly, and the here-documents.
 
-    They are found by the line of their instruction; their own lines are left empty.
+    They are found by the line of their instruction, as is its last line; their own lines are left empty.
     """
     lines = [line.rstrip("\r") for line in text.removeprefix("\ufeff").split("\n")]
     escape = re.escape(_escape(lines))
     continued = re.compile(rf"(?:^|(?<=[^{escape}])){escape}[ \t]*$")
     plain: list[str] = []
     found = {}
+    ends = {}
     while len(plain) < len(lines):
         start = len(plain)
         last, joined = None, ""
@@ -122,7 +128,8 @@ def _plain(text: str) -> tuple[str, dict[int, tuple[str, ...]]]:
             plain += [""] * (len(body) + 1)
         if bodies:
             found[start + 1] = tuple(bodies)
-    return "\n".join(plain) + "\n", found
+        ends[start + 1] = len(plain)
+    return "\n".join(plain) + "\n", found, ends
 
 
 def _marked(kept: str, *, alone: bool) -> str:

@@ -46,12 +46,20 @@ class Log(msgspec.Struct, frozen=True):
     stream: int = 1
 
 
+class Warned(msgspec.Struct, frozen=True):
+    """What BuildKit's checks found: ``short`` is one line, ``vertex`` what read the Dockerfile."""
+
+    vertex: str = ""
+    short: bytes = b""
+
+
 class Status(msgspec.Struct, frozen=True):
     """One message."""
 
     vertexes: tuple[Vertex, ...] = ()
     statuses: tuple[Moved, ...] = ()
     logs: tuple[Log, ...] = ()
+    warnings: tuple[Warned, ...] = ()
 
 
 _DECODER = msgspec.json.Decoder(Status)
@@ -80,6 +88,7 @@ def of_message(message: bytes) -> Status:
         tuple(map(_vertex, parts.get(1, ()))),
         tuple(map(_moved, parts.get(2, ()))),
         tuple(map(_log, parts.get(3, ()))),
+        tuple(map(_warned, parts.get(4, ()))),
     )
 
 
@@ -105,6 +114,11 @@ def _moved(message: bytes) -> Moved:
 def _log(message: bytes) -> Log:
     held = dict(grpc.fields(message))
     return Log(_text(held.get(1)), grpc.data(held.get(4)), _number(held.get(3)))
+
+
+def _warned(message: bytes) -> Warned:
+    held = dict(grpc.fields(message))
+    return Warned(_text(held.get(1)), grpc.data(held.get(3)))
 
 
 def _number(value: grpc.Value | None) -> int:

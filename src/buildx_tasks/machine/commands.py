@@ -62,7 +62,7 @@ class Commands:
 
         ``tty`` gives it a terminal (with the keyboard) where this process has one.
         """
-        terminal = tty and sys.stdout.isatty() and sys.stdin.isatty()
+        terminal = tty and sys.stdout.isatty() and _is_own_terminal()
         options = _options(hide=hide)
         if _is_plain():
             options["echo_format"] = "{command}"
@@ -203,6 +203,13 @@ class Commands:
             # invoke leaves them open until they are collected.
             for pipe in (process.stdin, process.stdout, process.stderr) if process else ():
                 pipe.close()
+
+
+def _is_own_terminal() -> bool:
+    """Say whether the keyboard is ours: one that controls another session cannot be asked for."""
+    with suppress(OSError, ValueError, AttributeError):
+        return sys.stdin.isatty() and os.tcgetpgrp(sys.stdin.fileno()) >= 0
+    return False
 
 
 def _is_plain() -> bool:

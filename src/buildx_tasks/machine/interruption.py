@@ -18,11 +18,13 @@ from buildx_tasks.machine import processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
 _WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LONGEST = 2.5  # seconds from a signal to the end, whatever hangs
 _LONGEST_REMOVAL = 20.0  # seconds for what must not stay, as containers on a busy engine
-_AGAIN = 0.01  # seconds until it is raised again where Python ignored it
+_AGAIN = 0.01  # seconds until it is raised again where Python ignored it, and
+_ONCE_MORE = 0.05  # where it did not yet
 _SHOWN = "\x1b[?25h"  # the cursor
 
 
@@ -138,7 +140,12 @@ def _ignored(others: Callable[[Any], object], what: Any) -> None:
         signal.setitimer(signal.ITIMER_REAL, _AGAIN)
 
 
-def _again(_number: int, _frame: object) -> None:
+def _again(_number: int, frame: FrameType | None) -> None:
+    while frame:
+        if frame.f_code is _ignored.__code__:  # not left yet: it would be ignored once more
+            signal.setitimer(signal.ITIMER_REAL, _ONCE_MORE)
+            return
+        frame = frame.f_back
     signal.signal(signal.SIGALRM, _give_up)
     signal.setitimer(signal.ITIMER_REAL, _LONGEST_REMOVAL if _state.deferring else _LONGEST)
     if not _state.deferring:

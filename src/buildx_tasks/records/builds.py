@@ -47,6 +47,7 @@ _FOLDER = "builds"
 _FORMAT = 1
 _LARGEST = 5_000_000  # bytes of one build
 _ALL = 40_000_000  # bytes of all
+_LONGEST = 10_000_000.0  # seconds of a build, 115 days
 _RESERVED = 100_000  # bytes of one build that its end may take
 _ID = re.compile(r"\d{8}-\d{6}-\d{3}-[0-9a-f]{4}")
 
@@ -130,6 +131,12 @@ class Done(msgspec.Struct, tag_field="event", tag="done", omit_defaults=True):
     seconds: float
     failed: tuple[str, ...] = ()
     is_cut: bool = False
+
+
+class _Versioned(msgspec.Struct):
+    """What any version's first line has."""
+
+    format: int = 0
 
 
 Line = Union[Begun, Seen, Ran, Done]
@@ -240,7 +247,7 @@ def read(root: Path, identity: str) -> Build:
     """Return a recorded build.
 
     Raises:
-        EngineError: there is none of that id, it cannot be read, or is of a newer version.
+        EngineError: there is none of that id, it cannot be read, is damaged, or of a newer version.
 
     """
     known = recent(root)
@@ -256,16 +263,23 @@ def read(root: Path, identity: str) -> Build:
     begun, done = Begun(""), Done(UNFINISHED, -1)
     seen: dict[tuple[int, str], Seen] = {}
     ran: dict[tuple[int, str], Ran] = {}
+    _refuse_newer(path, data)
     for line in _lines(data):
         if isinstance(line, Begun):
             begun = line
-            _refuse_newer(path, line)
-        elif isinstance(line, Done):
-            done = line
         elif isinstance(line, Seen):
             seen[line.bake, line.digest] = _merged(seen.get((line.bake, line.digest)), line)
+        elif not _is_possible(line):
+            continue
+        elif isinstance(line, Done):
+            done = line
         else:
             ran[line.bake, line.digest] = line
+    if not begun.at:
+        raise EngineError(
+            f"{path} does not say what was built: it is damaged; remove it, or choose another with "
+            f"--build: {', '.join(one for one in known if one != identity) or 'there is none'}"
+        )
     is_known = done.outcome in (BUILT, FAILED, INTERRUPTED)
     return Build(
         identity,
@@ -287,6 +301,14 @@ def _lines(data: bytes) -> Iterator[Line]:
     for line in data.split(b"\n"):
         with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             yield decoder.decode(line)
+
+
+def _is_possible(line: Ran | Done) -> bool:
+    """Say whether times are some that a build can have."""
+    if isinstance(line, Done):
+        return 0 <= line.seconds <= _LONGEST
+    ended = line.started if line.ended is None else line.ended
+    return 0 <= line.started <= ended <= _LONGEST and line.bytes >= 0
 
 
 def _merged(known: Seen | None, line: Seen) -> Seen:
@@ -334,12 +356,15 @@ def _steps(
         )
 
 
-def _refuse_newer(path: Path, begun: Begun) -> None:
-    if begun.format > _FORMAT:
-        raise EngineError(
-            f"{path} is of a newer version of buildx-tasks (format {begun.format}); install that "
-            "(pip install --upgrade buildx-tasks), or move the file away"
-        )
+def _refuse_newer(path: Path, data: bytes) -> None:
+    """Raise where the first line says so, whatever else that version has in it."""
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        written = msgspec.json.decode(data.partition(b"\n")[0], type=_Versioned).format
+        if written > _FORMAT:
+            raise EngineError(
+                f"{path} is of a newer version of buildx-tasks (format {written}); install that "
+                "(pip install --upgrade buildx-tasks), or move the file away"
+            )
 
 
 def _files(folder: Path) -> list[Path]:

@@ -42,11 +42,19 @@ class Change(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """What changed from one build to another, the most seconds first."""
+    """What changed from one build to another, the most seconds first.
+
+    Of builds that share no cell nothing is compared.
+    """
 
     before: Build
     now: Build
     changes: tuple[Change, ...]
+
+    @property
+    def shared(self) -> set[str]:
+        """The ids of the cells that both of them had."""
+        return {one.id for one in self.before.cells} & {one.id for one in self.now.cells}
 
     @property
     def seconds(self) -> float:

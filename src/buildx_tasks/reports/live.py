@@ -139,6 +139,9 @@ class Display:
     def _drawn(self) -> str:
         columns, lines = output.terminal_size()
         drawn = laid_out(self._frame(), columns - 1, lines - 1, int(time.monotonic() / _EVERY))
+        drawn = [
+            _encodable(line, getattr(sys.stderr, "encoding", None) or "utf-8") for line in drawn
+        ]
         self._widths = [line.cell_len for line in drawn]
         if os.environ.get("NO_COLOR"):  # bold and dim are styles, too
             return "\n".join(line.plain for line in drawn)
@@ -178,6 +181,18 @@ def laid_out(frame: Frame, columns: int, lines: int, beat: int = 0) -> list[Text
     drawn = [_line(row, columns, names, beat) for row in rows]
     drawn.append(Text(_cut(printable(frame.total), columns), style=STYLES["total"]))
     return drawn
+
+
+def _encodable(line: Text, encoding: str) -> Text:
+    """Return a line whose characters are all in an encoding: one that is escaped is too wide."""
+    from rich.text import Text
+
+    try:
+        line.plain.encode(encoding)
+    except UnicodeEncodeError:
+        shown = line.plain.replace("…", "~").encode(encoding, "replace").decode(encoding)
+        return Text(shown, style=line.style)
+    return line
 
 
 def _tame(row: Row) -> Row:

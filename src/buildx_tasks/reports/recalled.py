@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 from buildx_tasks import platforms
 from buildx_tasks.building.hints import hints
-from buildx_tasks.errors import BuildxTasksError, EngineError
+from buildx_tasks.errors import BuildxTasksError, EngineError, listed
 from buildx_tasks.machine.files import PUBLIC, write_file
 from buildx_tasks.planning.selection import make_plan
 from buildx_tasks.records import builds, comparison, timeline
-from buildx_tasks.reports.timeline import Shown
+from buildx_tasks.reports.timeline import Shown, only
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
     from buildx_tasks.records.builds import Build
     from buildx_tasks.reports.timeline import Hints
     from buildx_tasks.verification.results import Report
@@ -24,10 +26,13 @@ PREVIOUS = "previous"
 _RANKED = 10
 
 
-def recalled(workspace: Workspace, identity: str = "", against: str = "") -> Shown:
+def recalled(
+    workspace: Workspace, identity: str = "", against: str = "", targets: Collection[str] = ()
+) -> Shown:
     """Return a recorded build, the last one where no id is given, compared with another one or ``""``.
 
-    ``against`` is an id, or ``previous``: the last build before it that had one of its cells.
+    ``against`` is an id, or ``previous``: the last build before it that had one of its cells. With
+    ``targets`` the last one that had cells of these is meant, and only those are shown.
 
     Raises:
         EngineError: there is no such record, or it cannot be read.
@@ -36,12 +41,29 @@ def recalled(workspace: Workspace, identity: str = "", against: str = "") -> Sho
     known = builds.recent(workspace.root)
     if not known:
         raise EngineError("no build is recorded yet; run invoke build")
-    build = builds.read(workspace.root, identity or known[0])
+    build = builds.read(workspace.root, identity or _newest(workspace, known, targets))
     compared = None
     if against:
         other = _before(workspace, build, known) if against == PREVIOUS else against
         compared = comparison.compared(builds.read(workspace.root, other), build)
-    return shown(workspace, build)._replace(comparison=compared)
+    whole = shown(workspace, build)._replace(comparison=compared)
+    return only(whole, targets) if targets else whole
+
+
+def _newest(workspace: Workspace, known: Sequence[str], targets: Collection[str]) -> str:
+    """Return the id of the last build that had cells of some targets, of any without."""
+    if not targets:
+        return known[0]
+    for build in _readable(workspace, known):
+        if any(cell.id.partition("@")[0] in targets for cell in build.cells):
+            return build.id
+    raise EngineError(f"no build of {listed(targets)} is recorded; run invoke build")
+
+
+def _readable(workspace: Workspace, known: Sequence[str]) -> Iterator[Build]:
+    for identity in known:
+        with suppress(BuildxTasksError):  # damaged, or another version's
+            yield builds.read(workspace.root, identity)
 
 
 def shown(workspace: Workspace, build: Build) -> Shown:
@@ -54,8 +76,7 @@ def newest_of(workspace: Workspace, report: Report) -> Shown | None:
     """Return the last build that made cells of a report; None where none is recorded that can be read."""
     cells = {result.id for result in report.results}
     with suppress(BuildxTasksError):
-        for identity in builds.recent(workspace.root):
-            build = builds.read(workspace.root, identity)
+        for build in _readable(workspace, builds.recent(workspace.root)):
             if build.outcome == builds.BUILT and cells.intersection(c.id for c in build.cells):
                 return shown(workspace, build)
     return None
@@ -63,11 +84,9 @@ def newest_of(workspace: Workspace, report: Report) -> Shown | None:
 
 def _before(workspace: Workspace, build: Build, known: list[str]) -> str:
     cells = {one.id for one in build.cells}
-    for identity in known:
-        if identity < build.id:
-            other = builds.read(workspace.root, identity)
-            if cells.intersection(one.id for one in other.cells):
-                return identity
+    for other in _readable(workspace, [one for one in known if one < build.id]):
+        if cells.intersection(one.id for one in other.cells):
+            return other.id
     raise EngineError(
         f"no build before {build.id} with one of its cells is recorded; build it again"
     )

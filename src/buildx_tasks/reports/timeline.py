@@ -135,7 +135,7 @@ def _after(build: Build, seconds: float) -> str:
 
 def _lanes(whole: Timeline, width: int, most: int | None) -> Iterator[str]:
     if not whole.lanes:
-        yield "it has no cells"
+        yield "it has no such cells" if whole.build.cells else "it has no cells"
         return
     shown = sorted(whole.lanes, key=lambda lane: -lane.busy)[:most]
     names = [printable(lane.id) for lane in shown]
@@ -234,7 +234,9 @@ def compared(comparison: Comparison) -> Iterator[str]:
     took = f"{duration(abs(sooner))} {word}" if abs(sooner) >= 0.05 else "as long"
     seconds = duration(timeline.seconds_of(before))
     yield f"against build {before.id} ({before.outcome}, {seconds}): {took}"
-    if not comparison.changes:
+    if not comparison.shared:
+        yield "  it had none of these cells: there is nothing to compare"
+    elif not comparison.changes:
         yield "  no step took longer, or was done again"
     alike: dict[tuple[str, str, str], list[Change]] = {}
     for change in comparison.changes:

@@ -16,7 +16,7 @@ from buildx_tasks import sizes
 from buildx_tasks.building import watched
 from buildx_tasks.errors import as_called
 from buildx_tasks.machine import output
-from buildx_tasks.reports import duration, live
+from buildx_tasks.reports import duration, live, plural
 from buildx_tasks.text import inert, printable
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _MOST_NAMED = 3  # cells that a line about waiting names
 _MOST_LOG = 8  # lines of a failed step's log while others still run
 _WIDEST = 200  # characters of an instruction in a line
+_LONGEST = 400  # of an error
 _ORDER = (watched.FAILED, watched.RUNNING, watched.WAITING, watched.STOPPED)
 
 
@@ -45,13 +46,19 @@ def watcher(bake: Watched) -> Iterator[Watcher]:
 
 
 class _Lines:
-    """Says a line for each event."""
+    """Says a line for each event, and what a step printed that failed."""
 
     def __init__(self, bake: Watched) -> None:
         self._bake = bake
+        self._told: set[str] = set()  # digests of steps, of which several cells can be
 
     def happened(self, event: Event) -> None:
-        _say(line(event))
+        step = event.step
+        printed: Sequence[str] = ()
+        if step and event.status == watched.FAILED and step.digest not in self._told:
+            self._told.add(step.digest)
+            printed = list(_printed(self._bake.log_of(step), step.printed + len(step.begun)))
+        _say("\n".join((line(event), *printed)))
 
     def said(self, text: str) -> None:
         _say(inert(text))
@@ -151,7 +158,7 @@ def line(event: Event) -> str:
     if event.status == watched.BUILT:
         known = f", {cell.cached} cached" if cell.cached else ""
         took = (cell.ended or 0) - (cell.started or cell.ended or 0)
-        return f"{cell.id}: built, {cell.total} steps{known}, {duration(took)}"
+        return f"{cell.id}: built, {plural(cell.total, 'step')}{known}, {duration(took)}"
     what = printable(event.step.what.name[:_WIDEST]) if event.step else ""
     word = "FAILED" if event.status == watched.FAILED else "stopped"
     return f"{cell.id}: {word}{f' at {what}' if what else ''}"
@@ -169,21 +176,37 @@ def _told(failure: Failure, again: Sequence[str]) -> Iterator[str]:
     yield f"--- {cells} failed at {printable(failure.where or failure.name[:_WIDEST])}"
     if not failure.source:
         yield printable(failure.name)
+    before = 0
     for number, text in failure.source:
+        if before and number > before + 1:
+            yield f"       … {number - before - 1} lines"
+        before = number
         mark = ">" if number == failure.line else " "
         yield f"{mark} {number:>4} | {printable(text, kept=chr(9))}".rstrip()
-    if failure.log:
-        left = failure.printed - len(failure.log)
-        yield "it printed:" if left <= 0 else f"it printed, after {left} other lines:"
-        # At the start of a line, a program's words could be a command to GitHub's runner.
-        yield from (f"| {inert(printable(text, kept=chr(9)))}" for text in failure.log)
-    yield printable(failure.error)
+    yield from _printed(failure.log, failure.printed)
+    yield _shortened(printable(failure.error))
     if failure.cause:
         yield as_called(f"likely: {failure.cause}")
     target, platform = failure.again
     if target:
-        words = ["invoke", "build", "-t", target, "-p", platform, *again]
+        words = ["invoke", "build", "-t", target, *(("-p", platform) if platform else ()), *again]
         yield as_called(f"again: {shlex.join(words)}")
+
+
+def _printed(log: Sequence[str], lines: int) -> Iterator[str]:
+    """Yield the last lines that a step printed, of so many."""
+    left = lines - len(log)
+    if log:
+        yield "it printed:" if left <= 0 else f"it printed, after {plural(left, 'other line')}:"
+    # At the start of a line, a program's words could be a command to GitHub's runner.
+    yield from (f"| {inert(printable(text, kept=chr(9)))}" for text in log)
+
+
+def _shortened(error: str) -> str:
+    """Return an error without the middle of a long command, which stands above."""
+    if len(error) <= _LONGEST:
+        return error
+    return f"{error[: _LONGEST // 2]} … {error[-_LONGEST // 2 :]}"
 
 
 def _say(text: str) -> None:

@@ -126,10 +126,8 @@ def _timeline(
 
     target, overlay, set_ = read
     with loaded(c, overlay, set_) as project:
-        shown = recalled.recalled(project, wanted["build"], wanted["compare"])
-        if target:
-            names = {one.name for one in selected(project, target).plan.targets}
-            shown = shown_as.only(shown, names)
+        names = [one.name for one in selected(project, target).plan.targets] if target else []
+        shown = recalled.recalled(project, wanted["build"], wanted["compare"], names)
     if wanted["html"]:
         recalled.write_page(shown, wanted["html"])
     shown_as.print_timeline(shown, kind, number or None)

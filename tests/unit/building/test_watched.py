@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections import Counter
@@ -55,6 +56,38 @@ def test_a_build_from_begin_to_end() -> None:
     assert said(events) == [("app@linux/arm64", "built")]
     assert said(seen.close(is_built=True)) == [("app@linux/amd64", "built")]
     assert seen.close(is_built=True) == []
+
+
+def test_lines_without_an_end_are_one_line() -> None:
+    seen = bake()
+    take(seen, plan(), {"vertexes": [vertex(5, "", 0)]})
+    for _ in range(5):
+        take(seen, log(5, "x" * 70_000))
+    take(seen, log(5, "\n"), *(log(5, f"{'.' * 30_000}{n}%\r") for n in range(5)))
+    take(seen, log(5, "done\nlast"))
+    long, bar, last = seen.log_of(seen.steps["sha256:5"])
+    assert long == "x" * 500 + "…"
+    assert (bar, last) == ("done", "last")
+    assert seen.steps["sha256:5"].printed == 2
+
+
+def test_warnings_are_told_once_with_their_targets() -> None:
+    seen = bake(["app", "tool"])
+    short = base64.b64encode(b"MaintainerDeprecated: hunter22 (line 2)").decode()
+    take(
+        seen,
+        {"vertexes": [vertex(1, "[app internal] load build definition from Dockerfile", 0, 1)]},
+        {"vertexes": [vertex(2, "[tool internal] load build definition from Dockerfile", 0, 1)]},
+        {"warnings": [{"vertex": "sha256:2", "level": 1, "short": short, "url": "x"}]},
+        {
+            "warnings": [
+                {"vertex": "sha256:1", "short": short},
+                {"vertex": "sha256:1", "short": short},
+            ]
+        },
+        {"warnings": [{"vertex": "sha256:9", "short": ""}]},
+    )
+    assert list(seen.warnings()) == ["app, tool: MaintainerDeprecated: *** (line 2)"]
 
 
 def test_several_failures_and_what_they_stop() -> None:

@@ -37,15 +37,17 @@ VERTEX = b"".join(
 )
 MOVED = field(1, b"layer") + field(2, b"sha256:1") + field(3, b"downloading") + field(4, 70_000)
 LOG = field(1, b"sha256:1") + field(3, 1) + field(4, b"hello\n")
+WARNED = field(1, b"sha256:1") + field(2, 1) + field(3, b"Work: no") + field(4, b"no")
 LINE = b"""{"vertexes":[{"digest":"sha256:1","inputs":["sha256:2","sha256:3"],"name":"[2/2] RUN make",
 "cached":true,"started":"2025-11-26T08:00:00.5Z","completed":"2025-11-26T08:00:01.000000000Z",
 "error":"exit code: 2"}],"statuses":[{"id":"layer","vertex":"sha256:1","name":"downloading",
 "current":70000,"timestamp":"0001-01-01T00:00:00Z"}],"logs":[{"vertex":"sha256:1","stream":1,
-"data":"aGVsbG8K","timestamp":"2025-11-26T08:00:01Z"}],"warnings":[{"vertex":"x"}]}"""
+"data":"aGVsbG8K","timestamp":"2025-11-26T08:00:01Z"}],"warnings":[{"vertex":"sha256:1",
+"level":1,"short":"V29yazogbm8=","detail":["bm8="],"url":"x"}]}"""
 
 
 def test_both_forms_say_the_same() -> None:
-    message = field(1, VERTEX) + field(2, MOVED) + field(3, LOG) + field(4, b"")
+    message = field(1, VERTEX) + field(2, MOVED) + field(3, LOG) + field(4, WARNED)
     assert statuses.of_message(message) == statuses.of_line(LINE.replace(b"\n", b""))
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -89,3 +91,23 @@ def test_processes_are_killed_from_the_top(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(os, "kill", lambda number, how: killed.setdefault(how, []).append(number))
     processes.end(3)
     assert killed == {signal.SIGTERM: [3, 4, 5, 6, 7], signal.SIGKILL: [3, 4, 5, 6, 7]}
+
+
+def test_a_terminal_of_another_session_is_not_asked_for_the_keyboard(tmp_path: Path) -> None:
+    text = """
+import os, pty, sys
+from pathlib import Path
+from buildx_tasks.machine.commands import Commands
+os.setsid()
+_, theirs = pty.openpty()
+os.set_inheritable(theirs, True)
+for number in (0, 1):
+    os.dup2(theirs, number)
+assert sys.stdin.isatty() and sys.stdout.isatty()
+result = Commands(Path.cwd()).run(["sh", "-c", "exit 3"], tty=True)
+os._exit(result.exited)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", text], cwd=tmp_path, stderr=subprocess.PIPE, check=False, timeout=30
+    )
+    assert (done.returncode, done.stderr) == (3, b"")

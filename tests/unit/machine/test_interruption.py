@@ -41,6 +41,12 @@ def test_one_that_comes_where_exceptions_are_ignored_is_raised_after_it() -> Non
     assert seconds < 10
 
 
+def test_one_that_comes_again_before_it_was_ignored() -> None:
+    # What a busy machine does: the time is over before the next line runs.
+    code, said, _ = run("    interruption._AGAIN = 1e-6\n    Callback()\n    time.sleep(20)\n")
+    assert (code, said) == (143, "")
+
+
 def test_one_that_is_ignored_as_the_last_thing() -> None:
     code, said, _ = run("    Callback()\n")
     assert (code, said) == (143, "")

@@ -42,6 +42,46 @@ def only(root: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"event":"ran","digest":"sha256:1","started":-1e308,"ended":1e308}',
+        '{"event":"ran","digest":"sha256:1","started":5,"ended":4}',
+        '{"event":"ran","digest":"sha256:1","started":5,"bytes":-1}',
+        '{"event":"ran","digest":"sha256:1","started":1e12}',
+        '{"event":"done","outcome":"built","seconds":-5}',
+        '{"event":"done","outcome":"built","seconds":1e300}',
+    ],
+)
+def test_times_that_no_build_has_are_left_out(tmp_path: Path, line: str) -> None:
+    recorder = recorded(tmp_path, *LINES)
+    with only(tmp_path).open("a") as stream:
+        stream.write(f"{line}\n")
+    build = builds.read(tmp_path, recorder.id)
+    assert (build.outcome, build.seconds) == ("unfinished", None)
+    assert [one.ended for one in build.steps] == [0.2, 74.5]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is damaged; remove it, or choose another with --build: there is none"),
+        ("\x00\xff\n", "is damaged"),
+        ('{"event":"done","outcome":"built","seconds":1}\n', "is damaged"),
+        (
+            '{"event":"begun","format":9,"cells":"of another shape"}\n',
+            r"newer version .* \(format 9\)",
+        ),
+        ('{"event":"start","format":2}\n{"event":"begun","at":"x"}\n', "newer version"),
+    ],
+)
+def test_files_that_say_no_build(tmp_path: Path, text: str, words: str) -> None:
+    recorder = recorded(tmp_path, *LINES)
+    only(tmp_path).write_bytes(text.encode("latin-1"))
+    with pytest.raises(EngineError, match=words):
+        builds.read(tmp_path, recorder.id)
+
+
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     recorder = recorded(tmp_path, *LINES)
     recorder.done(builds.FAILED, [ARM])

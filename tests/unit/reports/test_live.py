@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildx_tasks.reports.live import STYLES, Frame, Row, laid_out
+from buildx_tasks.reports.live import STYLES, Frame, Row, _encodable, laid_out
 
 FACTS = ("12.3 s", "emulated", "2 cached", "14.1 MB")
 FRAME = Frame(
@@ -24,6 +24,18 @@ FRAME = Frame(
 
 def shown(columns: int, lines: int = 20) -> list[str]:
     return [line.plain for line in laid_out(FRAME, columns, lines)]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_what_an_encoding_does_not_have_is_no_wider(encoding: str) -> None:
+    frame = Frame(
+        [Row("running", "日本@linux/arm64", "RUN " + "é" * 200, FACTS)], "0 of 4 built … ʇ"
+    )
+    for line in laid_out(frame, 60, 20):
+        found = _encodable(line, encoding)
+        assert found.plain.encode(encoding)
+        assert found.cell_len <= 60
+        assert found.style == line.style
 
 
 def test_a_frame() -> None:

@@ -15,6 +15,7 @@ from buildx_tasks.errors import EngineError
 from buildx_tasks.language import loading
 from buildx_tasks.platforms import parse
 from buildx_tasks.records import comparison, timeline
+from buildx_tasks.records.builds import CellRecord
 from buildx_tasks.reports import jobs, page, recalled, timeline_markdown, timeline_page
 from buildx_tasks.reports import timeline as shown_as
 from buildx_tasks.reports.timeline import Shown, data, lines
@@ -221,11 +222,29 @@ def test_the_last_build_is_meant_or_the_one_that_is_named(sample: Workspace) -> 
         recalled.recalled(sample, SAMPLE, "previous")
     with pytest.raises(EngineError, match="no build"):
         recalled.recalled(sample, "x")
+    own = recalled.recalled(sample, targets=["hello-cross"]).timeline
+    assert own.build.id == other
+    assert {lane.id.partition("@")[0] for lane in own.lanes} == {"hello-cross"}
+    with pytest.raises(EngineError, match="no build of missing is recorded"):
+        recalled.recalled(sample, targets=["missing"])
+    # What cannot be read is passed over where something else was looked for.
+    newest = folder / f"{SAMPLE.replace('-084129-', '-094130-')}.jsonl"
+    newest.write_text("")
+    assert recalled.recalled(sample, targets=["hello-cross"]).timeline.build.id == other
+    with pytest.raises(EngineError, match="is damaged"):
+        recalled.recalled(sample)
+    newest.unlink()
     path = sample.root / "t.html"
     recalled.write_page(recalled.recalled(sample), str(path))
     assert "hello-emulated" in path.read_text("utf-8")
     with pytest.raises(EngineError, match="cannot be written"):
         recalled.write_page(recalled.recalled(sample), str(sample.root))
+
+
+def test_builds_that_share_no_cell_are_not_compared() -> None:
+    other = small(cells=(CellRecord("other@linux/amd64"),), steps=())
+    said = list(shown_as.compared(comparison.compared(other, small())))
+    assert said[1:] == ["  it had none of these cells: there is nothing to compare"]
 
 
 def test_only_what_is_selected_is_shown(sample: Workspace) -> None:

@@ -102,3 +102,26 @@ def test_the_lines_of_a_log() -> None:
     assert lines[1].startswith("app@linux/amd64: built, 3 steps, 1 cached, ")
     assert lines[2:] == ["app@linux/arm64: FAILED at RUN make"]
     assert seen.close(is_built=False) == []
+
+
+def test_a_log_has_what_a_step_printed_where_it_fails(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("buildx_tasks.reports.live.is_shown", lambda: False)
+    seen = bake()
+    ended = vertex(9, "[build 2/3] RUN gen", 0, 2, error="exit code: 1")
+    with watching.watcher(seen) as told:
+        messages = [{"vertexes": [vertex(9, "[build 2/3] RUN gen", 0)]}, log(9, "1\n::error::2\n3")]
+        for message in (*messages, {"vertexes": [ended]}):
+            for event in take(seen, message)[1]:
+                told.happened(event)
+    assert capsys.readouterr().err.splitlines() == [
+        "app@linux/amd64: started",
+        "app@linux/arm64: started (emulated)",
+        "app@linux/amd64: FAILED at RUN gen",
+        "it printed:",
+        "| 1",
+        "| : :error::2",
+        "| 3",
+        "app@linux/arm64: FAILED at RUN gen",
+    ]
