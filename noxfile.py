@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from buildx_tasks.nox import sessions
 nox.needs_version = ">=2024.4.15"
 
 MINORS = range(9, 14)
+MOST_TRIED_AGAIN = 2  # engine tests that may fail while others run, and pass alone
 SCRIPTS = ("bootstrap", "bootstrap-shared.sh", "stand-ins/make", ".ci/run")
 
 
@@ -133,10 +135,28 @@ def engine(session: nox.Session) -> None:
     beside = ["--numprocesses", "3", "--dist", "loadfile"]
     # Each of some thousands of tasks would compile the package anew.
     session.env["PYTHONDONTWRITEBYTECODE"] = ""
-    # With arguments that select tests, one of the two may have none: pytest's exit code 5.
-    codes = [0, 5] if session.posargs else [0]
     for which in (["-m", "not alone", *beside], ["-m", "alone"]):
-        session.run("pytest", *which, "tests/engine", *session.posargs, success_codes=codes)
+        if session.posargs:  # that select tests; one of the two may have none: pytest's exit code 5
+            session.run("pytest", *which, "tests/engine", *session.posargs, success_codes=[0, 5])
+        else:
+            run_all(session, which)
+
+
+def run_all(session: nox.Session, which: list[str]) -> None:
+    """Run engine tests; what fails beside others has to pass twice when nothing runs beside it.
+
+    A busy machine can answer minutes late. More than a few such tests fail the session; each is named.
+    """
+    failed = Path(".pytest_cache/v/cache/lastfailed")
+    failed.unlink(missing_ok=True)
+    session.run("pytest", *which, "tests/engine", success_codes=[0, 1])
+    again = list(json.loads(failed.read_text())) if failed.exists() else []
+    if len(again) > MOST_TRIED_AGAIN:
+        session.error(f"{len(again)} tests failed")
+    for _ in range(2 if again else 0):
+        session.run("pytest", *again)
+    for test in again:
+        session.warn(f"failed beside others, passed twice alone; look into it: {test}")
 
 
 @nox.session
