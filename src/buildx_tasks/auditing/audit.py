@@ -299,6 +299,8 @@ def _listed(image: Held) -> Found:
             )
     names = Counter(part.platform for part in image.parts)
     facts += [f"{platform} is there {n} times" for platform, n in names.items() if n > 1]
+    if image.is_nested:
+        facts.append("it lists indexes in turn, which not every engine looks into")
     there = ", ".join(map(str, names))
     return Found(tuple(problems), (there, *facts))
 

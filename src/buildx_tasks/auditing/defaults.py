@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from buildx_tasks import sizes
-from buildx_tasks.auditing.known import is_data, is_usual
+from buildx_tasks.auditing.known import Bundles, is_data, is_usual
 from buildx_tasks.images import elf, machines, starting
 from buildx_tasks.images.image import platform_of
 from buildx_tasks.images.paths import matches
@@ -79,8 +79,11 @@ def platform(part: Part, files: Files | None) -> Found:
     facts = [*_made(part.config.created), *_not_there(part, files)]
     if said == wanted:
         return Found((), tuple(facts))
-    if not words.variant and said[:2] == wanted[:2]:
+    if said[:2] == wanted[:2] and not words.variant:
         return Found((), (*facts, f"its config leaves out the variant of {wanted}"))
+    listed = part.descriptor.platform
+    if said[:2] == wanted[:2] and not (listed and listed.variant) and said < wanted:
+        return Found((), (*facts, f"the index leaves out the variant of {said}"))
     return Found(
         (
             (
@@ -119,6 +122,7 @@ class _Programs:
         self._files = files
         self._allowed = allowed
         self._visitor = BinariesVisitor(platform, Binaries())
+        self._bundles = Bundles(files.tree, platform)
         self._own = self._data = self._unread = 0
         self._also: list[str] = []
         self._wrong: list[str] = []
@@ -126,7 +130,6 @@ class _Programs:
     def of_others(self) -> Found:
         if self._platform.os in _NOT_ELF:
             return Found((), (f"programs of {self._platform} are not looked into",))
-        also = machines.also(self._platform)
         later: list[str] = []  # wrong, where nothing is the platform's own
         for entry, seen in self._each():
             if seen.elf is None:
@@ -136,8 +139,10 @@ class _Programs:
                 continue
             problem = self._of_elf(entry, seen.elf)
             if problem and isinstance(seen.elf, elf.Elf):
-                architecture = executables.architecture_of(seen.elf.header)
-                if architecture in also:
+                if machines.device(seen.elf.header):
+                    self._data += 1
+                    continue
+                if self._is_run_too(seen.elf):
                     self._also.append(entry.path)
                     later.append(problem)
                     continue
@@ -161,7 +166,22 @@ class _Programs:
     def _of_elf(self, entry: Entry, found: elf.Elf | elf.DamagedError) -> str:
         if isinstance(found, elf.Elf) and found.is_object:
             return ""  # to be linked, never run
-        return self._visitor.wrong(entry.path, found, self._files.tree)
+        if problem := self._visitor.wrong(entry.path, found, self._files.tree):
+            return problem
+        asked = found.interpreter if isinstance(found, elf.Elf) else ""
+        there = self._files.tree.find(asked) if asked else None
+        seen = self._files.seen.get(there.first) if there else None
+        if there is None or (seen and (seen.elf or seen.is_unread)):
+            return ""
+        return (
+            f"{printable(entry.path)} needs the interpreter {printable(asked)}, which is no ELF file; "
+            "take it from the base image again"
+        )
+
+    def _is_run_too(self, found: elf.Elf) -> bool:
+        architecture = executables.architecture_of(found.header)
+        also = machines.also(self._platform)
+        return architecture in also or machines.is_narrow(found.header, self._platform)
 
     def _each(self) -> Iterator[tuple[Entry, Seen]]:
         """Give each file once, under the first of its names."""
@@ -176,7 +196,8 @@ class _Programs:
         """Take a file with what is wrong with it; say whether nothing is."""
         if not problem:
             return True
-        if is_data(entry.path) or _is_in(entry.path, self._allowed.foreign):
+        path = entry.path
+        if is_data(path) or _is_in(path, self._allowed.foreign) or self._bundles.has(path):
             self._data += 1
         else:
             self._wrong.append(problem)

@@ -12,7 +12,7 @@ from buildx_tasks.images.layout import Layout
 from buildx_tasks.images.sources import RepositorySource
 from buildx_tasks.publishing.tags import exact
 from buildx_tasks.registry.faults import PassingError
-from buildx_tasks.registry.manifests import Descriptor, MalformedError
+from buildx_tasks.registry.manifests import INDEX_TYPES, Descriptor, MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LAYOUT = "oci:"  # how the name of a folder begins that is an OCI image layout
 _MOST_DOCUMENTS = 8 << 20  # bytes of an image's manifests and configs: all are in memory
+_MOST_NESTED = 3  # indexes that are looked for below each other
 _UNKNOWN = "unknown"  # the system of what only describes others
 
 
@@ -57,12 +58,16 @@ class Part(NamedTuple):
 
 
 class Held(NamedTuple):
-    """An image as it was found: its index (or only manifest), platforms, and what attests these."""
+    """An image as it was found: its index (or only manifest), platforms, and what attests these.
+
+    ``is_nested`` says that its index lists others.
+    """
 
     place: Place
     root: Manifest
     parts: tuple[Part, ...]
     attesting: tuple[Descriptor, ...] = ()
+    is_nested: bool = False
 
     @property
     def is_index(self) -> bool:
@@ -109,9 +114,12 @@ def held(place: Place, wanted: Sequence[Platform], root: Manifest | None = None)
     """
     root = root or place.root()
     read = _Documents(place, root)
+    attesting: list[Descriptor] = []
     if root.is_index:
-        described = [one for one in root.content.manifests if ATTESTATION not in one.marks]
-        named = [(platform_of(one.platform), one) for one in described]
+        listed_there = read.listed()
+        attesting = [one for one in listed_there if ATTESTATION in one.marks]
+        described = [one for one in listed_there if ATTESTATION not in one.marks]
+        named = [(read.platform_of(one), one) for one in described]
         known = [(platform, one) for platform, one in named if platform.os != _UNKNOWN]
     else:
         own = Descriptor(root.digest, len(root.data), root.media_type)
@@ -124,12 +132,8 @@ def held(place: Place, wanted: Sequence[Platform], root: Manifest | None = None)
         left_out = {one.digest for platform, one in known if platform not in wanted}
         known = [(platform, one) for platform, one in known if platform in wanted]
     parts = tuple(read.part(platform, one) for platform, one in known)
-    attesting = [
-        one
-        for one in root.content.manifests
-        if ATTESTATION in one.marks and one.marks.get(ATTESTED) not in left_out
-    ]
-    return Held(place, root, parts, tuple(attesting))
+    attesting = [one for one in attesting if one.marks.get(ATTESTED) not in left_out]
+    return Held(place, root, parts, tuple(attesting), read.is_nested)
 
 
 def _require(place: Place, wanted: Sequence[Platform], there: Sequence[Platform]) -> None:
@@ -149,6 +153,48 @@ class _Documents:
         self._root = root
         self._left = _MOST_DOCUMENTS
         self._configs: dict[str, Config] = {}
+        self._manifests = {root.digest: root}
+        self.is_nested = False
+
+    def listed(self) -> list[Descriptor]:
+        """Return what the index lists, and the indexes that it lists, to some depth."""
+        found = self._root.content.manifests
+        seen: set[str] = set()
+        for _ in range(_MOST_NESTED):
+            if not any(one.media_type in INDEX_TYPES for one in found):
+                break
+            self.is_nested = True
+            found = [below for one in found for below in self._below(one, seen)]
+        return found
+
+    def _below(self, one: Descriptor, seen: set[str]) -> list[Descriptor]:
+        if one.media_type not in INDEX_TYPES:
+            return [one]
+        if one.digest in seen:
+            return []
+        seen.add(one.digest)
+        try:
+            manifest = self._manifest(one)
+        except (EngineError, RegistryError):
+            seen.discard(one.digest)
+            return [one]  # what is wrong with it is a finding
+        return manifest.content.manifests if manifest.is_index else [one]
+
+    def platform_of(self, one: Descriptor) -> Platform:
+        """Return for which platform something is listed; where nothing is said, its config says it."""
+        words = one.platform
+        if (words and words.architecture) or one.media_type in INDEX_TYPES:
+            return platform_of(words)
+        try:
+            return self.platform(self._manifest(one))
+        except (EngineError, RegistryError):
+            return platform_of(words)
+
+    def _manifest(self, one: Descriptor) -> Manifest:
+        if one.digest not in self._manifests:
+            self._take(one)
+            self._manifests[one.digest] = self._place.source.manifest(one.digest)
+        return self._manifests[one.digest]
 
     def platform(self, manifest: Manifest) -> Platform:
         """Return the platform of an only manifest, which its config alone says.
@@ -171,16 +217,14 @@ class _Documents:
         """Return a platform with what can be read of it; what cannot is a finding, and no error."""
         part, what = Part(platform, one), f"its manifest {one.digest}"
         try:
-            self._take(one)
-            is_root = one.digest == self._root.digest
-            manifest = self._root if is_root else self._place.source.manifest(one.digest)
+            manifest = self._manifest(one)
             part = part._replace(manifest=manifest)
             if len(manifest.data) != one.size:
                 fault = f"{what} has {len(manifest.data)} bytes, the index says {one.size}"
                 return part._replace(faults=(fault,))
             config = manifest.content.config
             if config is None:
-                fault = f"{one.digest} is an index in an index, which engines do not look into"
+                fault = f"{one.digest} is an index, {_MOST_NESTED} indexes below the image's own"
                 return part._replace(manifest=None, faults=(fault,))
             what = f"its config {config.digest}"
             return part._replace(config=self._config(config))
@@ -210,14 +254,18 @@ def _in_folder(text: str, option: str) -> Place:
         raise UsageError(f"{option}: {text} names no folder; write it as in oci:out/app")
     layout = Layout(Path(path))
     found = layout.listed_all()
-    chosen = [one for known, one in found if not name or known == name]
+    chosen = {one.digest: one for known, one in found if not name or known == name}
+    is_plain = not any(known or one.media_type in INDEX_TYPES for known, one in found)
+    if not name and len(chosen) > 1 and is_plain:
+        # One image, whose platforms the folder lists without an index of their own.
+        return Place(text, name, layout, _once, layout.root)
     if len(chosen) != 1:
-        names = listed(known for known, _ in found if known)
+        names = listed(dict.fromkeys(known for known, _ in found if known))
         raise UsageError(
             f"{option}: {text} means {len(chosen)} of the {len(found)} images in that folder; write "
             f"{LAYOUT}{path}:NAME, where NAME is one of: {names}"
         )
-    return Place(text, name, layout, _once, lambda: layout.manifest(chosen[0].digest))
+    return Place(text, name, layout, _once, lambda: layout.manifest(next(iter(chosen))))
 
 
 def _once(what: str, look: Callable[[], Any]) -> Any:

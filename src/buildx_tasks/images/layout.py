@@ -65,6 +65,15 @@ class Layout:
         found = listed_in(data, f"{self.folder / _INDEX}")
         return [(one.marks.get(NAME, ""), one) for one in found]
 
+    def root(self) -> Manifest:
+        """Return ``index.json`` as an index.
+
+        Raises:
+            EngineError: there is no layout, or it cannot be read.
+
+        """
+        return manifest_of(b"".join(self._chunks(_INDEX)), what=f"{self.folder / _INDEX}")
+
     def manifest(self, digest: str) -> Manifest:
         """As a Source."""
         path = _path(digest)

@@ -29,6 +29,19 @@ _ALSO = {
     "mips64": frozenset({"mips"}),
     "mips64le": frozenset({"mipsle"}),
 }
+_NARROW = frozenset({"amd64", "s390x"})
+# Processors beside the one that runs an image, as graphics cards and the kernel's own: e_machine.
+_DEVICES = {
+    83: "AVR",
+    94: "Xtensa",
+    105: "MSP430",
+    144: "TI PRU",
+    164: "Hexagon",
+    190: "CUDA",
+    205: "Intel GT",
+    224: "AMDGPU",
+    247: "BPF",
+}
 
 
 def of_layer(source: Source, layer: Descriptor) -> list[Listed] | None:
@@ -75,6 +88,18 @@ def is_foreign(architecture: str, platform: Platform) -> bool:
 def also(platform: Platform) -> frozenset[str]:
     """Return the other architectures that the platform's CPU runs."""
     return _ALSO.get(platform.architecture, frozenset())
+
+
+def is_narrow(header: executables.Header, platform: Platform) -> bool:
+    """Say whether a file is of the platform's own machine, with addresses of 32 bits: x32, s390."""
+    own = executables.header(platform.architecture)
+    is_own = own == header._replace(bits=64)
+    return platform.architecture in _NARROW and header.bits == 32 and is_own
+
+
+def device(header: executables.Header) -> str:
+    """Return the kind of processor that no operating system runs on, ``""`` for all others."""
+    return _DEVICES.get(header.machine, "")
 
 
 def _entry(info: tarfile.TarInfo) -> Entry:

@@ -5,6 +5,7 @@ Source: https://github.com/opencontainers/image-spec/blob/main/layer.md#applying
 
 from __future__ import annotations
 
+import itertools
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 
@@ -49,8 +50,10 @@ def merged(layers: Iterable[Sequence[Listed]]) -> Files:
     """Return what layers come to, the lowest first: what is replaced or removed is not there."""
     known: dict[str, Listed] = {}
     dangling: list[Entry] = []
+    links = _Links(known)
     for layer in layers:
-        _apply(known, layer, dangling)
+        _apply(known, layer, dangling, links)
+    links.settle()
     for lowest in {path.rpartition("/")[0] for path in known}:
         folder = lowest
         while folder and folder not in known:
@@ -64,7 +67,9 @@ def merged(layers: Iterable[Sequence[Listed]]) -> Files:
     return Files(Tree(entries), found, seen, tuple(dangling))
 
 
-def _apply(before: dict[str, Listed], layer: Sequence[Listed], dangling: list[Entry]) -> None:
+def _apply(
+    before: dict[str, Listed], layer: Sequence[Listed], dangling: list[Entry], links: _Links
+) -> None:
     fresh: dict[str, Listed] = {}
     gone, emptied = set[str](), set[str]()
     folders: dict[str, str] = {}
@@ -91,6 +96,7 @@ def _apply(before: dict[str, Listed], layer: Sequence[Listed], dangling: list[En
             if one.entry.kind == "symlink":
                 folders.clear()
             fresh[path] = _named(one, path, placed, at)
+            links.know(path, fresh)
             if fresh[path].entry.kind == "symlink" != one.entry.kind:
                 dangling.append(fresh[path].entry)
     lost = _Lost(gone, emptied)
@@ -112,6 +118,44 @@ def _named(one: Listed, path: str, placed: Callable[[str], str], at: _At) -> Lis
     # An engine gives the file what the header of its new name says.
     own = other.entry._replace(path=path, mode=entry.mode, uid=entry.uid, gid=entry.gid)
     return other._replace(entry=own)
+
+
+class _Links:
+    """Hard links. What they lead to stays what it was, whatever comes to be at its own path."""
+
+    def __init__(self, known: dict[str, Listed]) -> None:
+        self._known = known
+        self._names: dict[str, list[str]] = {}  # by their ``first``
+        self._number = itertools.count()
+
+    def know(self, path: str, fresh: dict[str, Listed]) -> None:
+        """Take what a layer now has at a path, besides all else that is ``fresh`` in it."""
+        first = fresh[path].entry.first
+        if first != path:
+            self._names.setdefault(first, []).append(path)
+            return
+        former = f"{path}\0{next(self._number)}"  # no path has a zero in it
+        for name in self._names.pop(path, ()):
+            for held in (fresh, self._known):
+                other = held.get(name)
+                if other and other.entry.first == path != name:
+                    held[name] = other._replace(entry=other.entry._replace(first=former))
+                    self._names.setdefault(former, []).append(name)
+
+    def settle(self) -> None:
+        """Let the ``first`` of each be a path that is there, and has that content."""
+        names = sorted({name for names in self._names.values() for name in names})
+        lost = [self._known[name] for name in names if self._is_lost(name)]
+        chosen: dict[str, str] = {}
+        for one in lost:
+            first = chosen.setdefault(one.entry.first, one.entry.path)
+            entry = one.entry._replace(first=first)
+            self._known[entry.path] = one._replace(entry=entry)
+
+    def _is_lost(self, name: str) -> bool:
+        one = self._known.get(name)
+        own = self._known.get(one.entry.first) if one else None
+        return one is not None and (own is None or own.entry.first != one.entry.first)
 
 
 class _Lost:

@@ -29,6 +29,7 @@ _FREE = 1 << 30  # bytes that any layer may unpack to
 _RATIO = 200  # times its size that a larger one may unpack to
 _MOST_HEAD = 18  # bytes of a frame's header: RFC 8878, 3.1.1.1
 _MOST_ENDS = 16  # times that an end is read
+_CUT = "it ends within what is compressed"
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _SKIPPABLE = b"\x2a\x4d\x18"  # of zstd, behind a first byte of its own
@@ -207,9 +208,13 @@ class Unpacked:
         while True:
             if not self._raw:
                 self._raw = self._next()
+                if not self._raw and not self._gzip.eof:
+                    raise tarfile.ReadError(_CUT)
                 if not self._raw:
                     return b""
             if self._gzip.eof:
+                while len(self._raw) < len(_GZIP) and (more := self._next()):
+                    self._raw += more
                 if self._raw[:2] != _GZIP:
                     return b""  # what is behind it is nobody's
                 self._gzip = zlib.decompressobj(31)
@@ -223,14 +228,18 @@ class Unpacked:
 
     def _piece_of_zstd(self) -> bytes:
         while True:
-            if self._zstd.eof:
+            is_between = self._zstd.eof
+            if is_between:
                 self._raw = self._zstd.unused_data or self._raw
-                self._zstd = self._of_zstd()
             given = b""
-            if self._zstd.needs_input:
+            if is_between or self._zstd.needs_input:
                 given, self._raw = self._raw or self._next(), b""
+                if not given and not is_between:
+                    raise tarfile.ReadError(_CUT)
                 if not given:
                     return b""
+            if is_between:
+                self._zstd = self._of_zstd()
             try:
                 piece: bytes = self._zstd.decompress(given, _CHUNK)
             except _zstd().ZstdError as error:

@@ -45,6 +45,15 @@ def listed(text: str) -> Listed:
         (["/a=arm /b#/a"], "/a=arm /b=arm"),
         (["/a=arm", "/b#/a"], "/a=arm /b=arm"),
         (["/b#/none"], "/b>/none"),
+        # What a hard link leads to stays, whatever comes to its other name.
+        (["/a=arm", "/b#/a", "/a=amd64"], "/a=amd64 /b=arm"),
+        (["/a=arm", "/b#/a /a=amd64"], "/a=amd64 /b=arm"),
+        (["/a=arm /b#/a", "/.wh.a", "/a"], "/a /b=arm"),
+        (["/a=arm /b#/a", "/.wh.a", "/c#/b", "/b=amd64"], "/b=amd64 /c=arm"),
+        (["/a=arm /b#/a", "/a=amd64 /c#/a", "/a=386"], "/a=386 /b=arm /c=amd64"),
+        (["/a=arm /b#/a", "/a=amd64", "/b#/a"], "/a=amd64 /b=amd64"),
+        (["/z=arm /y#/z", "/x=amd64 /y#/x", "/.wh.z"], "/x=amd64 /y=amd64"),
+        (["/y=arm /z#/y", "/x=amd64 /y#/x", "/x=386"], "/x=386 /y=amd64 /z=arm"),
     ],
 )
 def test_layers_come_to_what_a_container_sees(layers: list[str], there: str) -> None:
@@ -55,3 +64,6 @@ def test_layers_come_to_what_a_container_sees(layers: list[str], there: str) -> 
         end = {"directory": "/", "symlink": f">{entry.link}"}.get(entry.kind, "")
         shown.append(f"{entry.path}{end}" + (f"={architecture}" if architecture else ""))
     assert sorted(shown) == sorted(there.split())
+    # What a file's content is known by is a file that is there.
+    firsts = {entry.first for entry in files.tree if entry.kind == "file"}
+    assert all(files.tree.at(first) for first in firsts if first)

@@ -63,9 +63,12 @@ def test_what_is_damaged_or_wants_too_much_is_refused(data: bytes, says: str) ->
         unpacked(data)
 
 
-def test_what_is_cut_off_ends_early() -> None:
-    data = zstd.compress(PLAIN)
-    assert PLAIN.startswith(unpacked(data[:-10]))
+@pytest.mark.parametrize("lost", [1, 4, 10])
+@pytest.mark.parametrize("size", [1, 1000])
+def test_what_is_cut_off_is_refused(lost: int, size: int) -> None:
+    for whole in (zstd.compress(PLAIN), zstd.compress(PLAIN[:5000]) + zstd.compress(PLAIN[5000:])):
+        with pytest.raises(tarfile.ReadError, match="ends within what is compressed"):
+            unpacked(whole[:-lost], size)
 
 
 def test_a_layer_that_unpacks_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -159,10 +159,12 @@ class BinariesVisitor:
                 f"{path} is not static, it needs {printable(needs)}; "
                 f"link it statically (CGO_ENABLED=0 for Go, -static for C)"
             )
-        if found.interpreter and tree.find(found.interpreter) is None:
+        there = tree.find(found.interpreter) if found.interpreter else None
+        if found.interpreter and (there is None or there.kind != "file"):
             name = printable(found.interpreter)
+            how = f"is a {there.kind}" if there else "is not in the image"
             return (
-                f"{path} needs the interpreter {name}, which is not in the image; "
+                f"{path} needs the interpreter {name}, which {how}; "
                 f"use a base image that has it, or link it statically (CGO_ENABLED=0, -static)"
             )
         return ""
