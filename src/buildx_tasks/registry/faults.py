@@ -148,7 +148,7 @@ def _meaning(status: int, registry: str) -> str:
         )
     if status == 403:
         return (
-            "HTTP 403: this account may not do that; ask for the right to push there"
+            "HTTP 403: this account may not do that; ask for the right to push there, or to pull"
             f"{_hostless(registry)}"
         )
     if status == 405:

@@ -131,7 +131,8 @@ class Repository:
             raise PassingError(f"the bytes served are not {right}")
         try:
             kind = answer.headers.get("Content-Type", "").partition(";")[0].strip()
-            found = manifest_of(data, kind, what, reference if by_digest else "")
+            named = self.named(reference)
+            found = manifest_of(data, kind, named, reference if by_digest else "")
         except MalformedError as error:
             # What is served a second time was not damaged on its way.
             if is_sure or not error.is_damaged or data in seen:
