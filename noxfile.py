@@ -129,13 +129,14 @@ def unit(session: nox.Session) -> None:
 @nox.session
 def engine(session: nox.Session) -> None:
     """Test with the real engine, builders, registry and emulators."""
-    tools = "pytest>=8 pytest-xdist hypothesis nox pyte trustme playwright>=1.40 ruamel.yaml"
-    session.install("-e", ".", *tools.split(), "rust-just", "go-task-bin")
+    tools = "pytest>=8 pytest-xdist pytest-timeout hypothesis nox pyte trustme playwright>=1.40"
+    session.install("-e", ".", *tools.split(), "ruamel.yaml", "rust-just", "go-task-bin")
     # Three at once on two CPUs: much of the time is spent waiting. No two files share a builder.
     beside = ["--numprocesses", "3", "--dist", "loadfile"]
     # Each of some thousands of tasks would compile the package anew.
     session.env["PYTHONDONTWRITEBYTECODE"] = ""
-    for which in (["-m", "not alone", *beside], ["-m", "alone"]):
+    limit = ["--timeout", "600"]  # seconds for one test, with what it shares
+    for which in (["-m", "not alone", *beside, *limit], ["-m", "alone", *limit]):
         if session.posargs:  # that select tests; one of the two may have none: pytest's exit code 5
             session.run("pytest", *which, "tests/engine", *session.posargs, success_codes=[0, 5])
         else:

@@ -340,6 +340,17 @@ def give_image(engine: SecondEngine, reference: str) -> None:
     assert saved.returncode == 0
 
 
+@contextlib.contextmanager
+def running(*args: Any, **options: Any) -> Iterator[subprocess.Popen[Any]]:
+    """Start a process, and kill it where the test fails: waiting for it could have no end."""
+    with subprocess.Popen(*args, **options) as process:
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise
+
+
 def engine_socket() -> str:
     """The socket of the machine's engine."""
     host = docker("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")

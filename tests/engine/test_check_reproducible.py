@@ -16,7 +16,7 @@ from support import workspaces
 
 from buildx_tasks.images import store
 
-from .conftest import docker, wait_for
+from .conftest import docker, running, wait_for
 from .test_fleet import fleet, machines  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ def test_closed_it_ends_at_once(built: Callable[..., Project], name: str) -> Non
     closing = CHECK.replace("found =", "threading.Timer(4, session.close).start(); found =")
     argv = [sys.executable, "-c", f"import threading{closing}", str(project.folder), "slow"]
     began = time.monotonic()
-    with subprocess.Popen(argv, cwd=project.folder, stderr=subprocess.PIPE, text=True) as first:
+    with running(argv, cwd=project.folder, stderr=subprocess.PIPE, text=True) as first:
         wait_for((project.folder / ".buildx/again/slow.tar").exists, "no second build")
         # Another one waits for it.
         second = subprocess.run(

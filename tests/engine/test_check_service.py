@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 import shlex
 import socket
-import subprocess
 import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from buildx_tasks.verification import containers
 from buildx_tasks.verification.checks import service
 
 from .check_image import built, subject
-from .conftest import docker, wait_for
+from .conftest import docker, running, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -242,7 +241,7 @@ def test_the_command_does_the_same(native: Subject) -> None:
         except OSError:
             return False
 
-    with subprocess.Popen(["sh", "-c", f"exec {shlex.join(argv)}"]) as process:
+    with running(["sh", "-c", f"exec {shlex.join(argv)}"]) as process:
         wait_for(answers, "no answer")
         process.terminate()
         assert process.wait(10) == 3

@@ -23,7 +23,7 @@ from buildx_tasks.joining import part as handing
 from buildx_tasks.joining import runs
 from buildx_tasks.registry import connection, endpoints, faults
 
-from .conftest import in_registry
+from .conftest import in_registry, running
 from .fault_proxy import FAULTS, FaultProxy
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def test_a_join_that_is_killed_is_completed_by_the_next(folder: Path, registry: 
     place.hand_in("first")
     after = place.join("first")
     longest, killed, unfinished = 0.0, 0, 0
-    with subprocess.Popen(
+    with running(
         [sys.executable, "-c", SERVER],
         cwd=folder,
         stdin=subprocess.PIPE,

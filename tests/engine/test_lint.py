@@ -24,7 +24,7 @@ from buildx_tasks.language import loading
 from buildx_tasks.planning.selection import make_plan
 from buildx_tasks.workspace import Workspace
 
-from .conftest import ROOT, cannot_run, docker, free_port, wait_for
+from .conftest import ROOT, cannot_run, docker, free_port, running, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -456,9 +456,7 @@ def test_a_remote_dockerfile_is_checked_by_both(write: Callable[..., Path], tmp_
         subprocess.run(["git", *words], cwd=repository, check=True)
     port = free_port()
     options = [f"--base-path={tmp_path}", "--export-all", "--listen=127.0.0.1", f"--port={port}"]
-    with subprocess.Popen(
-        ["git", "daemon", "--reuseaddr", *options], stderr=subprocess.DEVNULL
-    ) as process:
+    with running(["git", "daemon", "--reuseaddr", *options], stderr=subprocess.DEVNULL) as process:
         url = f"git://127.0.0.1:{port}/repository"
         try:
             wait_for(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from buildx_tasks.records.ledger import Ledger
 
-from .conftest import in_registry, rounds
+from .conftest import in_registry, rounds, running
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,7 +98,7 @@ def test_a_push_that_is_killed_is_finished_by_the_next(
             image = f"{repository}-{target}-x:v1"
             engine.api.tag(image, f"{repository}-{target}-{turn}", "v1")
         argv = project.command("push", "--set", f"NAME={turn}")
-        with subprocess.Popen(
+        with running(
             argv, cwd=project.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as process:
             time.sleep(chance.uniform(0.3, longest))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .conftest import docker, wait_for
+from .conftest import docker, running, wait_for
 
 if TYPE_CHECKING:
     from conftest import Project
@@ -160,7 +160,7 @@ def test_a_signal_leaves_no_container(foreign: Project, number: signal.Signals) 
         "    image('app', 'linux/amd64').run('sleep', '60')\n"
     )
     mine = ["ps", "-q", "--filter", f"label=dev.buildx-tasks.project={foreign.folder}"]
-    with subprocess.Popen(command(), cwd=foreign.folder, stdout=subprocess.DEVNULL) as process:
+    with running(command(), cwd=foreign.folder, stdout=subprocess.DEVNULL) as process:
         wait_for(lambda: docker(*mine, "--filter", "status=running") != "", "nothing runs")
         began = time.monotonic()
         process.send_signal(number)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .conftest import docker, shell_image, wait_for
+from .conftest import docker, running, shell_image, wait_for
 
 if TYPE_CHECKING:
     from conftest import Project
@@ -42,7 +42,7 @@ def test_a_signal_removes_even_a_container_that_ignores_it(
     arguments = "sh -c \"trap '' INT TERM; while :; do sleep 1; done\""
     ours = f"label=dev.buildx-tasks.project={built.folder}"
     listed = ["ps", "--quiet", "--filter", ours]
-    with subprocess.Popen(
+    with running(
         built.command("run", "-p", "linux/arm64", "--args", arguments),
         cwd=built.folder,
         stderr=subprocess.PIPE,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .conftest import docker
+from .conftest import docker, running
 
 if TYPE_CHECKING:
     from conftest import Project
@@ -130,7 +130,7 @@ def test_what_is_piped_in_reaches_the_program_unchanged(image: Project) -> None:
 def test_a_terminal_is_handed_on(image: Project) -> None:
     ours, theirs = pty.openpty()
     # Native: QEMU's user mode of Debian does not tell a program that it has a terminal.
-    with subprocess.Popen(
+    with running(
         image.command("run", "-p", "linux/amd64", "--shell"),
         cwd=image.folder,
         stdin=theirs,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .conftest import shell_image
+from .conftest import running, shell_image
 
 if TYPE_CHECKING:
     from conftest import Project
@@ -28,7 +28,7 @@ def on_terminal(project: Project, columns: int, *args: str, **env: str) -> tuple
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     known = {**os.environ, "TERM": "xterm", **env}
     known.pop("COLUMNS", None)
-    with subprocess.Popen(
+    with running(
         project.command(*args),
         cwd=project.folder,
         env=known,

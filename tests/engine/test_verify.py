@@ -10,7 +10,7 @@ import pytest
 
 from buildx_tasks.machine import made
 
-from .conftest import docker, give_image, second_engine, shell_image, wait_for
+from .conftest import docker, give_image, running, second_engine, shell_image, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,7 +123,7 @@ def test_interrupted_it_leaves_no_container(
 ) -> None:
     project.write(shell_image(name, registry, "sleep 60", stdout=""))
     project.ok("build", "--progress", "quiet")
-    with subprocess.Popen(
+    with running(
         project.command("verify"), cwd=project.folder, stderr=subprocess.PIPE, text=True
     ) as process:
         wait_for(lambda: len(ours(project)) == 2, "the cells do not run")
