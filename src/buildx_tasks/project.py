@@ -10,10 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from buildx_tasks.auditing.outside import Outside
 from buildx_tasks.joining.joinable import Joinable
 from buildx_tasks.planning.selection import make_plan
 from buildx_tasks.publishing.audience import Nobody
-from buildx_tasks.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 NATIVE = "native"
 
 
-class Project(Workspace):
+class Project(Outside):
     """A loaded project: its folder (``root``), its ``file``, and what that comes to (``config``).
 
     Engine and registries are reached when they are first needed, and let go by :meth:`close`, or at

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from buildx_tasks import Project as Api
+
 if TYPE_CHECKING:
     from conftest import Project
 
@@ -24,6 +26,33 @@ path = "docs"
 type = "application/vnd.example.docs"
 tags = ["{registry}/{name}/docs:v1"]
 """
+
+
+def test_a_file_of_artifacts_alone_and_from_python(
+    project: Project, name: str, registry: str
+) -> None:
+    (project.folder / "docs").mkdir()
+    (project.folder / "docs/a.json").write_text("{}")
+    tag = f"{registry}/{name}/docs:v1"
+    kind = "application/vnd.example.docs"
+    project.write(f'[artifact.docs]\npath = "docs"\ntype = "{kind}"\ntags = ["{tag}"]\n')
+    assert project.ok("plan") == f"artifact docs: {kind}, 1 file, 4 B, {tag}\n"
+    assert json.loads(project.ok("plan", "--format", "json"))["artifacts"][0]["tags"] == [tag]
+    with Api.load(project.folder) as loaded:
+        chosen = loaded.artifacts("docs")
+        (one,) = chosen.packed
+        assert (one.name, one.what, list(map(str, one.tags))) == ("docs", f"{kind}, 1 file", [tag])
+        (moved,) = chosen.push()
+        assert (str(moved.tag), moved.digest) == (tag, one.digest)
+        (promoted,) = loaded.promote(tag, "v2")
+        assert promoted.digest == one.digest
+        (found,) = loaded.audit(tag).failed
+        assert f"it is an artifact ({kind}), for no platform" in found.problems[0]
+    assert project.ok("push").splitlines() == [f"{tag}@{one.digest}", "1 tag was there already"]
+    for words in (("build",), ("verify",), ("push", "--tag", "v3"), ("push", "-t", "app")):
+        refused = project.invoke(*words)
+        assert refused.returncode == 2
+        assert "no [target.NAME] is declared" in refused.stderr
 
 
 def test_charts_and_files(project: Project, name: str, registry: str) -> None:

@@ -14,6 +14,10 @@ from typing import TYPE_CHECKING
 from support import published, workspaces
 from support.published import BOTH, Maker, Member, program
 
+from buildx_tasks.images import artifacts, statements
+from buildx_tasks.images.statements import Verdict
+from buildx_tasks.registry import referrers
+
 from .conftest import docker, serving_registry
 from .fault_proxy import FaultProxy
 
@@ -187,6 +191,30 @@ def test_declared_targets_as_published_are_checked_run_and_their_bases_looked_at
     assert "1 of 3 cells failed" in checked.stderr
     refused = project.invoke("lock", "--audit", env=NO_ENGINE)
     assert (refused.returncode, "--check --audit" in refused.stderr) == (2, True)
+
+
+def test_what_is_attached_holds_or_is_named(project: Project, registry: str) -> None:
+    for name in ("attached-good", "attached-wrong"):
+        maker = Maker()
+        one = maker.platform(BOTH[0], [maker.layer({"app": program(BOTH[0])})])
+        reference = put(registry, maker.sample(name, maker.index(one)))
+        about = artifacts.descriptor_of(maker.store.manifest(one["digest"]))
+        data = statements.written(Verdict("app@linux/amd64", ("run",)), about).blobs
+        statement = next(text for text in data.values() if len(text) > 2)
+        if name == "attached-wrong":
+            statement = statement.replace(about.digest[7:].encode(), b"5" * 64)
+        made = artifacts.artifact(statements.TYPE, statement, about, {})
+        with closing(workspaces.bare(Path())) as workspace:
+            repository = workspace.registries.of(reference)
+            for digest, content in made.blobs.items():
+                repository.upload(digest, len(content), partial(_pieces, content), print)
+            referrers.attach(repository, made.manifest)
+        project.invoke("verify", "--ref", reference, "--json", "r.json", env=NO_ENGINE)
+        (text,) = results(project.folder / "r.json")[f"{reference}@{BOTH[0]}"] or ("",)
+        assert (f"is of another digest, sha256:{'5' * 64}" in text) == (name == "attached-wrong")
+        checks = json.loads((project.folder / "r.json").read_text())["results"][0]["checks"]
+        (attached,) = [check for check in checks if check["name"] == "attached"]
+        assert attached["facts"] == [f"attached: 1 {statements.TYPE}"]
 
 
 def test_mistakes_are_one_clear_error(project: Project, registry: str) -> None:

@@ -100,9 +100,27 @@ def _statements(place: Place, one: Descriptor, about: str) -> Iterator[Union[str
         if layer.size > _MOST:
             yield f"its statement {layer.digest} has {layer.size:,} bytes, at most {_MOST:,} are read"
             continue
-        what, blob = f"{place.name}: {layer.digest}", partial(_whole, place, layer)
-        data: bytes = place.insist(what, blob)
-        yield _read(data, layer.marks.get(PREDICATE, ""), about)
+        yield _read(text_of(place, layer), layer.marks.get(PREDICATE, ""), about)
+
+
+def text_of(place: Place, layer: Descriptor) -> bytes:
+    """Return a small blob.
+
+    Raises:
+        EngineError, RegistryError: it is not there, or cannot be read.
+
+    """
+    found: bytes = place.insist(f"{place.name}: {layer.digest}", partial(_whole, place, layer))
+    return found
+
+
+def problem_of(data: bytes, said: str, about: str) -> str:
+    """Return what is wrong with an in-toto statement of the digest ``about``, ``""`` for nothing.
+
+    ``said`` is its type as it is listed, ``""`` where that is not said.
+    """
+    found = _read(data, said, about)
+    return found if isinstance(found, str) else ""
 
 
 def _whole(place: Place, layer: Descriptor) -> bytes:

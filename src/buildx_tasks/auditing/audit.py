@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from buildx_tasks.auditing import attested, defaults, findings
+from buildx_tasks.auditing import attached, attested, defaults, findings
 from buildx_tasks.auditing.declared import Declared, Wanted
 from buildx_tasks.auditing.places import held
 from buildx_tasks.auditing.reading import Layers
@@ -229,7 +229,18 @@ def _of_part(
             found = defaults.programs(part, files, options.allowed)
             results.append(_result("programs", "binaries", found))
         results.append(_result("setuid", "files", defaults.privileged(files, options.allowed)))
+    results += _attached(image.place, part.digest)
     return (*results, *Declared(image, part, layers, reading).results(declared, files))
+
+
+def _attached(place: Place, digest: str) -> Iterator[CheckResult]:
+    """Yield what is found of what is attached to a manifest, if anything is."""
+    try:
+        found = attached.attached(place, digest)
+    except (EngineError, RegistryError) as error:
+        found = Found((str(error),))
+    if found:
+        yield _result("attached", "index", found)
 
 
 def _run(
@@ -282,6 +293,8 @@ def _of_whole(subject: Subject, image: Held, options: Options) -> Iterator[Check
         found = attested.attested(image, of)
         yield _result("attestations", "index", Found(found.problems, found.facts))
         yield from _lock(found, options)
+    if image.is_index:
+        yield from _attached(image.place, image.root.digest)
     if subject.target:
         yield from _declared_of_index(subject.target, image)
 

@@ -20,6 +20,7 @@ _RULES = {
     "programs": "Programs and libraries are the platform's, and find their interpreter",
     "setuid": "Nothing is setuid or setgid but what distributions have so",
     "platforms": "No manifest is for two platforms",
+    "attached": "Signatures, verdicts and files that are attached are whole, and about that manifest",
     "attestations": "What is attested is well formed, and of the digest that it says",
 }
 

@@ -12,7 +12,12 @@ from buildx_tasks.images.layout import Layout
 from buildx_tasks.images.sources import RepositorySource
 from buildx_tasks.publishing.tags import exact
 from buildx_tasks.registry.faults import PassingError
-from buildx_tasks.registry.manifests import INDEX_TYPES, Descriptor, MalformedError
+from buildx_tasks.registry.manifests import (
+    CONFIG_TYPES,
+    INDEX_TYPES,
+    Descriptor,
+    MalformedError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
     from buildx_tasks.images.sources import Source
     from buildx_tasks.platforms import Platform
     from buildx_tasks.registry.manifests import Config, Manifest
+    from buildx_tasks.registry.repository import Repository
     from buildx_tasks.workspace import Workspace
 
 LAYOUT = "oci:"  # how the name of a folder begins that is an OCI image layout
@@ -31,6 +37,7 @@ _UNKNOWN = "unknown"  # the system of what only describes others
 class Place(NamedTuple):
     """Where an image is: ``within`` is its tag or digest there, ``repository`` ``""`` for a folder.
 
+    ``registry`` is asked what is attached to it; a folder lists nothing of that kind.
     ``insist`` does something again while its fault may pass, as a Repository's.
     """
 
@@ -40,6 +47,7 @@ class Place(NamedTuple):
     insist: Callable[[str, Callable[[], Any]], Any]
     root: Callable[[], Manifest]
     repository: str = ""
+    registry: Repository | None = None
 
 
 class Part(NamedTuple):
@@ -97,6 +105,7 @@ def place_of(workspace: Workspace, text: str, option: str) -> Place:
         repository.insist,
         lambda: repository.get(within, what=what),
         str(repository),
+        repository,
     )
 
 
@@ -206,12 +215,17 @@ class _Documents:
         name, config = self._place.name, manifest.content.config
         try:
             if config is not None:
-                return platform_of(self._config(config).platform)
+                words = self._config(config).platform
+                if words.architecture or not _kind_of_artifact(manifest):
+                    return platform_of(words)
         except MissingError:
             raise EngineError(f"{name}: its config is not there; push it again") from None
         except MalformedError as error:
-            raise EngineError(f"{name} is no image: {error}") from None
-        raise EngineError(f"{name} is no image: it has no config; check the name")
+            if not _kind_of_artifact(manifest):
+                raise EngineError(f"{name} is no image: {error}") from None
+        kind = _kind_of_artifact(manifest)
+        what = f"it is an artifact ({kind}), for no platform" if kind else "it has no config"
+        raise EngineError(f"{name} is no image: {what}; check the name")
 
     def part(self, platform: Platform, one: Descriptor) -> Part:
         """Return a platform with what can be read of it; what cannot is a finding, and no error."""
@@ -246,6 +260,13 @@ class _Documents:
                 f"the image's manifests and configs have more than the {_MOST_DOCUMENTS:,} bytes that "
                 "are read"
             )
+
+
+def _kind_of_artifact(manifest: Manifest) -> str:
+    """Return what kind of artifact it is, ``""`` for images and what says nothing."""
+    config = manifest.content.config
+    kind = manifest.content.artifact_type or (config.media_type if config else "") or ""
+    return "" if kind in CONFIG_TYPES else kind
 
 
 def _in_folder(text: str, option: str) -> Place:

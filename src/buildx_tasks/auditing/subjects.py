@@ -8,6 +8,7 @@ from buildx_tasks.auditing.audit import Options, Subject
 from buildx_tasks.auditing.defaults import Allowed
 from buildx_tasks.auditing.places import place_of
 from buildx_tasks.errors import EngineError, MissingError, RegistryError, UsageError
+from buildx_tasks.platforms import parse
 from buildx_tasks.publishing.tags import tags_of
 
 if TYPE_CHECKING:
@@ -30,6 +31,20 @@ def named(
     """
     places = [place_of(workspace, text, option) for text in dict.fromkeys(texts)]
     return [Subject(one.name, one, tuple(platforms), is_asked=True) for one in places]
+
+
+def asked(workspace: Workspace, texts: Sequence[str], platforms: Sequence[str]) -> list[Subject]:
+    """Return the images that are named, on such platforms; without names those of ``[audit]``.
+
+    Raises:
+        UsageError, EngineError: as :func:`named` and :func:`listed`; a platform is none.
+
+    """
+    try:
+        wanted = [parse(text) for text in platforms]
+    except ValueError as error:
+        raise UsageError(f"-p: {error}") from None
+    return named(workspace, texts, "--ref", wanted) if texts else listed(workspace)
 
 
 def listed(workspace: Workspace) -> list[Subject]:

@@ -15,7 +15,7 @@ from buildx_tasks.images.attestations import PROVENANCE, SBOM
 from buildx_tasks.images.image import platform_of
 from buildx_tasks.images.layers import Layer, instruction, layers_of
 from buildx_tasks.images.sources import RepositorySource
-from buildx_tasks.registry.manifests import INDEX_TYPES, MalformedError
+from buildx_tasks.registry.manifests import CONFIG_TYPES, INDEX_TYPES, MalformedError
 from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
@@ -27,11 +27,6 @@ if TYPE_CHECKING:
     from buildx_tasks.registry.repository import Repository
 
 _AT_ONCE = 4  # manifests that are read from a registry
-# Other artifacts have configs that need not be JSON, and say nothing of layers.
-_CONFIG_TYPES = (
-    "application/vnd.oci.image.config.v1+json",
-    "application/vnd.docker.container.image.v1+json",
-)
 NO_PLATFORM = "no platform"
 NOT_THERE = "not there"
 
@@ -180,7 +175,7 @@ def _part(source: Source, descriptor: Descriptor | None, manifest: Manifest | No
     described = manifest.content.config
     if described is None:
         return Part(_platform(platform), digest, None, note="an index in the index")
-    if described.media_type not in _CONFIG_TYPES:
+    if described.media_type not in CONFIG_TYPES:
         titles = tuple(
             Layer(one.digest, one.size, one.marks.get(TITLE) or one.media_type or "")
             for one in manifest.content.layers

@@ -362,8 +362,11 @@ class BuildxToml(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"
     """A whole ``buildx.toml``, or ``[tool.buildx-tasks]`` in ``pyproject.toml``."""
 
     target: Annotated[
-        Annotated[dict[Name, Target], Meta(min_length=1)], Meta(description="Targets by name")
-    ]
+        dict[Name, Target],
+        Meta(
+            description="Targets by name; one at least, where neither artifacts nor audits are all"
+        ),
+    ] = {}
     group: Annotated[dict[Name, Group], Meta(description="Groups by name")] = {}
     defaults: Annotated[Optional[Defaults], Meta(description="What all targets inherit")] = None
     variable: Annotated[

@@ -27,7 +27,7 @@ def tables(defaults: dict[str, Any], variables: Variables, sources: Sources) -> 
         ConfigError: a matrix is impossible, or two targets have one name.
 
     """
-    declared: dict[str, dict[str, Any]] = sources.data["target"]
+    declared: dict[str, dict[str, Any]] = sources.data.get("target", {})
     plain = {name: table for name, table in declared.items() if "matrix" not in table}
     if sources.has_variables:
         plain = variables.fill(plain, ("target",))

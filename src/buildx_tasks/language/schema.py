@@ -98,9 +98,19 @@ Each entry: what it takes, what it is for, what holds without it, and an example
 """
 
 
+def _has(key: str, what: dict[str, Any]) -> dict[str, Any]:
+    return {"required": [key], "properties": {key: what}}
+
+
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a whole ``buildx.toml``."""
     schema = _without_null(msgspec.json.schema(config.BuildxToml))
+    # In the table itself: what stands beside a $ref is not read by all.
+    schema["$defs"]["BuildxToml"]["anyOf"] = [
+        _has("target", {"minProperties": 1}),
+        _has("artifact", {"minProperties": 1}),
+        _has("audit", _has("images", {"minItems": 1})),
+    ]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": ADDRESS,

@@ -11,6 +11,7 @@ from buildx_tasks.errors import nearest
 from buildx_tasks.language.buildkitd import keys_of_daemon
 from buildx_tasks.language.config import NAME, VARIABLE_NAME, BuildxToml
 from buildx_tasks.language.merging import ATTRIBUTES
+from buildx_tasks.language.targets import NO_TARGET
 
 if TYPE_CHECKING:
     from buildx_tasks.errors import ConfigError
@@ -26,7 +27,6 @@ _TYPE_NAMES = {
     "str": "a string",
 }
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
-_NO_TARGET = "no [target.NAME] is declared; add one with platforms and tags"
 
 
 def check(data: dict[str, Any], fail: Fail) -> BuildxToml:
@@ -37,12 +37,15 @@ def check(data: dict[str, Any], fail: Fail) -> BuildxToml:
 
     """
     try:
-        return msgspec.convert(data, BuildxToml)
+        found = msgspec.convert(data, BuildxToml)
     except msgspec.ValidationError as error:
         _refuse_buildkitd(data, fail)
         # Slow, but only where there is an error to be named.
         _check_keys(data, msgspec.inspect.type_info(BuildxToml), (), fail)
         raise _type_error(data, str(error), fail) from None
+    if not (found.target or found.artifact or found.audit.images):
+        raise fail(("target",) if "target" in data else (), NO_TARGET)
+    return found
 
 
 def _refuse_buildkitd(data: dict[str, Any], fail: Fail) -> None:
@@ -117,11 +120,7 @@ def _type_error(data: dict[str, Any], message: str, fail: Fail) -> ConfigError:
     reason, _, steps = message.partition(" - at `$")
     path = _pin(data, _steps(steps.rstrip("`")))
     if required := re.fullmatch(r"Object missing required field `(.+)`", reason):
-        if not path:
-            return fail((), _NO_TARGET)
         return fail(path, f'{_table(path)} lacks "{required[1]}"; add it')
-    if path == ("target",) and "length >= 1" in reason:
-        return fail(path, _NO_TARGET)
     subject = f'"{path[-1]}"' if isinstance(path[-1], str) else f"item {path[-1] + 1}"
     if expected := re.fullmatch(r"Expected `(.+?)`(.*?)(?:, got `(.+)`)?", reason):
         got = f", not {_TYPE_NAMES.get(expected[3], expected[3])}" if expected[3] else ""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from buildx_tasks.platforms import Platform
 
 DEFAULT = "default"  # bake's name for what is built when nothing is selected
+NO_TARGET = "no [target.NAME] is declared; add one with platforms and tags"
 LINK = "target:"  # how the context begins that is another target's result
 
 

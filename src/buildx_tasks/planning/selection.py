@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from buildx_tasks import platforms
 from buildx_tasks.errors import UsageError, listed, nearest
-from buildx_tasks.language.targets import default, links, members
+from buildx_tasks.language.targets import NO_TARGET, default, links, members
 from buildx_tasks.planning import shared_places
 from buildx_tasks.planning.bakefile import bake_definition
 from buildx_tasks.planning.cells import Selected, TargetPlan
@@ -47,6 +47,8 @@ def make_plan(config: Config, targets: Sequence[str] = (), wanted: Sequence[str]
 
     """
     selected_platforms = [_parse_wanted(text) for text in wanted]
+    if not config.target:
+        raise UsageError(NO_TARGET)
     selection = _select(config, targets)
     names = {name: name in targets for name in members(config.group, selection)}
     plans = []

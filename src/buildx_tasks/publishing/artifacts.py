@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import shlex
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,8 +16,9 @@ from buildx_tasks.images import graph
 from buildx_tasks.images.artifacts import EMPTY, EMPTY_TYPE
 from buildx_tasks.language.artifacts import NAME, VERSION
 from buildx_tasks.publishing import attaching, helm, parts, publish
+from buildx_tasks.publishing.audience import Nobody
 from buildx_tasks.publishing.release import Release, versions_of
-from buildx_tasks.text import printable
+from buildx_tasks.text import json_text, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,6 +34,53 @@ if TYPE_CHECKING:
 _MOST_FILES = 1_000
 
 
+class Artifacts:
+    """Some charts and files of a project's release: a part of the public API.
+
+    ``names`` are those of their tables. Files are read when :attr:`packed` or :meth:`push` needs them.
+    """
+
+    def __init__(self, workspace: Workspace, names: Sequence[str]) -> None:
+        self._workspace = workspace
+        self.names = tuple(names)
+
+    @cached_property
+    def packed(self) -> list[Packed]:
+        """Each with its ``name``, ``what`` it is, ``tags``, ``digest`` and ``size``.
+
+        Raises:
+            ConfigError: what an artifact names is not there, or is none of its type; says where.
+
+        """
+        return [_packed(self._workspace, name) for name in self.names]
+
+    def push(self, *, audience: Audience | None = None) -> list[Published]:
+        """Publish them: uploaded and read back by digest, then their tags move; what is there stays.
+
+        Raises:
+            ConfigError: as :attr:`packed`.
+            PushError, RegistryError: a registry refused; says what each tag holds now.
+
+        """
+        if not self.packed:
+            return []
+        told = audience or Nobody()
+        with faults(), told.uploading() as watcher:
+            releases = [_release(one) for one in self.packed]
+            return publish.publish(self._workspace, releases, watcher, told.moved, "artifact")
+
+    def require_movable(self) -> None:
+        """Do nothing where they may be published once the images are out.
+
+        Raises:
+            PushError, RegistryError: a tag of one may not be moved, or not by this account.
+
+        """
+        if self.packed:
+            with faults():
+                publish.require_movable(self._workspace, [_release(one) for one in self.packed])
+
+
 class Packed(NamedTuple):
     """An artifact ready to go out; ``what`` is what it is, for people."""
 
@@ -43,13 +92,18 @@ class Packed(NamedTuple):
     tags: tuple[Reference, ...]
 
     @property
+    def digest(self) -> str:
+        """The digest of its manifest."""
+        return self.root.digest
+
+    @property
     def size(self) -> int:
         """The bytes of all its parts."""
         return sum(one.size for one in self.parts)
 
 
-def chosen(workspace: Workspace, names: Sequence[str], *, everything: bool) -> list[str]:
-    """Return the names of the artifacts that are meant: ``names``, or all where ``everything`` is.
+def chosen(workspace: Workspace, names: Sequence[str]) -> Artifacts:
+    """Return the artifacts of these names; all that are declared, without any.
 
     Raises:
         UsageError: there is no such artifact.
@@ -58,45 +112,9 @@ def chosen(workspace: Workspace, names: Sequence[str], *, everything: bool) -> l
     known = workspace.config.artifact
     for name in names:
         if name not in known:
-            hint = nearest(name, known) or f"; there is: {listed(known)}"
+            hint = nearest(name, known) or (f"; there is: {listed(known)}" if known else "")
             raise UsageError(f"--artifact: there is no [artifact.{name}]{hint}")
-    return list(names) or (list(known) if everything else [])
-
-
-def packed(workspace: Workspace, names: Sequence[str]) -> list[Packed]:
-    """Return artifacts with all their files read.
-
-    Raises:
-        ConfigError: what an artifact names is not there, or is none of its type; says where.
-
-    """
-    return [_packed(workspace, name) for name in names]
-
-
-def push(workspace: Workspace, ready: Sequence[Packed], audience: Audience) -> list[Published]:
-    """Publish artifacts: uploaded and read back by digest, then their tags move; what is there stays.
-
-    Raises:
-        PushError, RegistryError: see :func:`~buildx_tasks.publishing.publish.publish`.
-
-    """
-    if not ready:
-        return []
-    with faults(), audience.uploading() as watcher:
-        releases = [_release(one) for one in ready]
-        return publish.publish(workspace, releases, watcher, audience.moved, "artifact")
-
-
-def require_movable(workspace: Workspace, ready: Sequence[Packed]) -> None:
-    """Do nothing where artifacts may be published once the images are out.
-
-    Raises:
-        PushError, RegistryError: a tag of one may not be moved, or not by this account.
-
-    """
-    if ready:
-        with faults():
-            publish.require_movable(workspace, [_release(one) for one in ready])
+    return Artifacts(workspace, tuple(dict.fromkeys(names)) or tuple(known))
 
 
 def lines(ready: Sequence[Packed]) -> Iterator[str]:
@@ -126,6 +144,13 @@ def told(ready: Sequence[Packed]) -> Iterator[str]:
     for one in ready:
         tags = " ".join(map(str, one.tags))
         yield printable(f"artifact {one.name}: {one.what}, {sizes.text(one.size)}, {tags}")
+
+
+def text(ready: Sequence[Packed], kind: str) -> str:
+    """Return artifacts alone as a plan shows them: ``json``, or lines."""
+    return (
+        json_text(summary(ready)) if kind == "json" else "".join(f"{one}\n" for one in told(ready))
+    )
 
 
 def summary(ready: Sequence[Packed]) -> dict[str, Any]:

@@ -23,6 +23,11 @@ MANIFEST_TYPES = (
     "application/vnd.docker.distribution.manifest.v2+json",
 )
 
+CONFIG_TYPES = (
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.docker.container.image.v1+json",
+)
+
 MOST_JSON = 4 << 20  # bytes of a document; registries take no larger manifest
 MOST_LISTED = 1000  # manifests of an index, layers of an image
 _MOST_BYTES = 2**53  # what every JSON reader keeps exact

@@ -89,19 +89,14 @@ def _options(project: Project, asked: Asked, listed: Sequence[Looked]) -> Iterat
 
 def _subjects(project: Project, asked: Asked, target: Texts) -> Iterator[Subject]:
     from buildx_tasks.auditing import subjects
-    from buildx_tasks.errors import UsageError
-    from buildx_tasks.platforms import parse
 
     platform = asked.selection[1]
     if asked.published:
         selection = selected(project, target, platform)
         yield from subjects.published(project, selection.images("an image to audit"))
     if asked.ref:
-        try:
-            wanted = [parse(text) for text in names(platform, "-p")]
-        except ValueError as error:
-            raise UsageError(f"-p: {error}") from None
-        yield from subjects.named(project, texts(asked.ref, "--ref"), "--ref", wanted)
+        references = texts(asked.ref, "--ref")
+        yield from subjects.asked(project, references, names(platform, "-p"))
     if asked.audit:
         yield from subjects.listed(project)
 

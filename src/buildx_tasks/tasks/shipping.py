@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.tasks.command import command
 from buildx_tasks.tasks.options import (
@@ -50,28 +49,29 @@ def push(
     verbose: bool = False,
 ) -> None:
     """Publish exactly what was verified (verified first where it was not), and read it back."""
-    from buildx_tasks.publishing import artifacts
+    from buildx_tasks.publishing.artifacts import lines
     from buildx_tasks.publishing.push import commands_of
     from buildx_tasks.reports.terminal import Terminal
 
     with loaded(c, overlay, set_) as project:
         wanted, asked = texts(tag, "--tag"), texts(artifact, "--artifact")
-        selection = selected(project, target)
-        names = artifacts.chosen(project, asked, everything=not (target or wanted))
-        # What is wrong with one is said before anything moves.
-        ready = artifacts.packed(project, names)
-        is_of_images = not asked or bool(target)
+        others = project.artifacts(*asked) if asked or not (target or wanted) else None
+        # A file may declare artifacts alone.
+        is_of_images = bool(target) or not (asked or (project.is_of_artifacts and not wanted))
+        selection = selected(project, target) if is_of_images else None
+        # What is wrong with an artifact is said before anything moves.
+        ready = others.packed if others else []
         if project.commands.is_dry:
-            tags = selection.tags(wanted) if is_of_images else {}
-            images = selection.images() if is_of_images else ()
-            print("\n".join([*commands_of(project, images, tags), *artifacts.lines(ready)]))
+            tags = selection.tags(wanted) if selection else {}
+            images = selection.images() if selection else ()
+            print("\n".join([*commands_of(project, images, tags), *lines(ready)]))
             return
         told = Terminal(full=full, verbose=verbose)
-        push_images = partial(selection.push, tags=wanted, verify=not no_verify, audience=told)
-        if is_of_images:
-            artifacts.require_movable(project, ready)
-        moved = push_images() if is_of_images else []
-        told.published([*moved, *artifacts.push(project, ready, told)])
+        if others and selection:
+            others.require_movable()
+        how: Any = {"tags": wanted, "verify": not no_verify, "audience": told}
+        moved = selection.push(**how) if selection else []
+        told.published([*moved, *(others.push(audience=told) if others else [])])
 
 
 @command(

@@ -48,8 +48,11 @@ def plan(
         return
     require_known("--format", format, ("table", "bake", "github", "json"))
     with loaded(c, overlay, set_) as project:
+        ready = project.artifacts().packed if not target else []
+        if project.is_of_artifacts and not (target or platform) and format in ("table", "json"):
+            print(artifacts.text(ready, format), end="")
+            return
         selection = selected(project, target, platform)
-        ready = artifacts.packed(project, artifacts.chosen(project, (), everything=not target))
         if format == "github":
             print(json_line(views.github_matrix(selection.plan)))
         elif format == "bake":

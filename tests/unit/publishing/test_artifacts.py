@@ -54,7 +54,7 @@ def project(folder: Path, declared: str = CHART, yaml: str = YAML) -> Path:
 
 def packed(folder: Path) -> list[Packed]:
     with closing(workspaces.declared(folder)) as workspace:
-        return artifacts.packed(workspace, artifacts.chosen(workspace, (), everything=True))
+        return artifacts.chosen(workspace, ()).packed
 
 
 def files_of(one: Packed) -> dict[str, str]:
@@ -262,12 +262,11 @@ def test_overlays_and_variables_hold(tmp_path: Path) -> None:
 
 def test_which_are_meant(tmp_path: Path) -> None:
     with closing(workspaces.declared(project(tmp_path))) as workspace:
-        assert artifacts.chosen(workspace, (), everything=True) == ["chart"]
-        assert artifacts.chosen(workspace, (), everything=False) == []
-        assert artifacts.chosen(workspace, ["chart"], everything=False) == ["chart"]
+        assert artifacts.chosen(workspace, ()).names == ("chart",)
+        assert artifacts.chosen(workspace, ["chart", "chart"]).names == ("chart",)
         with pytest.raises(UsageError, match=r'no \[artifact.chrt\]; did you mean "chart"'):
-            artifacts.chosen(workspace, ["chrt"], everything=False)
-        ready = artifacts.packed(workspace, ["chart"])
+            artifacts.chosen(workspace, ["chrt"])
+        ready = artifacts.chosen(workspace, ["chart"]).packed
         assert list(artifacts.lines(ready))[1:] == [
             "helm package chart",
             "helm push app-1.2.0+build.5.tgz oci://localhost:5000/charts",
