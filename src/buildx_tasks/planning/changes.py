@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,10 @@ from buildx_tasks.references import CWD, REMOTE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from buildx_tasks.language.expectations import Kinds
     from buildx_tasks.language.targets import Config, Target
+
+_LAYOUT = "oci-layout://"
 
 
 def changed(config: Config, root: Path, files: Sequence[Path], names: Sequence[str]) -> list[str]:
@@ -50,15 +54,41 @@ def _places(target: Target) -> Iterator[str]:
     """Yield files and folders that a target is made of and verified with, from the project's folder."""
     for attributes in target.builds:
         context = attributes.get("context", ".")
-        if not REMOTE.match(context):
+        is_local = not REMOTE.match(context)
+        if is_local:
             yield context
+        name = attributes.get("dockerfile", "Dockerfile")
+        if is_local or name.startswith(CWD):
             # What is outside of the context, too.
-            yield posixpath.join(context, attributes.get("dockerfile", "Dockerfile"))
+            file = name if name.startswith(CWD) else posixpath.join(context, name)
+            yield from (file, f"{file}.dockerignore")
         for place in attributes.get("contexts", {}).values():
-            if not (REMOTE.match(place) or place.startswith(LINK)):
+            if place.startswith(_LAYOUT):
+                yield re.split("[@:]", place[len(_LAYOUT) :])[0]
+            elif not (REMOTE.match(place) or place.startswith(LINK)):
                 yield place
     for files in target.files.values():
         yield from (path for path in files.values() if not path.startswith(LINK))
     for table in (target.verify, *target.verify.check) if target.verify else ():
-        for kind in (table.run, table.service):
-            yield from (mount.source for mount in getattr(kind, "mounts", ()))
+        yield from _judging(table)
+
+
+def _judging(table: Kinds) -> Iterator[str]:
+    """Yield the files that checks read: mounts, those of other test programs, a command's own script."""
+    for kind in ("run", "service", "goss"):
+        yield from (mount.source for mount in getattr(table.of(kind), "mounts", ()))
+    if tool := table.of("command"):
+        # A word that is a path names a file or a folder, never all that there is.
+        yield from (word for word in tool.command if word.strip("./"))
+    if path := table.of("structure-test"):
+        yield _known(path)
+    if start := table.of("goss"):
+        # What it names in turn mostly stands beside it.
+        folder = posixpath.dirname(start.file)
+        beside = posixpath.join(folder, "goss_wait.yaml")
+        yield from (_known(one) for one in (folder, start.file, start.wait, beside) if one)
+
+
+def _known(path: str) -> str:
+    """Return a path without its placeholders: the folder that has all that it may mean."""
+    return posixpath.dirname(path.partition("{")[0]) or "." if "{" in path else path

@@ -91,6 +91,14 @@ def label_of(runner: str) -> tuple[str, str]:
     return (key, value) if mark else ("platform", runner)
 
 
+def literal(command: str) -> str:
+    """Return a command that Woodpecker hands to the shell as it is: what has ``${`` it fills in itself.
+
+    Source: https://woodpecker-ci.org/docs/usage/environment#string-substitution
+    """
+    return command.replace("${", "$${")
+
+
 def from_secrets(plan: Plan) -> dict[str, Any]:
     """Return the variables that Woodpecker fills with its secrets, which are in lower case."""
     needed = [name for one in logins(plan, "woodpecker") for name in (one.user, one.password)]
@@ -100,7 +108,7 @@ def from_secrets(plan: Plan) -> dict[str, Any]:
 def _steps(found: Jobs, name: str, commands: Sequence[str]) -> list[dict[str, Any]]:
     # The local backend, where docker is at hand, takes the name of a shell for the image.
     environment = {**found.environment, **from_secrets(found.plan)}
-    listed = [*prepared(found.plan, "woodpecker"), *commands]
+    listed = [literal(one) for one in (*prepared(found.plan, "woodpecker"), *commands)]
     return [{"name": name, "image": "bash", "environment": environment, "commands": listed}]
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from buildx_tasks.planning.jobs import check_of, command_of
 from buildx_tasks.planning.keeping import kept
-from buildx_tasks.planning.pipelines import from_secrets, label_of
+from buildx_tasks.planning.pipelines import from_secrets, label_of, literal
 from buildx_tasks.planning.preparing import prepared, secrets, typed
 from buildx_tasks.starting.lines import items, mapping, scalar
 
@@ -56,8 +56,8 @@ def files(found: Jobs, flags: Sequence[str]) -> dict[str, str]:
         before = [f"images-{name}" for name in named]
     selected = [word for one in found.run.targets for word in ("-t", one.target.name)]
     commands = [
-        f'{typed("join", *selected, *flags)} --id "{_ID}"',
-        typed("log", "--release-notes", *flags),
+        f'{literal(typed("join", *selected, *flags))} --id "{_ID}"',
+        literal(typed("log", "--release-notes", *flags)),
     ]
     texts["join"] = _text(plan, "join", commands, before=before)
     return {f"{FOLDER}/images-{name}.yaml": text for name, text in texts.items()}
@@ -72,7 +72,7 @@ def _check(plan: Plan, flags: Sequence[str]) -> str:
         labels="",
         name="check",
         environment=_environment(plan, secrets(plan)),
-        commands=items(map(_literal, commands), 6),
+        commands=items(map(literal, commands), 6),
     )
 
 
@@ -91,15 +91,15 @@ def _level(found: Jobs, flags: Sequence[str], jobs: Sequence[Job], before: Seque
     command = command_of("RUN", "TARGET", "PLATFORM", flags, _NAME)
     begin, _, end = command.partition(" build -t TARGET -p PLATFORM")
     chosen = (" ${CACHE}" if has_cache else "") + " build -t ${TARGET} -p ${PLATFORM}"
-    end = end.replace("--id RUN", f'--id "{_ID}"')
-    command = f"{_literal(begin)}{chosen}{end}"
+    end = literal(end).replace("--id RUN", f'--id "{_ID}"')
+    command = f"{literal(begin)}{chosen}{end}"
     return _text(found.plan, "part", [command], before=before, labels=labels)
 
 
 def _text(
     plan: Plan, name: str, commands: Sequence[str], *, before: Sequence[str], labels: str = ""
 ) -> str:
-    listed = [*map(_literal, prepared(plan, _NAME)), *commands]
+    listed = [*map(literal, prepared(plan, _NAME)), *commands]
     return _TEXT.format(
         when=_PUBLISHED,
         before=f"\ndepends_on:\n{items(before, 2)}" if before else "",
@@ -114,8 +114,3 @@ def _environment(plan: Plan, names: Iterable[str]) -> str:
     known = from_secrets(plan)
     lines = [f"      {name}: {{ from_secret: {known[name]['from_secret']} }}\n" for name in names]
     return f"    environment:\n{''.join(lines)}" if lines else ""
-
-
-def _literal(command: str) -> str:
-    """Return a command that Woodpecker hands to the shell as it is."""
-    return command.replace("${", "$${")

@@ -159,6 +159,51 @@ def test_changed_files_change_what_is_made_of_them(
     assert changes.changed(plan.config, tmp_path, [tmp_path / file], names) == found
 
 
+ELSEWHERE = """
+[target.remote]
+context = "https://example.com/x.git"
+dockerfile = "cwd://docker/remote"
+[target.local]
+context = "sub"
+dockerfile = "cwd://docker/local"
+contexts.base = "oci-layout://layouts/base:v1"
+[[target.local.verify.check]]
+name = "structure"
+structure-test = "tests/{arch}/structure.yaml"
+[[target.local.verify.check]]
+name = "goss"
+goss = { file = "goss/app.yaml", wait = "ready.yaml", mounts = [{ source = "seed", target = "/s" }] }
+[[target.local.verify.check]]
+name = "scan"
+command = ["./scan.sh", "{oci}", ".", "--ignore", "scan/ignored"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "found"),
+    [
+        ("docker/remote", ["remote"]),
+        ("docker/local", ["local"]),
+        ("docker/local.dockerignore", ["local"]),
+        ("docker/other", []),
+        ("layouts/base/index.json", ["local"]),
+        ("tests/arm64/structure.yaml", ["local"]),
+        ("goss/app.yaml", ["local"]),
+        ("goss/included.yaml", ["local"]),
+        ("ready.yaml", ["local"]),
+        ("seed", ["local"]),
+        ("scan.sh", ["local"]),
+        ("scan/ignored", ["local"]),
+        ("README.md", []),
+    ],
+)
+def test_files_outside_of_contexts_and_those_of_checks_change_what_they_make(
+    tmp_path: Path, file: str, found: list[str]
+) -> None:
+    plan = plan_of(tmp_path, ELSEWHERE, "remote", "local")
+    assert changes.changed(plan.config, tmp_path, [tmp_path / file], ["remote", "local"]) == found
+
+
 def caches_of(folder: Path, table: str, *, declared: str = "") -> dict[str, list[str]]:
     """The flags that keep caches, by job."""
     text = TOML.replace("[defaults]", f"{table}\n[defaults]").replace(

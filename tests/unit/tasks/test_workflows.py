@@ -175,6 +175,20 @@ def test_overlays_reach_setup_too_and_braces_reach_the_shell(tmp_path: Path) -> 
     assert board["depends_on"] == ["images-level-0-platform", "images-level-0-board"]
 
 
+def test_woodpecker_fills_in_nothing_that_is_the_shell_s(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, RICH.replace("pip install -r ci.txt", "pip install $${PIP_FLAGS}"))
+    flags = ["-s", "WORD=${A}"]
+    texts = list(workflows.files(tmp_path, plan, "woodpecker", flags).after.values())
+    run = runs.run_of(plan, runs.Fixed("4711", "c" * 40, "1"))
+    configs = pipelines.woodpecker(jobs.jobs(run, plan, "woodpecker", flags))["configs"]
+    texts += [one["data"] for one in configs]
+    commands = [line for text in texts for line in commands_in(YAML(typ="safe").load(text))]
+    own = re.compile(r"(?<!\$)\$\{(?!TARGET|PLATFORM|RUNNER|CACHE)")
+    assert [line for line in commands if own.search(line)] == []
+    assert any("'WORD=$${A}'" in line for line in commands)
+    assert any("join" in line and "$${A}" in line for line in commands)
+
+
 def test_what_differs_is_shown_and_only_what_init_wrote_is_replaced(project: Project) -> None:
     project.write(PLAIN)
     for flags in ((), ("--check",)):
