@@ -47,6 +47,14 @@ class Place:
         assert result.returncode == 0, result.stderr
         return "\n".join(line for line in result.stderr.splitlines() if "cache mount" in line)
 
+    def prune(self, mounts: str) -> str:
+        """Return what would go, however old, where the file names these mounts."""
+        self.project.write(
+            f"[cache]\nmounts = {mounts}\n[target.app]\ndockerfile-inline = 'FROM scratch'\n"
+            f'platforms = ["linux/amd64", "linux/arm64"]\ntags = ["{self.tag}"]\n'
+        )
+        return self.project.ok("prune", "--older", "0m")
+
     def words(self, platform: str, host: str) -> list[str]:
         return docker("--host", host, "run", "--rm", "--platform", platform, self.tag).split()
 
@@ -105,3 +113,10 @@ def _goes_on(registry: str, name: str, hosts: tuple[str, str], tmp_path: Path) -
     assert f"cache mount {name}-amd64: not kept: " in said
     assert "the build does without" in said
     assert "brought" not in said  # they are there by now
+
+    # What the file names stays, and what it does not name any more goes.
+    name = two.values["name"]
+    assert two.prune(f'["{name}-{{arch}}"]') == "nothing to remove\n"
+    said = two.prune('["renamed-{arch}"]')
+    for arch in ("amd64", "arm64"):
+        assert f"{two.kept(arch)}: a cache mount that the file does not name, 0 hours old" in said

@@ -42,9 +42,10 @@ if TYPE_CHECKING:
 _CALL = BakeCall(
     f"{ledger.FOLDER}/mounts.json", f"{ledger.FOLDER}/mounts-metadata.json", "plain", hidden=True
 )
+MARK = "mount-"  # how the tag of each begins
 _CONTEXT = f"{ledger.FOLDER}/mounts"  # an empty folder
 _PLACE = "/buildx-tasks"  # in the helper's container
-_ARCHIVE = "mount.tar"
+ARCHIVE = "mount.tar"
 _IMAGE = "docker-image://"
 _STORED = "linux/amd64"  # what the image says that holds it; nothing of it is run
 _SECONDS = 30.0  # for the registry's word on whether there is one
@@ -66,9 +67,9 @@ done
 # What is kept already is worth more than nothing.
 _KEEP = f"""{_SEARCH}
 [ -n "$(ls -A {_PLACE}/mount)" ] || exit {_NOTHING}
-tar -C {_PLACE}/mount -cf /{_ARCHIVE} .
+tar -C {_PLACE}/mount -cf /{ARCHIVE} .
 """
-_BRING = f"tar -C {_PLACE}/mount -xf {_PLACE}/kept/{_ARCHIVE}"
+_BRING = f"tar -C {_PLACE}/mount -xf {_PLACE}/kept/{ARCHIVE}"
 _WARM = re.compile(r' with id "/([^"\n]*)"')
 
 
@@ -195,7 +196,7 @@ def _found(
             for pattern in workspace.config.cache.mounts:
                 if mount.id == filled(pattern, of_platform(platform)):
                     waiting.discard(pattern)
-                    tag = _tag(pattern, mount.id, platform)
+                    tag = tag_of(pattern, mount.id, platform)
                     yield from _one(workspace.config.cache, mount, spec, tag, own)
     for pattern in sorted(waiting):
         known = ", ".join(sorted(there)) or "none"
@@ -230,11 +231,11 @@ def _secrets(targets: Mapping[str, Attributes]) -> Iterator[dict[str, Any]]:
         yield {**source, "id": f"secret{number}"}
 
 
-def _tag(pattern: str, name: str, platform: Platform) -> str:
+def tag_of(pattern: str, name: str, platform: Platform) -> str:
     """Return the tag under which a mount is kept: of each platform its own."""
     own = any(f"{{{word}}}" in pattern for word in OF_A_PLATFORM)
     text = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")
-    return shortened("-".join(("mount", text, *([] if own else [dashed(platform)]))))
+    return shortened(MARK + "-".join((text, *([] if own else [dashed(platform)]))))
 
 
 def _mounted(one: Kept) -> str:
@@ -271,7 +272,7 @@ def _keeping(one: Kept, secrets: Sequence[Attributes]) -> dict[str, Any]:
         "ARG AT",
         _run(_KEEP, _mounted(one), words, *given),
         "FROM scratch",
-        f"COPY --from=taken /{_ARCHIVE} /",
+        f"COPY --from=taken /{ARCHIVE} /",
     ]
     pushed = {"type": "image", "name": str(one.place), "push": "true", "store": "false"}
     small = {"compression": "zstd", "oci-mediatypes": "true", "force-compression": "true"}

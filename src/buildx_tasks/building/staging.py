@@ -75,5 +75,15 @@ def tag_of(target: TargetPlan) -> str:
 
     """
     first = references.parse(cells.reference_of(target))
-    name = f"staging-{target.name}{f'-{target.part}' if target.is_part else ''}"
+    name = f"{_whole(target.name)}{f'-{target.part}' if target.is_part else ''}"
     return f"{first.registry}/{first.repository}:{cells.shortened(name)}"
+
+
+def is_of(tag: str, target: str) -> bool:
+    """Say whether results of a target wait under a tag: of all its platforms, or of some."""
+    whole = _whole(target)
+    return tag == cells.shortened(whole) or tag.startswith(cells.certain(f"{whole}-part-"))
+
+
+def _whole(target: str) -> str:
+    return f"staging-{target}"

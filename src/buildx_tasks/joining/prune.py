@@ -12,6 +12,7 @@ from buildx_tasks import references
 from buildx_tasks.building import staging
 from buildx_tasks.errors import EngineError, MissingError, UsageError
 from buildx_tasks.images.sources import RepositorySource
+from buildx_tasks.joining import caches
 from buildx_tasks.joining.letterbox import InRegistry, Part
 from buildx_tasks.joining.reach import Node, removable
 from buildx_tasks.planning.cells import reference_of
@@ -23,7 +24,9 @@ from buildx_tasks.text import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from buildx_tasks.joining.records import Record
     from buildx_tasks.planning.selection import Plan
+    from buildx_tasks.references import Reference
     from buildx_tasks.registry.manifests import Manifest
     from buildx_tasks.registry.repository import Repository
     from buildx_tasks.workspace import Workspace
@@ -57,6 +60,24 @@ class Pile(NamedTuple):
     held: tuple[str, ...]
 
 
+class _Asking(NamedTuple):
+    """What is to go, of which selected targets; ``caches`` are those that the file names, and stay."""
+
+    wanted: Wanted
+    selected: frozenset[str]
+    declared: frozenset[str]
+    caches: frozenset[str]
+
+    def is_old(self, age: float | None) -> bool:
+        return age is not None and age > self.wanted.seconds
+
+    def means(self, record: Record, age: float | None) -> bool:
+        """Say whether a part is meant: of a target that is selected, or that the file lacks."""
+        if record.target in self.declared - self.selected:
+            return False
+        return record.run == self.wanted.id if self.wanted.id else self.is_old(age)
+
+
 def wanted(run: str, older: str) -> Wanted:
     """Return what ``--id`` and ``--older`` mean.
 
@@ -81,13 +102,16 @@ def piles(workspace: Workspace, plan: Plan, asked: Wanted) -> Iterator[Pile]:
 
     """
     known = _known(workspace)
+    selected = frozenset(target.name for target in plan.images)
+    declared = frozenset(plan.config.target)
+    asking = _Asking(asked, selected, declared, caches.named(plan.config))
     for place, waiting in _places(plan).items():
         repository = workspace.registries.repository(references.parse(place))
         try:
             tags = listing.tags(repository, whole=True)
         except MissingError:
             continue
-        stale = list(_stale(repository, tags, asked, waiting, known))
+        stale = list(_stale(repository, tags, asking, waiting, known))
         if not stale:
             continue
         going = {one.tag for one in stale}
@@ -115,16 +139,19 @@ def remove(pile: Pile) -> None:
 
 
 def _places(plan: Plan) -> dict[str, set[str]]:
-    """Return the repositories, each with the names of staging tags that builds leave there."""
+    """Return the repositories, each with the targets whose builds wait there."""
     found: dict[str, set[str]] = {}
     for target in plan.images:
-        first = references.parse(reference_of(target))
-        names = found.setdefault(f"{first.registry}/{first.repository}", set())
-        whole = target._replace(platforms=target.declared)
-        names.add(staging.tag_of(whole).rpartition(":")[2])
-        if plan.config.ci.staging:
-            found.setdefault(plan.config.ci.staging, set())
+        found.setdefault(_home(references.parse(reference_of(target))), set()).add(target.name)
+    if plan.config.ci.staging:
+        found.setdefault(_home(references.parse(plan.config.ci.staging)), set())
+    for place in caches.places(plan.config):
+        found.setdefault(_home(place), set())
     return found
+
+
+def _home(place: Reference) -> str:
+    return f"{place.registry}/{place.repository}"
 
 
 def _known(workspace: Workspace) -> set[str]:
@@ -141,7 +168,7 @@ def _known(workspace: Workspace) -> set[str]:
 def _stale(
     repository: Repository,
     tags: Iterable[str],
-    asked: Wanted,
+    asking: _Asking,
     waiting: Iterable[str],
     known: set[str],
 ) -> Iterator[Stale]:
@@ -150,18 +177,21 @@ def _stale(
     for tag in tags:
         if tag.startswith("part-"):
             found = box.part(tag)
-            if not isinstance(found, Part):
-                continue
-            run, age = found.record.run, _age(found.record.at, now)
-            if run == asked.id or (not asked.id and age is not None and age > asked.seconds):
-                yield Stale(
-                    tag, found.root.digest, f"part of the run {printable(run)}, {_days(age)}"
-                )
-        elif not asked.id and any(tag == one or tag.startswith(f"{one}-") for one in waiting):
+            age = _age(found.record.at, now) if isinstance(found, Part) else None
+            if isinstance(found, Part) and asking.means(found.record, age):
+                why = f"part of the run {printable(found.record.run)}, {_days(age)}"
+                yield Stale(tag, found.root.digest, why)
+        elif asking.wanted.id:
+            continue
+        elif any(staging.is_of(tag, name) for name in waiting):
             index = repository.find(tag)
             age = _age_of(repository, index) if index and index.digest not in known else None
-            if index and age is not None and age > asked.seconds:
+            if index and asking.is_old(age):
                 yield Stale(tag, index.digest, f"a build that waits, {_days(age)}")
+        elif cache := caches.unnamed(repository, tag, asking.caches):
+            age = _age(cache.at, now)
+            if asking.is_old(age):
+                yield Stale(tag, cache.digest, f"{cache.what}, {_days(age)}")
 
 
 def _age(at: str, now: dt.datetime) -> float | None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _LONGEST_TAG = 128
 _MARK = 12  # characters that tell shortened tags apart
+_CERTAIN = _LONGEST_TAG - _MARK - 1
 
 
 class Cell(NamedTuple):
@@ -99,7 +100,12 @@ def shortened(tag: str) -> str:
     if len(tag) <= _LONGEST_TAG:
         return tag
     mark = hashlib.sha256(tag.encode()).hexdigest()[:_MARK]
-    return f"{tag[: _LONGEST_TAG - _MARK - 1]}-{mark}"
+    return f"{tag[:_CERTAIN]}-{mark}"
+
+
+def certain(beginning: str) -> str:
+    """Return how each tag begins that a longer text comes to, shortened or not."""
+    return beginning[:_CERTAIN]
 
 
 def reference_of(target: TargetPlan) -> str:

@@ -40,9 +40,13 @@ def kept(run: Run, config: Config, one: TargetRun, platform: Platform, system: s
     return flags
 
 
+def cache_tag(target: str, platform: Platform) -> str:
+    """Return the tag under which a job's cache is kept: ``cache-TARGET-OS-ARCH``."""
+    return shortened(f"cache-{target}-{dashed(platform)}")
+
+
 def _entry(cache: Cache, one: TargetRun, platform: Platform) -> str:
     if cache.type == "gha":
         return f"type=gha,scope={one.target.name}-{dashed(platform)}"
     place = references.parse(cache.repository) if cache.repository else one.staging
-    tag = shortened(f"cache-{one.target.name}-{dashed(platform)}")
-    return f"type=registry,ref={place._replace(tag=tag)}"
+    return f"type=registry,ref={place._replace(tag=cache_tag(one.target.name, platform))}"

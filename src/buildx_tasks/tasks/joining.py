@@ -107,7 +107,7 @@ def prune(
     older: str = "7d",
     yes: bool = False,
 ) -> None:
-    """Remove parts and staging tags that nothing kept refers to; without --yes only print them."""
+    """Remove parts, caches and staging tags that nothing kept refers to; without --yes only print them."""
     from buildx_tasks.joining import prune as pruning
 
     asked = pruning.wanted(id, older)
@@ -122,4 +122,5 @@ def prune(
     if not number:
         print("nothing to remove")
     else:
-        print(f"{number} manifests " + ("removed" if going else "would go; --yes deletes them"))
+        counted = f"{number} manifest{'' if number == 1 else 's'}"
+        print(f"{counted} removed" if going else f"{counted} would go; --yes deletes them")

@@ -92,7 +92,7 @@ def test_what_cannot_be_searched_is_not_kept(
 )
 def test_each_mount_of_a_platform_has_its_tag(pattern: str, name: str, tag: str) -> None:
     assert filled(pattern, of_platform(ARM)) == name
-    assert mounts._tag(pattern, name, ARM) == tag
+    assert mounts.tag_of(pattern, name, ARM) == tag
 
 
 @pytest.mark.parametrize(
