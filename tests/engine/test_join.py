@@ -321,7 +321,7 @@ def test_a_part_that_is_there_twice_is_refused_and_named(
 
 
 def test_a_part_is_handed_in_once_and_only_verified(
-    project: Project, registry: str, name: str
+    project: Project, registry: str, name: str, tmp_path: Path
 ) -> None:
     write(project.folder, registry, name, PLATFORMS[:1])
     tag = f"{registry}/{name}/app:part-7-app-linux-amd64"
@@ -335,12 +335,22 @@ def test_a_part_is_handed_in_once_and_only_verified(
     assert f"app@linux/amd64: {tag}, sha256:" in handed.stderr
     with Loaded.load(project.folder) as one:
         assert [item.was_there for item in one.select("app").part("7")] == [True]
+        there = [one.select("app").part("7", to=tmp_path / "parts") for _ in range(2)]
+    assert [item.was_there for listed in there for item in listed] == [False, True]
     first = in_registry(tag)
     project.ok("build", "-t", "app", "-s", "WORD=x", "--progress", "quiet", "verify")
     with Loaded.load(project.folder, values={"WORD": "x"}) as other:
         selection = other.select("app")
-        with pytest.raises(PushError, match="two jobs make it; where this one is to count, write"):
-            selection.part("7")
+        for to in (None, tmp_path / "parts"):
+            with pytest.raises(
+                PushError, match="two jobs make it; where this one is to count, wri"
+            ):
+                selection.part("7", to=to)
+            if to:
+                assert [item.was_there for item in selection.part("7", to=to, replace=True)] == [
+                    False
+                ]
+                assert [item.was_there for item in selection.part("7", to=to)] == [True]
         with pytest.raises(PushError, match="it is of another plan"):
             selection.join("7")
         assert in_registry(tag) == first

@@ -45,6 +45,11 @@ class Layout:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the folder has what a layout begins with."""
+        return (self.folder / _INDEX).is_file()
+
     def listed(self) -> dict[str, Descriptor]:
         """Return what ``index.json`` lists, by its name; what has none is left out.
 
@@ -114,7 +119,7 @@ class Layout:
         for manifest in (*whole.children, whole.root):
             self._write(_path(manifest.digest), [manifest.data])
         self._write(_MARK, [b'{"imageLayoutVersion":"1.0.0"}'])
-        others = self.listed() if (self.folder / _INDEX).exists() else {}
+        others = self.listed() if self.is_there else {}
         root = {
             "mediaType": whole.root.media_type,
             "digest": whole.root.digest,

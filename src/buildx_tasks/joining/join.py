@@ -74,7 +74,7 @@ def join(
     before = Before(partial(_require_expected, workspace, plan), signing(workspace, targets))
     files = attaching.given(workspace, targets)
     found = list(_found(workspace, run, options.folders))
-    judged = judging.judge(run, plan, found, left_out, workspace.root)
+    judged = judging.judge(run, plan, found, left_out, workspace.root, options.folders)
     if judged.problems:
         number = len(judged.problems)
         head = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from buildx_tasks.errors import EngineError, RegistryError
+from buildx_tasks.errors import EngineError, RegistryError, listed
 from buildx_tasks.images.attestations import ATTESTATION
 from buildx_tasks.images.image import platform_of
 from buildx_tasks.joining import foreign, records
@@ -49,11 +49,13 @@ def judge(
     found: Sequence[Part | Strange],
     left_out: Collection[Cell],
     root: Path = Path(),
+    folders: Sequence[Path] = (),
 ) -> Judged:
     """Say which parts make the images of a run, and everything that keeps them from it.
 
-    ``left_out`` are the cells that may be missing, ``root`` is the project's folder. What a part is
-    made of is read to its end: its config and the ELF files in its layers say for what it is.
+    ``left_out`` are the cells that may be missing, ``root`` is the project's folder, ``folders`` are
+    where the parts should be, if not in the registry. What a part is made of is read to its end: its
+    config and the ELF files in its layers say for what it is.
     """
     parts: dict[str, dict[Platform, Part]] = {}
     problems = [one.reason for one in found if not isinstance(one, Part)]
@@ -66,7 +68,7 @@ def judge(
             tag = part_tag(run.fixed.id, name, platform)
             mine = [part for part in known if part.tag == tag]
             if not mine and tag not in strange and Cell(name, platform) not in left_out:
-                problems.append(_missing(run, one, platform))
+                problems.append(_missing(run, one, platform, folders))
             if len({part.record.digest for part in mine}) > 1:
                 places = " and ".join(part.place for part in mine)
                 problems.append(f"{Cell(name, platform)} is there twice, and differs: {places}")
@@ -79,14 +81,17 @@ def judge(
     return Judged(parts, problems)
 
 
-def _missing(run: Run, one: TargetRun, platform: Platform) -> str:
-    name, place = (
-        one.target.name,
-        one.staging._replace(tag=part_tag(run.fixed.id, one.target.name, platform)),
-    )
+def _missing(run: Run, one: TargetRun, platform: Platform, folders: Sequence[Path]) -> str:
+    name = one.target.name
+    tag = part_tag(run.fixed.id, name, platform)
+    lacking = f"there is no {one.staging._replace(tag=tag)}"
+    to = ""
+    if folders:
+        lacking = f"{tag} is in none of {listed(map(str, folders))}"
+        to = " --to DIR"
     return (
-        f"{Cell(name, platform)} is missing: there is no {place}; run the job that ends with "
-        f"invoke part --id {run.fixed.id} -t {name} -p {platform}"
+        f"{Cell(name, platform)} is missing: {lacking}; run the job that ends with "
+        f"invoke part --id {run.fixed.id} -t {name} -p {platform}{to}"
     )
 
 

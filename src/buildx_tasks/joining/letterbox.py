@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from buildx_tasks.images.sources import Source
     from buildx_tasks.joining.records import Record
-    from buildx_tasks.registry.manifests import Manifest
+    from buildx_tasks.registry.manifests import Descriptor, Manifest
     from buildx_tasks.registry.repository import Repository
 
 
@@ -93,8 +93,24 @@ class InFolders:
         for folder in self._folders:
             layout = Layout(folder)
             for tag, descriptor in layout.listed().items():
-                index = layout.manifest(descriptor.digest)
-                yield _opened(f"{tag} in {folder}", tag, index, layout, lambda _, look: look())
+                yield _in_layout(layout, tag, descriptor)
+
+
+def in_folder(folder: Path, tag: str) -> Part | Strange | None:
+    """Return what a folder has under a tag; None where that, or the folder, is not there.
+
+    Raises:
+        EngineError: the folder is a layout that cannot be read.
+
+    """
+    layout = Layout(folder)
+    listed = layout.listed() if layout.is_there else {}
+    return _in_layout(layout, tag, listed[tag]) if tag in listed else None
+
+
+def _in_layout(layout: Layout, tag: str, descriptor: Descriptor) -> Part | Strange:
+    index = layout.manifest(descriptor.digest)
+    return _opened(f"{tag} in {layout.folder}", tag, index, layout, lambda _, look: look())
 
 
 def _opened(
@@ -120,7 +136,7 @@ def require_folders(folders: Sequence[Path]) -> None:
 
     """
     for folder in folders:
-        if not (folder / "index.json").is_file():
+        if not Layout(folder).is_there:
             raise UsageError(
                 f"--from: {folder} holds no parts; give a folder that part --to wrote, as in parts/*"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks import platforms
@@ -15,7 +16,7 @@ from buildx_tasks.images.attestations import ATTESTATION, ATTESTED
 from buildx_tasks.images.image import platform_of
 from buildx_tasks.images.layout import Layout
 from buildx_tasks.inputs.fingerprints import ANNOTATION
-from buildx_tasks.joining import records, runs
+from buildx_tasks.joining import letterbox, records, runs
 from buildx_tasks.joining.letterbox import InRegistry, Part, Strange
 from buildx_tasks.planning.runs import part_tag
 from buildx_tasks.publishing import compose, upload
@@ -23,8 +24,6 @@ from buildx_tasks.publishing.release import versions_of, way_of
 from buildx_tasks.verification import passed, units
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from buildx_tasks.images.graph import Graph
     from buildx_tasks.images.sources import Source
     from buildx_tasks.joining.records import Record
@@ -88,8 +87,8 @@ def hand_in(
             record, whole, source = _made(workspace, run, by_name[unit.target.name], unit, platform)
             tag = part_tag(run.fixed.id, unit.target.name, platform)
             if options.to is not None:
-                Layout(options.to).add(tag, whole, source)
-                handed.append(Handed(unit.id, f"{tag} in {options.to}", record, was_there=False))
+                taken = _to_folder(options, tag, record, whole, source)
+                handed.append(Handed(unit.id, f"{tag} in {options.to}", record, was_there=taken))
             else:
                 place = by_name[unit.target.name].staging._replace(tag=tag)
                 box = _Box(workspace, place, watcher, replace=options.replace)
@@ -115,6 +114,18 @@ def _require_verified(cells: list[Unit], history: Verified) -> None:
         lines.append(f"not verified: {', '.join(waiting)}; run invoke verify first")
     if lines:
         raise VerifyError("\nerror: ".join([f"{lines[0]}; nothing was handed in", *lines[1:]]))
+
+
+def _to_folder(options: Options, tag: str, record: Record, whole: Graph, source: Source) -> bool:
+    """Write a part into a folder; say whether it was there already."""
+    folder = Path(options.to or "")
+    there = None if options.replace else letterbox.in_folder(folder, tag)
+    if there and _is_same(there, record):
+        return True
+    if there:
+        raise PushError(_taken_by(f"{tag} in {folder}", there))
+    Layout(folder).add(tag, whole, source)
+    return False
 
 
 class _Box(NamedTuple):

@@ -44,7 +44,7 @@ def writing(path: Path | str) -> Iterator[None]:
             way_out = "move away what is there"
         reason = error.strerror or error
         raise EngineError(
-            f"{path} cannot be written: {reason}; {way_out}, and verify again"
+            f"{path} cannot be written: {reason}; {way_out}, and run this again"
         ) from None
 
 

@@ -107,7 +107,7 @@ def prune(
     older: str = "7d",
     yes: bool = False,
 ) -> None:
-    """Remove parts, caches and staging tags that nothing kept refers to; without --yes only print them."""
+    """Remove parts, caches and staging tags that nothing kept needs; without --yes only print them."""
     from buildx_tasks.joining import prune as pruning
 
     asked = pruning.wanted(id, older)

@@ -139,3 +139,19 @@ def test_what_is_skipped_or_meant_to_fail_is_not_held_against_it(tmp_path: Path)
         checks = [{"name": "binaries", "kind": "binaries", "status": status}]
         files = {"app": ARM, "tool": AMD64}
         assert problems(tmp_path, verify, files, START, checks=checks) == []
+
+
+def test_a_missing_part_is_named_with_where_it_was_looked_for(tmp_path: Path) -> None:
+    path = tmp_path / "buildx.toml"
+    path.write_text(TOML.format(verify=""))
+    plan = make_plan(loading.load(path, environment={}))
+    run = runs.run_of(plan, FIXED)
+    command = "run the job that ends with invoke part --id 1 -t app -p linux/arm/v7"
+    start = "app@linux/arm/v7 is missing"
+    assert judging.judge(run, plan, [], ()).problems == [
+        f"{start}: there is no localhost:5000/app:part-1-app-linux-arm-v7; {command}"
+    ]
+    folders = [tmp_path / "one", tmp_path / "two"]
+    assert judging.judge(run, plan, [], (), folders=folders).problems == [
+        f"{start}: part-1-app-linux-arm-v7 is in none of {folders[0]}, {folders[1]}; {command} --to DIR"
+    ]

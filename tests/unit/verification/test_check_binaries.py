@@ -358,5 +358,5 @@ def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         problems({"hello": STATIC + bytes(100_000)})
     assert str(caught.value) == (
         "the folder for temporary files (TMPDIR) cannot be written: No space left on device; "
-        "make room, and verify again"
+        "make room, and run this again"
     )

@@ -92,7 +92,7 @@ def test_a_session_that_cannot_be_written_down(
         Session(workspaces.bare(tmp_path, docker.DockerClient(version="1.48")))
     assert str(caught.value) == (
         f"{tmp_path}/buildx-tasks/sessions cannot be written: Not a directory; "
-        "move away what is there, and verify again"
+        "move away what is there, and run this again"
     )
 
 
