@@ -148,6 +148,16 @@ class Git:
 
         """
         top = Path(self._ask("rev-parse", "--show-toplevel"))
+        if self._run("rev-parse", "--verify", "-q", "--end-of-options", f"{ref}^{{commit}}").returncode:
+            raise GitRefusedError(
+                "git knows no such commit here; fetch it (in a shallow clone: git fetch --unshallow), or "
+                "name another one"
+            )
+        if self._run("merge-base", "--end-of-options", ref, "HEAD").returncode:
+            raise GitRefusedError(
+                "git knows no commit here that it shares with HEAD; fetch more of the history (git fetch "
+                "--unshallow), or name another one"
+            )
         base = self._ask("merge-base", "--end-of-options", ref, "HEAD")
         listed = self._ask("diff", "--name-only", "-z", "--no-renames", base, "HEAD")
         return tuple(top / name for name in listed.split("\0") if name)

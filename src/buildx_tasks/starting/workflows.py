@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from buildx_tasks.planning.selection import Plan
 
 _MARK = "# Written by "  # how each file begins that is ours to write again
+_SIGNS = "push.sign needs cosign where join runs; [ci] install can bring it."
 _WRITERS = {"github": github.files, "gitlab": gitlab.files, "woodpecker": woodpecker.files}
 SYSTEMS = tuple(_WRITERS)
 
@@ -51,6 +52,8 @@ def files(folder: Path, plan: Plan, system: str, flags: Sequence[str]) -> Files:
     run = runs.run_of(plan, runs.Fixed("RUN", "", "0"))
     written = typed("init", "--ci", system, *flags)
     head = f"{_MARK}{written}: --check says whether it still is what that would write.\n"
+    signed = [target.name for target in plan.images if target.spec.sign]
+    remark = f"# {', '.join(signed)}: {_SIGNS}\n" if signed else ""
     before, after = {}, {}
     texts = _WRITERS[system](jobs.jobs(run, plan, system, flags), flags)
     for name, text in texts.items():
@@ -63,8 +66,9 @@ def files(folder: Path, plan: Plan, system: str, flags: Sequence[str]) -> Files:
                 f"init --ci: {name} is there already, and init did not write it; move it away, "
                 "or take over by hand what init writes elsewhere"
             )
-        if there != head + text:
-            after[name] = head + text
+        whole = head + (remark if name != gitlab.ROOT else "") + text
+        if there != whole:
+            after[name] = whole
             before.update({name: there} if there is not None else {})
     return Files(before, after, tuple(_notes(folder, texts)))
 

@@ -172,6 +172,26 @@ def test_a_shallow_clone_says_so(tmp_path: Path, name: str) -> None:
     assert tags_of(tmp_path / "shallow", branch) == ["x:main"]
 
 
+def test_what_changed_since_a_commit_needs_that_commit(tmp_path: Path) -> None:
+    full = repository(tmp_path / "full", "v1.0.0")
+    first = git(full, "rev-parse", "HEAD")
+    (full / "x y").write_text("x")
+    git(full, "add", "-A")
+    commit(full)
+    assert Git(full).changed_since(first) == (full / "x y",)
+    assert Git(full).changed_since("HEAD") == ()
+    git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{full}", "shallow")
+    for one, ref in ((full, "nope"), (full, "--output=x"), (tmp_path / "shallow", first)):
+        with pytest.raises(GitRefusedError, match="no such commit here; fetch it"):
+            Git(one).changed_since(ref)
+    git(tmp_path / "shallow", "fetch", "--quiet", "--depth=1", "origin", "tag", "v1.0.0")
+    with pytest.raises(GitRefusedError, match="shares with HEAD; fetch more of the history"):
+        Git(tmp_path / "shallow").changed_since("v1.0.0")
+    (tmp_path / "none").mkdir()
+    with pytest.raises(GitError, match="there is no git repository here"):
+        Git(tmp_path / "none").changed_since("HEAD")
+
+
 @pytest.mark.parametrize(
     ("text", "name"),
     [

@@ -148,6 +148,7 @@ def test_secrets_come_from_the_environment_alone_and_actions_are_pinned(
     if system == "github":
         assert "packages: write" in whole
         assert "id-token: write" in whole
+    assert "\n# base: push.sign needs cosign where join runs;" in whole
     if system == "gitlab":
         assert '"$CI_REGISTRY_PASSWORD" | docker login registry.gitlab.com' in "".join(commands)
 
