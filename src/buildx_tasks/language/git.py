@@ -148,7 +148,9 @@ class Git:
 
         """
         top = Path(self._ask("rev-parse", "--show-toplevel"))
-        if self._run("rev-parse", "--verify", "-q", "--end-of-options", f"{ref}^{{commit}}").returncode:
+        if self._run(
+            "rev-parse", "--verify", "-q", "--end-of-options", f"{ref}^{{commit}}"
+        ).returncode:
             raise GitRefusedError(
                 "git knows no such commit here; fetch it (in a shallow clone: git fetch --unshallow), or "
                 "name another one"
