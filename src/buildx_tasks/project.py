@@ -82,13 +82,11 @@ class Project(Outside):
 
     _asked: tuple[Sequence[str], Sequence[str]] = ((), ())
 
-    @property
-    def fixing(self) -> list[str]:
-        """The flags that give another machine the same: overlays, values that were set, those of git."""
-        overlays, sets = self._asked
-        fixed = [f"{name}={value}" for name, value in self.variables.of_git().items()]
-        given = [("-o", name) for name in overlays] + [("-s", one) for one in (*sets, *fixed)]
-        return [word for pair in given for word in pair]
+    def fixing(self, plan: Plan) -> list[str]:
+        """Return the flags that give another machine the same: overlays, values that no file has."""
+        from buildx_tasks.joining import runs
+
+        return runs.fixing(plan, *self._asked, self.variables)
 
     @cached_property
     def variables(self) -> Values:
@@ -362,7 +360,7 @@ class Selection(Joinable):
         found = runs.run_of(self.project, self.plan, run)
         if changed_since:
             found = runs.changed(self.project, self.plan, found, changed_since)
-        return runs.jobs_of(self.project, self.plan, found, system, self.project.fixing)
+        return runs.jobs_of(self.project, self.plan, found, system, self.project.fixing(self.plan))
 
     def lint(self) -> list[Finding]:
         """Check the Dockerfiles; return what is found, nothing under ``--dry``.

@@ -208,7 +208,7 @@ def other_machine(made: Made, _: list[dict[str, Any]], __: str) -> list[dict[str
 
 CHECKED = [{"name": "run", "kind": "run", "status": "FAIL"}]
 FAULTS: dict[str, tuple[Forged | None, str]] = {
-    "left out": (None, "is missing: there is no"),
+    "left out": (None, "is missing: "),
     "unverified": (Forged({"checks": [], "verified": "no"}), "it was not verified"),
     "not all verified": (Forged({"checks": []}), "it was not verified: run, binaries"),
     "failed": (Forged({"checks": CHECKED}), "it failed: run"),

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING
 
 from buildx_tasks.errors import UsageError
 from buildx_tasks.language.git import Git, GitError, GitRefusedError, source_date_epoch
 from buildx_tasks.language.lockfile import LOCK_FILE
 from buildx_tasks.planning import changes, jobs, runs
+from buildx_tasks.planning.preparing import secrets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from buildx_tasks.language.loading import Values
     from buildx_tasks.planning.jobs import Jobs
     from buildx_tasks.planning.runs import Run
     from buildx_tasks.planning.selection import Plan
     from buildx_tasks.workspace import Workspace
+
+# Source: https://docs.docker.com/reference/build-checks/secrets-used-in-arg-or-env/
+_SECRET = re.compile(
+    r"(?:_|^)(?:auth|credentials?|key|passw(?:or)?d|pwd|secret|token)(?:_|$)", re.IGNORECASE
+)
 
 
 def run_of(workspace: Workspace, plan: Plan, run: str) -> Run:
@@ -52,6 +60,23 @@ def changed(workspace: Workspace, plan: Plan, run: Run, ref: str) -> Run:
     names = [one.target.name for one in run.targets]
     found = changes.changed(plan.config, workspace.root.resolve(), files, names)
     return run._replace(targets=tuple(one for one in run.targets if one.target.name in found))
+
+
+def fixing(plan: Plan, overlays: Sequence[str], sets: Sequence[str], values: Values) -> list[str]:
+    """Return the flags that give another machine the values of this one.
+
+    These are overlays, what was set, and what comes from git, the environment or files of ``[env]``,
+    which a clone does not have. What is a secret, or by its name may be one, is none of them.
+    """
+    hidden = set(secrets(plan))
+    here = {
+        name: value
+        for name, value in values.of_here().items()
+        if name not in hidden and not _SECRET.search(name)
+    }
+    fixed = [f"{name}={value}" for name, value in {**values.of_git(), **here}.items()]
+    given = [("-o", name) for name in overlays] + [("-s", one) for one in (*sets, *fixed)]
+    return [word for pair in given for word in pair]
 
 
 def jobs_of(workspace: Workspace, plan: Plan, run: Run, system: str, flags: Sequence[str]) -> Jobs:

@@ -23,7 +23,7 @@ from buildx_tasks.language.structure import check
 from buildx_tasks.language.variables import Missing, Variables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from buildx_tasks.language.config import BuildxToml
@@ -106,8 +106,14 @@ class Values(Mapping[str, Any]):
 
     def of_git(self) -> dict[str, str]:
         """Return those whose value comes from git, as ``--set`` takes them."""
-        names = [name for name in self._declared if self._variables.given_by_git(name)]
-        values = {name: self[name] for name in names if name in self}
+        return self._as_set(self._variables.given_by_git)
+
+    def of_here(self) -> dict[str, str]:
+        """Return those whose value comes from the environment or a file of ``[env]``, likewise."""
+        return self._as_set(self._variables.given_here)
+
+    def _as_set(self, counts: Callable[[str], bool]) -> dict[str, str]:
+        values = {name: self[name] for name in self._declared if counts(name) and name in self}
         return {
             name: ",".join(value) if isinstance(value, list) else text_of(value)
             for name, value in values.items()

@@ -77,6 +77,10 @@ class Variables:
         """Say whether a declared variable has its value from git, and nobody gave another."""
         return self._raw(name) is None and self._hangs_on_git(name, set())
 
+    def given_here(self, name: str) -> bool:
+        """Say whether a declared variable has its value from the environment or a file of ``[env]``."""
+        return name not in self._given.sets and self._raw(name) is not None
+
     def _hangs_on_git(self, name: str, seen: set[str]) -> bool:
         seen.add(name)
         text = str(self._declared[name].get("default", ""))

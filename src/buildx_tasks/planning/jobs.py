@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks import platforms
@@ -155,6 +156,12 @@ def rows(found: Jobs) -> list[tuple[str, ...]]:
         for job in level
     ]
     return [*listed, ("-", "(all)", "-", found.join)] if found.join else []
+
+
+def exported(found: Jobs) -> str:
+    """Return what gives a shell the environment of a run, ``""`` where nothing is fixed by it."""
+    words = [f"{name}={shlex.quote(value)}" for name, value in found.environment.items() if value]
+    return f"export {' '.join(words)}" if words and found.levels else ""
 
 
 def described(job: Job) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from buildx_tasks.language.git import EPOCH
 from buildx_tasks.planning.jobs import check_of, command_of
 from buildx_tasks.planning.keeping import kept
 from buildx_tasks.planning.pipelines import from_secrets, label_of, literal
@@ -20,6 +21,9 @@ FOLDER = ".woodpecker"
 NAMES = "images-*.yaml"
 _NAME = "woodpecker"
 _ID = "$CI_PIPELINE_NUMBER"
+
+# Each job asks git itself, and takes no time of its own for the build's.
+_FIXED = f"export {EPOCH}=$(git log -1 --format=%ct)"
 
 _TEXT = """\
 
@@ -99,7 +103,7 @@ def _level(found: Jobs, flags: Sequence[str], jobs: Sequence[Job], before: Seque
 def _text(
     plan: Plan, name: str, commands: Sequence[str], *, before: Sequence[str], labels: str = ""
 ) -> str:
-    listed = [*map(literal, prepared(plan, _NAME)), *commands]
+    listed = [*map(literal, prepared(plan, _NAME)), _FIXED, *commands]
     return _TEXT.format(
         when=_PUBLISHED,
         before=f"\ndepends_on:\n{items(before, 2)}" if before else "",

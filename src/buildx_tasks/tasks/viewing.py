@@ -107,6 +107,8 @@ def _print_jobs(
         found = selected(project, target).jobs(run, system=system, changed_since=changed_since)
     if kind == "table":
         tables.print_table(jobs.HEADINGS, jobs.rows(found))
+        if first := jobs.exported(found):
+            print(f"first, on each machine: {first}")
     elif kind == "github":  # an output of a job is one line
         print(json_line(pipelines.github(found)))
     else:
