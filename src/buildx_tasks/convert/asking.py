@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from buildx_tasks.convert.attributes import without_comments
 from buildx_tasks.convert.beside import KEPT_IN_ENVIRONMENT, fleeting, with_overrides
 from buildx_tasks.convert.keeping import several
-from buildx_tasks.convert.standing import agent
+from buildx_tasks.convert.standing import agent, archives_aside
 from buildx_tasks.errors import UsageError
 
 if TYPE_CHECKING:
@@ -102,9 +102,9 @@ class Asking:
             named = [word for file in files for word in ("--file", str(file))]
             words = [*self._words, *(f"{name}={value}" for name, value in (values or {}).items())]
             words += agent(Path(folder))
-            result = self._commands.query(
-                ["env", *words, "docker", "buildx", "bake", *named, *options]
-            )
+            asked = ["env", *words, "docker", "buildx", "bake", *named, *options]
+            with archives_aside([*self.texts, *options]):
+                result = self._commands.query(asked)
         if not result.ok:
             raise Refused(_why(result.stderr))
         return json.loads(result.stdout)

@@ -29,6 +29,7 @@ _DEFAULTS = {"context": ".", "dockerfile": "Dockerfile"}
 _LINKED = "https://target.invalid/"
 TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:Z|[+-]\d\d:?\d\d)?")
 EQUAL = "equal"
+UNKNOWN = "not compared, for docker buildx bake does not answer"
 
 
 def compared(
@@ -36,7 +37,7 @@ def compared(
 ) -> list[str]:
     """Return for each of the builds whether a file's text says the same, or what differs.
 
-    Empty where bake does not answer. ``variables`` are those that stand in the commands.
+    ``variables`` are those that stand in the commands.
     """
     whole: dict[str, Any] = {}
     try:
@@ -45,14 +46,19 @@ def compared(
             whole[f"old-{number}"] = _old(one, variables)
             whole[f"new-{number}"] = _new(config, one)
     except BuildxTasksError:
-        return []
+        return [UNKNOWN] * len(built)
+    names = [(f"old-{number}", f"new-{number}") for number in range(len(built))]
     printed = bake_prints(commands, {"target": whole})
-    if printed is None:
-        return []
-    pairs = [(printed[f"old-{number}"], printed[f"new-{number}"]) for number in range(len(built))]
-    return [
-        EQUAL if _timeless(old) == _timeless(new) else differences(old, new) for old, new in pairs
-    ]
+    if printed is not None:
+        return [_result(printed, *pair) for pair in names]
+    # One by one: what bake refuses of one command must not take the others with it.
+    alone = [bake_prints(commands, {"target": {one: whole[one] for one in pair}}) for pair in names]
+    return [_result(one, *pair) if one else UNKNOWN for one, pair in zip(alone, names)]
+
+
+def _result(printed: Mapping[str, Any], old: str, new: str) -> str:
+    is_equal = _timeless(printed[old]) == _timeless(printed[new])
+    return EQUAL if is_equal else differences(printed[old], printed[new])
 
 
 def _timeless(table: Mapping[str, Any]) -> str:

@@ -57,6 +57,8 @@ ELSEWHERE = {
     "--leave": "invoke clean --builder removes it",
     "--use": "invoke setup uses it",
     "--bootstrap": "invoke setup starts it",
+    "--host": "DOCKER_HOST and docker context use say which engine it is",
+    "--context": "DOCKER_HOST and docker context use say which engine it is",
     "--buildkitd-config": "write what the file says below [builder.buildkitd]",
     "--config": "write what the file says below [builder.buildkitd]",
 }
@@ -92,8 +94,11 @@ class Baked(NamedTuple):
     comments: list[str]
 
 
-def target(words: list[str]) -> Read:
-    """Return what the words behind ``build`` say as a ``[target.NAME]``."""
+def target(words: list[str], stdin: str = "") -> Read:
+    """Return what the words behind ``build`` say as a ``[target.NAME]``.
+
+    ``stdin`` is what it reads where it is told to: ``<FILE``, or a text; ``""`` for what is not known.
+    """
     table: dict[str, Any] = {}
     comments: list[str] = []
     places: list[str] = []
@@ -106,10 +111,17 @@ def target(words: list[str]) -> Read:
         elif flag == "--file":
             file = value
         elif not (_collected(table, flag, value) or _told(table, flag, value)):
-            comments.append(_comment(flag, value))
-    context = places[0] if places else "."
-    comments += [f"{one}: a second context, left out" for one in places[1:]]
-    if "-" in (context, file):
+            comments.append(comment(flag, value))
+    # What is no word for sure, as $OPTIONS, may be flags.
+    sure = [one for one in places if not one.startswith("${")] or places
+    context = sure[0] if sure else "."
+    comments += [f"{one}: a second context, left out" for one in places if one != context]
+    if "-" in (context, file) and stdin.startswith("<"):
+        context, file = "." if context == "-" else context, stdin[1:]
+    if "-" in (context, file) and stdin:
+        context, file = "." if context == "-" else context, ""
+        table["dockerfile-inline"] = stdin
+    elif "-" in (context, file):
         comments.append("write what comes from standard input as dockerfile-inline")
     elif file:
         table["dockerfile"] = _from_context(file, context)
@@ -175,7 +187,7 @@ def builder(words: list[str]) -> Created:
         elif not flag:
             node["endpoint"] = value
         else:
-            comments.append(_comment(flag, value))
+            comments.append(comment(flag, value))
     return Created(table, node, comments, appended)
 
 
@@ -194,7 +206,7 @@ def baked(words: list[str]) -> Baked:
         elif flag in {"--no-cache", "--pull"}:
             found.options.append(flag if value in {"", "true"} else f"{flag}={value}")
         else:
-            found.comments.append(_comment(flag, value))
+            found.comments.append(comment(flag, value))
     return found
 
 
@@ -230,6 +242,7 @@ def _from_context(file: str, context: str) -> str:
     return posixpath.relpath(file, context)
 
 
-def _comment(flag: str, value: str) -> str:
+def comment(flag: str, value: str) -> str:
+    """Return what is said of a flag that a table has not."""
     shown = f"{flag} {value}".strip()
     return f"{shown}: {ELSEWHERE.get(flag, 'bake has nothing like it, left out')}"

@@ -68,8 +68,10 @@ class Justfile:
             printed = self._run([name, *arguments], values)
             if printed is None:
                 return None
-            shell = name if self._recipes[name]["shebang"] else ""
-            found += sections.steps(self._sections[name], printed, self._folder(name), shell)
+            apart = not self._recipes[name]["shebang"]
+            found += sections.steps(
+                self._sections[name], printed, self._folder(name), apart=apart
+            )
         return found
 
     def defaults(self, values: Mapping[str, str]) -> dict[str, str | None]:

@@ -17,21 +17,23 @@ if TYPE_CHECKING:
 
 _DOCKER = frozenset({"docker", "docker-buildx", "docker.exe", "podman", "nerdctl"})
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
-_REFERENCE = re.compile(r"(?<!\$)\$\{([A-Za-z_]\w*)(?::-[^{}]*)?\}")
+_REFERENCE = re.compile(r"(?<!\$)\$\{([A-Za-z_]\w*)(:-[^{}]*|\|[^{}]*)?\}")
+_SAYING = frozenset("echo printf cat grep which type hash log info trap test [ [[".split())
+_DOING = frozenset({"build", "buildx", "image", "builder"})
+_WITHIN = re.compile(r"(?:docker|podman) (?:buildx |image )?(?:build|bake)\b")
 _EMULATING = re.compile(r"binfmt|qemu-user-static")
 
 
 class Step(NamedTuple):
     """A command, the goal (or script) that has it, and the file and line that it is in.
 
-    ``folder`` is where it runs; a ``cd`` holds for the steps of the same ``shell``.
+    ``folder`` is where its shell starts.
     """
 
     command: Command
     goal: str
     place: str
     folder: str = "."
-    shell: str = ""
 
 
 class Built(NamedTuple):
@@ -76,7 +78,7 @@ class _Reading:
         self._notes: list[str] = []
         self._variables: dict[str, Any] = {}
         self._assigned: dict[str, str] = {}
-        self._moved = ("", "")
+        self._asked: dict[str, str] = {}
         self._built: dict[str, Built] = {}
         self._names: list[tagging.Naming] = []
 
@@ -90,7 +92,8 @@ class _Reading:
         )
         for name, told in self._comments.items():
             self._comments[name] = [one for one in told if not one.startswith(declared)]
-        notes = [" ".join(note.split()) for note in self._notes]
+            self._comments[name] = list(dict.fromkeys(self._comments[name]))
+        notes = list(dict.fromkeys(" ".join(note.split()) for note in self._notes))
         return Found(self._data, self._comments, notes, list(self._built.values()))
 
     def add(self, step: Step) -> None:
@@ -99,19 +102,22 @@ class _Reading:
             if "docker" in step.command.text:
                 self._notes.append(f"{step.place}: cannot be taken apart: {step.command.text}")
             return
-        if all(_ASSIGNMENT.match(word) for word in words if word != "export"):
+        self._asked.update({unknown_name(one): one for one in step.command.unknown})
+        if all(_ASSIGNMENT.match(word) for word in words):
             for word in words:
                 one, _, value = word.partition("=")
                 self._assigned[one] = _default(one, value)
             return
-        if words[0] == "cd" and words[1:]:
-            self._moved = (step.shell, words[1])
+        at = _docker_in(words)
+        if at is None:
+            if words[0] not in _SAYING and any(map(_WITHIN.search, words)):
+                self._notes.append(f"{said}: what {words[0]} is given is not read")
             return
-        if words[0].rpartition("/")[2] not in _DOCKER:
-            return
+        step = step._replace(command=step.command._replace(words=words[at:]))
+        words = words[at:]
         kind, rest = _kind(words)
         if kind == "build":
-            self._build(step, rest)
+            self._build(step, rest, _of_docker(words))
         elif kind == "bake":
             self._bake(step, rest)
         elif kind == "create":
@@ -124,12 +130,11 @@ class _Reading:
             self._notes.append(f"{said}: {_OTHERWISE.get(kind, 'builds nothing, left out')}")
 
     def _folder(self, step: Step) -> str:
-        shell, moved = self._moved
-        return posixpath.normpath(posixpath.join(step.folder, moved * (shell == step.shell)))
+        return posixpath.normpath(posixpath.join(step.folder, step.command.folder))
 
-    def _build(self, step: Step, rest: list[str]) -> None:
-        read, folder = flags.target(rest), self._folder(step)
-        told, table = list(read.comments), read.table
+    def _build(self, step: Step, rest: list[str], of_docker: list[str]) -> None:
+        read, folder = flags.target(rest, step.command.stdin), self._folder(step)
+        told, table = [*of_docker, *read.comments], read.table
         if folder.startswith("${"):
             told.append(f"it runs in {folder}: see that the paths are right from here")
         else:
@@ -229,25 +234,51 @@ class _Reading:
 
     def _declare(self, table: dict[str, Any], step: Step, comments: list[str]) -> None:
         """Declare the variables that a table has."""
-        waiting = _REFERENCE.findall(str(table))
+        waiting = [one[1] for one in _REFERENCE.finditer(str(table))]
         # A build argument without a value is left out; all else has to have one.
-        elsewhere = str({key: value for key, value in table.items() if key != "args"})
+        needed = _needed({key: value for key, value in table.items() if key != "args"})
+        named = _needed(table.get("tags", ""))
+        seen: set[str] = set()
         while waiting:
             one = waiting.pop()
-            if one in self._variables:
-                continue
             default = self._assigned.get(one)
+            within = [found[1] for found in _REFERENCE.finditer(default or "")]
+            waiting += within if one not in seen else []
+            seen.add(one)
+            needed.update(within)
+            named.update(within if one in named else ())
+            is_new = one not in self._variables
+            if asked := self._asked.get(one, "") if is_new else "":
+                comments.append(f"${{{one}}} stands for what {asked} says")
             if one == "npm_package_version":
                 version = {"file": "package.json", "match": '"version":\\s*"([^"]+)"'}
                 self._variables[one] = {"default": version}
-            elif default is None and f"{{{one}}}" in str(table.get("tags", "")):
+            elif default is None and one in named:
+                told = f"${{{one}}} comes from the environment; without it, it is dev"
+                comments += [told] * (self._variables.get(one) != {"default": "dev"})
                 self._variables[one] = {"default": "dev"}
-                comments.append(f"${{{one}}} comes from the environment; without it, it is dev")
-            elif default is None and (one in step.command.names or f"{{{one}}}" in elsewhere):
+            elif is_new and default is None and (one in step.command.names or one in needed):
                 self._variables[one] = {"default": ""}
-            else:
+            elif is_new:
                 self._variables[one] = {} if default is None else {"default": default}
-                waiting += _REFERENCE.findall(default or "")
+
+
+def _needed(part: Any) -> set[str]:
+    """Return the variables that have to have a value in a part of a table."""
+    found = _REFERENCE.finditer(str(part))
+    return {one[1] for one in found if not (one[2] or "").startswith(":-")}
+
+
+def _docker_in(words: list[str]) -> int | None:
+    """Return where a command's docker stands: first, or behind what runs it, as ``timeout 9m``."""
+    if words[0] in _SAYING:
+        return None
+    for at, word in enumerate(words):
+        if word.rpartition("/")[2] in _DOCKER and (
+            not at or words[at + 1 : at + 2] and words[at + 1] in _DOING
+        ):
+            return at
+    return None
 
 
 _OTHERWISE = {
@@ -272,10 +303,7 @@ def _shown(step: Step) -> str:
 
 def _unknown(step: Step) -> list[str]:
     looped = "is a loop's, which is not unrolled: a matrix has a target for each value"
-    return [
-        *(f"${{{unknown_name(one)}}} stands for what {one} says" for one in step.command.unknown),
-        *(f"${{{one}}} {looped}" for one in step.command.looped),
-    ]
+    return [*(f"${{{one}}} {looped}" for one in step.command.looped), *step.command.left]
 
 
 def _default(name: str, value: str) -> str:
@@ -286,13 +314,24 @@ def _default(name: str, value: str) -> str:
     return (match[1] or "") if match else value
 
 
+def _own_flags(words: list[str]) -> int:
+    """Return where docker's own flags end, as ``--context x``."""
+    at = 1
+    while at < len(words) and words[at].startswith("-"):
+        is_alone = "=" in words[at] or words[at] in {"-D", "--debug", "--tls", "--tlsverify"}
+        at += 1 if is_alone else 2
+    return at
+
+
+def _of_docker(words: list[str]) -> list[str]:
+    """Return what is said of docker's own flags."""
+    own = [f"--host{one[2:]}" if one[:2] == "-H" else one for one in words[1 : _own_flags(words)]]
+    return [flags.comment(flag, value) for flag, value in flags.split(own) if flag in flags.ELSEWHERE]
+
+
 def _kind(words: list[str]) -> tuple[str, list[str]]:
     """Return what a docker command does, and what follows."""
-    rest = list(words[1:])
-    while rest and rest[0].startswith("-"):  # docker's own flags, as --context x
-        flag = rest.pop(0)
-        if "=" not in flag and flag not in {"-D", "--debug", "--tls", "--tlsverify"} and rest:
-            rest.pop(0)
+    rest = words[_own_flags(words) :]
     of_buildx = rest[:1] == ["buildx"] or words[0].endswith("docker-buildx")
     if rest[:1] in (["buildx"], ["image"], ["builder"]):
         rest.pop(0)

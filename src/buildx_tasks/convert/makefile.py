@@ -41,6 +41,7 @@ class Makefile:
         self._make = _program(commands, path)
         self.path = path
         self.text = path.read_text("utf-8", "replace")
+        self._is_one_shell = bool(re.search(r"(?m)^\.ONESHELL\s*:", self.text))
         self._known: dict[tuple[tuple[str, str], ...], dict[str, str | None]] = {}
         self._files: dict[str, list[str]] = {}
         self.text = "\n".join([self.text, *self._included()])
@@ -107,9 +108,9 @@ class Makefile:
         recipe = self._recipe(posixpath.join(folder, name), int(first or 0))
         # make says where a recipe begins; the lines are told apart where each came out as one.
         one_by_one = len(recipe) == len(block.splitlines())
-        for one in shell.commands(block):
+        for one in shell.commands(block, apart=not self._is_one_shell):
             where = f"{name}:{int(first) + one.line - 1}" if one_by_one else place
-            yield lines.Step(one, goal, where, folder, f"{goal}: {one.line}")
+            yield lines.Step(one, goal, where, folder)
 
     def _recipe(self, file: str, first: int) -> list[str]:
         """Return the lines of a recipe that begins at a line."""

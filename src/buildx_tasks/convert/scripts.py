@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from buildx_tasks.convert import lines, shell
+from buildx_tasks.convert import choosing, lines, shell
 from buildx_tasks.convert.baking import Bakes
 from buildx_tasks.convert.comparing import TIME, compared
 from buildx_tasks.convert.imported import Imported
@@ -81,16 +81,19 @@ def convert(commands: Commands, path: Path, goals: Sequence[str]) -> Imported:
         del data["variable"]
     if env_file and "variable" in data:
         data["env"] = {"file": env_file}
+    data, left = choosing.usable(data)
+    require_taken(text_of(data), path.name, Path())
+    data, several = choosing.with_default(data)
     text = text_of(dict(sorted(data.items(), key=_order)), comments, found.comments)
-    require_taken(text, path.name, Path())
-    told = compared(commands, text, found.built, found.data.get("variable", {}))
-    return Imported(text, [*_results(found, told), *found.notes, *comments[1:]])
+    built = [one for one in found.built if one.target in data["target"]]
+    told = compared(commands, text, built, found.data.get("variable", {}))
+    notes = [*_results(built, told), *left, *several, *found.notes]
+    return Imported(text, [*notes, *comments[1:]])
 
 
-def _results(found: lines.Found, told: Sequence[str]) -> Iterator[str]:
+def _results(commands: Sequence[lines.Built], told: Sequence[str]) -> Iterator[str]:
     """Yield for each command that builds what became of it, and whether that builds the same."""
-    unknown = ["not compared, for docker buildx bake does not answer"] * len(found.built)
-    for built, result in zip(found.built, told or unknown):
+    for built, result in zip(commands, told):
         platform = f" on {built.platform}" if built.platform else ""
         yield f"{built.said} is [target.{built.target}]{platform}, {result}"
 
@@ -169,15 +172,14 @@ def _package(path: Path, goals: Sequence[str]) -> Iterator[lines.Step]:
             at = text.find(f"{json.dumps(name)}:")
             place = f"{path.name}:{text.count(chr(10), 0, max(at, 0)) + 1}"
             for command in shell.commands(str(script)):
-                yield lines.Step(command, name, place, os.path.relpath(path.parent), name)
+                yield lines.Step(command, name, place, os.path.relpath(path.parent))
 
 
 def _script(path: Path) -> Iterator[lines.Step]:
     text = path.read_text("utf-8-sig", "replace")
     text = re.sub(r"(?m)^task: \[[^\]]*\] ", "", text)  # as task --dry prints it
-    for command in shell.commands(text):
-        place = f"{path.name}:{command.line}"
-        yield lines.Step(command, path.stem, place, ".", "the script")
+    for command in shell.commands(text, os.path.relpath(path.parent)):
+        yield lines.Step(command, path.stem, f"{path.name}:{command.line}")
 
 
 def _order(item: tuple[str, Any]) -> int:

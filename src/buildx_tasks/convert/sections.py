@@ -28,18 +28,18 @@ class Section(NamedTuple):
         return any(map(DOCKERLY.search, self.lines))
 
 
-def steps(section: Section, printed: str, folder: str, shell_of: str = "") -> Iterator[lines.Step]:
+def steps(section: Section, printed: str, folder: str, *, apart: bool) -> Iterator[lines.Step]:
     """Yield what a recipe would run, each command with the line that begins as it does.
 
-    ``shell_of`` names the shell that all of it runs in; without, each line has one of its own.
+    With ``apart`` each line has a shell of its own.
     """
     begun = [(n, _written(line)) for n, line in enumerate(section.lines)]
-    for one in shell.commands(printed):
+    for one in shell.commands(printed, apart=apart):
         text = " ".join(one.text.split())
         fitting = [(len(start), -n) for n, start in begun if start and text.startswith(start)]
         number = section.first - (max(fitting)[1] if fitting else 0)
         place = f"{section.file}:{number}"
-        yield lines.Step(one, section.name, place, folder, shell_of or f"{section.name} {one.line}")
+        yield lines.Step(one, section.name, place, folder)
 
 
 def assignments(values: Mapping[str, str]) -> Iterator[lines.Step]:

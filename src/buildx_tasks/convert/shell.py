@@ -1,47 +1,40 @@
-"""Lines of a shell → the commands in them, as words; ``$NAME`` as ``${NAME}``, whose default stays."""
+"""Lines of a shell → the commands in them, as words; ``$NAME`` as ``${NAME}``, whose default stays.
+
+Nothing is run. Of ``if`` and ``case`` all branches are read, loops over plain values and calls of functions
+are unrolled, lists are filled in.
+"""
 
 from __future__ import annotations
 
 import re
-import shlex
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
+
+from buildx_tasks.convert.expanding import CLOSE, OPEN, Scope, known, ours, unknown_name
+from buildx_tasks.convert.tokens import FILLED, Token, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_ENDS = frozenset({"&&", "||", ";", "|", "&", "(", ")", "|&", ";;", "\n"})
-_BEFORE = frozenset(
-    "sudo time exec command env then do else nice if while until ! { [[ set -e".split()
-)
-_ASSIGNED = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
-_NAME = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(:?-([^{}$`'\"]*))?\})")
-_ARGUMENT = re.compile(r"\$(?:(\d)|\{(\d)(?::?-([^{}$`'\"]*))?\})")
-_ASSIGNING = re.compile(r"(?:^|[;&|(]|\b(?:export|local|readonly)\s)\s*\w+=[\"']?$")
-_LOOP = re.compile(r"\s*[@-]?\s*for\s")
-_DO = re.compile(r"(?:^|[;\s])do\b")
-_DONE = re.compile(r"(?:^|[;\s])done\b")
-_REDIRECTED = re.compile(r"\d*(?:>>?|<)\s*(?:&\d|[^\s;&|()<]+)")
-# What the shell's own commands come to, as our variables.
-_KNOWN = {
-    "git rev-parse HEAD": "git.commit",
-    "git rev-parse --short HEAD": "git.short-commit",
-    "git rev-parse --abbrev-ref HEAD": "git.branch",
-    "git branch --show-current": "git.branch",
-    "git describe --tags --always --dirty": "git.describe",
-    "git describe --tags --dirty --always": "git.describe",
-    "git describe --always --tags --dirty": "git.describe",
-    "git describe --always --dirty --tags": "git.describe",
-    "date -u +%Y-%m-%dT%H:%M:%SZ": "build.date",
-    "date -u +'%Y-%m-%dT%H:%M:%SZ'": "build.date",
-    'date -u +"%Y-%m-%dT%H:%M:%SZ"': "build.date",
-}
-_OPEN, _CLOSE = "\ue000", "\ue001"  # of no alphabet: they stand for "${" and "}" of ours
+__all__ = ["Command", "commands", "known", "unknown_name"]
+
+_BETWEEN = frozenset("then do else elif ! { }".split())
+_BEFORE = frozenset("sudo time exec command env nice builtin nohup cross-env npx".split())
+_DECLARING = frozenset({"export", "local", "readonly", "declare", "typeset"})
+_ASKING = frozenset({"[", "[[", "test", "command", "which", "grep", "git", "type", "hash"})
+_OPENING, _ENDING = frozenset({"if", "while", "until"}), frozenset({"fi", "done"})
+_ASSIGNED = re.compile(r"([A-Za-z_]\w*)(\+?)=(.*)", re.DOTALL)
+_MARKS = re.compile(r"(?:\A|(?<!\\\n)(?<=\n))[ \t]*[@+-]+(?=[^\s@+-])")
+_PLAIN = re.compile(r"[^*?\[$`]+")
+_MOST_CALLS, _MOST_VALUES, _MOST_COMMANDS = 6, 100, 2_000
 
 
 class Command(NamedTuple):
     """One command: its words, the shell's variables in it, what it names that is not known before.
 
-    ``before`` are the variables that it alone gets, ``looped`` those of loops over what is not told.
+    ``before`` are the variables that it alone gets, ``looped`` those of loops over what is not told,
+    ``left`` is what of it is not told otherwise. It runs in ``folder``, and reads ``stdin``: ``<FILE``, or
+    a text.
     """
 
     words: list[str]
@@ -51,202 +44,342 @@ class Command(NamedTuple):
     line: int = 0
     before: dict[str, str] = {}  # noqa: RUF012 - nobody writes to it
     looped: Sequence[str] = ()
+    left: Sequence[str] = ()
+    folder: str = ""
+    stdin: str = ""
 
 
-def commands(text: str, line: int = 1) -> Iterator[Command]:
-    """Yield the commands in a shell's text; what cannot be taken apart is one command without words."""
-    for number, whole in _joined(text, line):
-        names: dict[str, str | None] = {}
-        unknown: list[str] = []
-        marked = _marked(whole, names, unknown)
-        lexer = shlex.shlex(marked, posix=True, punctuation_chars="();&|")
-        lexer.whitespace_split = True
-        lexer.commenters = "#"
+def commands(text: str, here: str = ".", *, apart: bool = False) -> Iterator[Command]:
+    """Yield the commands in a shell's text; what cannot be taken apart is one command without words.
+
+    ``here`` is the folder of the file. With ``apart`` each line has a shell of its own.
+    """
+    text = text.replace("\r\n", "\n")
+    for start, piece in _pieces(text):
+        line = text.count("\n", 0, start) + 1
         try:
-            words = list(lexer)
+            yield from _Shell(piece, line, here, apart=apart).commands()
         except ValueError:
-            yield Command([], {}, [], whole, number)
-            continue
-        words = _unrolled(words)
-        loops = [words[at + 1] for at in range(len(words)) if _is_loop(words, at)]
-        for one in _split(words):
-            said = " ".join(one)
-            used = {name: value for name, value in names.items() if f"{_OPEN}{name}" in said}
-            left = [text for text in unknown if unknown_name(text) in said]
-            rest = _bare(one)
-            before = dict(
-                word.partition("=")[::2] for word in one[: len(one) - len(rest)] if "=" in word
-            )
-            yield Command(
-                [_ours(word) for word in rest],
-                used,
-                left,
-                whole.strip(),
-                number,
-                {key: _ours(value) for key, value in before.items()},
-                [name for name in loops if name in used],
-            )
+            yield Command([], {}, [], piece.strip(), line)
 
 
-def _joined(text: str, line: int) -> Iterator[tuple[int, str]]:
-    """Yield the lines, those that end in a backslash joined, with the number of their first."""
-    whole, first = "", line
-    for number, one in enumerate(text.splitlines(), line):
-        if not whole:
-            first = number
-        if one.endswith("\\"):
-            whole += one[:-1] + " "
-            continue
-        whole += one
-        if _LOOP.match(whole) and not _is_closed(whole):
-            whole += " " if whole.rstrip().endswith("do") else "; "
-            continue
-        if whole.count("'") % 2 and whole.count('"') % 2 == 0 and len(whole) < 10_000:
-            whole += "\n"
-            continue
-        if whole.strip():
-            yield first, whole.lstrip().lstrip("@-+")
-        whole = ""
-    if whole.strip():
-        yield first, whole.lstrip().lstrip("@-+")
-
-
-def _is_closed(loop: str) -> bool:
-    """Say whether as many loops end in a text as begin."""
-    return 0 < len(_DO.findall(loop)) == len(_DONE.findall(loop))
-
-
-def _unrolled(words: list[str]) -> list[str]:
-    """Return the words with the body of each loop over plain values once for each of them."""
-    for at in range(len(words)):
-        end = _end_of_loop(words, at) if _is_loop(words, at) else 0
-        if not end:
-            continue
-        start = words.index("do", at)
-        name, values = words[at + 1], [one for one in words[at + 3 : start] if one != ";"]
-        if any(_OPEN in one or set(one) & set("*?[$`") for one in values):
-            continue
-        made: list[str] = []
-        for value in values:
-            body = words[start + 1 : end]
-            made += [word.replace(f"{_OPEN}{name}{_CLOSE}", value) for word in body]
-            made.append(";")
-        return _unrolled([*words[:at], *made, *words[end + 1 :]])
-    return words
-
-
-def _is_loop(words: list[str], at: int) -> bool:
-    starts = at == 0 or words[at - 1] in {*_ENDS, "do", "then", "else", "{"}
-    return starts and words[at] == "for" and words[at + 2 : at + 3] == ["in"]
-
-
-def _end_of_loop(words: list[str], at: int) -> int:
-    """Return where a loop's ``done`` is; 0 where there is none."""
-    depth = 0
-    for place in range(at, len(words)):
-        depth += (words[place] == "do") - (words[place] == "done")
-        if words[place] == "done" and not depth:
-            return place
-    return 0
-
-
-def _split(words: list[str]) -> Iterator[list[str]]:
-    one: list[str] = []
-    for word in [*words, ";"]:
-        if word in _ENDS or set(word) <= set("();&|"):
-            if _bare(one):
-                yield one
-            one = []
+def _pieces(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the text and where it starts: whole, or, where a quote does not end, what can be read."""
+    start = end = 0
+    try:
+        list(tokens(text))
+    except ValueError:
+        pass
+    else:
+        yield 0, text
+        return
+    lines = re.findall(r"(?:[^\n\\]|\\(?:.|\n)|\\$)*\n?", text)[:-1]
+    while lines:
+        for number in range(1, min(len(lines), 60) + 1):
+            piece = "".join(lines[:number])
+            try:
+                list(tokens(piece))
+            except ValueError:
+                continue
+            break
         else:
-            one.append(word)
+            number, piece = 1, lines[0]
+        end = start + len(piece)
+        yield start, piece
+        start, lines = end, lines[number:]
 
 
-def _bare(words: list[str]) -> list[str]:
-    """Return a command without what stands before it: variables of its own, sudo."""
-    at = 0
-    while at < len(words) and words[at] in _BEFORE:
-        at += 1
-    start = at
-    while at < len(words) and _ASSIGNED.fullmatch(words[at]):
-        at += 1
-    return words[at:] if at < len(words) else words[start:]
+class _Shell:
+    def __init__(self, text: str, line: int, here: str, *, apart: bool) -> None:
+        # make and just have marks of their own before a command.
+        self._text = _MARKS.sub(lambda m: " " * len(m[0]), text) if apart else text
+        self._line = line
+        self._here = here
+        self._is_apart = apart
+        self._scope = Scope(here)
+        self._functions: dict[str, list[Token]] = {}
+        self._uncalled: dict[str, list[Token]] = {}
+        self._folder, self._folders = "", [""]
+        self._found: list[Command] = []
+        self._depth = self._inner = self._calls = 0
+        self._last, self._first = "", ""  # the mark before a command, the word before that
+        self._may: dict[str, list[str]] = {}
+
+    def commands(self) -> list[Command]:
+        self._run(list(tokens(self._text)))
+        while self._uncalled:  # called by what is not read, as by the first argument
+            _, body = self._uncalled.popitem()
+            with self._inside(), self._scope.called(None):
+                self._run(body)
+        return self._found
+
+    def _run(self, given: Sequence[Token]) -> None:
+        at = 0
+        while at < len(given) and len(self._found) < _MOST_COMMANDS:
+            at = self._next(given, at)
+
+    def _next(self, given: Sequence[Token], at: int) -> int:
+        """Take what stands at a place; return what comes behind it."""
+        token = given[at]
+        word = "" if token.is_quoted else token.text
+        if token.is_mark:
+            return self._marked(given, at)
+        behind = [one.text for one in given[at + 1 : at + 3] if one.is_mark]
+        if word == "function" or behind == ["(", ")"]:
+            return self._define(given, at)
+        if word == "for":
+            return self._loop(given, at)
+        if word == "case":
+            return self._case(given, at)
+        if word in _OPENING | _ENDING:
+            self._depth = max(0, self._depth + (1 if word in _OPENING else -1))
+            return at + 1
+        if word in _BETWEEN:
+            return at + 1
+        end = at
+        while not given[end].is_mark:
+            end += 1
+        self._simple(given[at:end], given[end].stdin)
+        return end
+
+    def _marked(self, given: Sequence[Token], at: int) -> int:
+        mark = given[at].text
+        if mark == "(":
+            end = _end(given, at, "(", ")")
+            before = self._folder
+            with self._inside():
+                self._run([*given[at + 1 : end], given[at]._replace(text=";")])
+            self._folder = before
+            return end + 1
+        self._last = mark
+        if mark == "\n" and self._is_apart and not self._depth and not self._inner:
+            self._folder, self._folders = "", [""]
+            self._scope, self._may = Scope(self._here), {}
+        return at + 1
+
+    @contextmanager
+    def _inside(self) -> Iterator[None]:
+        self._inner += 1
+        yield
+        self._inner -= 1
+
+    def _define(self, given: Sequence[Token], at: int) -> int:
+        start = at + (given[at].text == "function")
+        name, body = given[start].text, start + 1
+        while body < len(given) - 1 and given[body].is_mark:
+            body += 1
+        if given[body].text != "{":
+            return body
+        end = _end(given, body, "{", "}")
+        self._functions[name] = self._uncalled[name] = list(given[body + 1 : end])
+        return end + 1
+
+    def _loop(self, given: Sequence[Token], at: int) -> int:
+        do = next((n for n in range(at, len(given)) if given[n].text == "do"), 0)
+        if not do or given[at + 1].is_mark:
+            return at + 1
+        name, end = given[at + 1].text, _end(given, do, "do", "done")
+        listed = [one for one in given[at + 3 : do] if not one.is_mark]
+        values = [word for one in listed for word in self._values(one)]
+        body = [*given[do + 1 : end], given[do]._replace(text=";", is_mark=True)]
+        scope = self._scope
+        with self._inside(), scope.called(scope.arguments):
+            if values and len(values) <= _MOST_VALUES and all(map(_PLAIN.fullmatch, values)):
+                for value in values:
+                    scope.bound[name] = value
+                    self._run(body)
+            else:
+                scope.looped.add(name)
+                scope.bound.pop(name, None)
+                self._depth += 1
+                self._run(body)
+                self._depth -= 1
+                scope.looped.discard(name)
+        return end + 1
+
+    def _values(self, token: Token) -> list[str]:
+        """Return what a loop goes over: what is not quoted is taken apart."""
+        told = self._scope.values.get(token.whole)
+        if token.whole and told is not None and not token.is_quoted and OPEN not in told:
+            return told.split()
+        words = self._scope.words([token._replace(is_quoted=True)])
+        return [("$" + word) if OPEN in word else word for word in words]
+
+    def _case(self, given: Sequence[Token], at: int) -> int:
+        end = _end(given, at, "case", "esac")
+        start = next((n for n in range(at, end) if given[n].text == "in"), end) + 1
+        self._depth += 1
+        while start < end:
+            stop, depth = start, 0
+            while stop < end and (depth or given[stop].text not in {";;", ";&", ";;&"}):
+                depth += (given[stop].text == "case") - (given[stop].text == "esac")
+                stop += 1
+            first = next((n for n in range(start, stop) if given[n].text == ")"), stop)
+            with self._inside():
+                self._run([*given[first + 1 : stop], given[at]._replace(text=";", is_mark=True)])
+            start = stop + 1
+        self._depth -= 1
+        return end + 1
+
+    def _simple(self, given: Sequence[Token], stdin: str) -> None:
+        scope = self._scope
+        scope.names, scope.unknown, scope.left, scope.apart = {}, [], [], []
+        words = list(given)
+        while words and not words[0].is_quoted and words[0].text in _BEFORE:
+            words.pop(0)
+            while words and words[0].text.startswith("-"):
+                words.pop(0)
+        declares = words and words[0].text in _DECLARING
+        own = [one for one in words[1:] if _assigned(one)] if declares else []
+        at = 0
+        while not declares and at < len(words) and _assigned(words[at]):
+            at += 1
+        if declares or (words and at == len(words)):
+            for one in own or words[:at]:
+                self._assign(one, is_own=declares and words[0].text != "export")
+            return
+        said = scope.words(words[at:])
+        while said and said[0] in _BEFORE | {"eval"}:
+            said = scope._retaken(" ".join(said[1:])) if said[0] == "eval" else said[1:]
+        if not said:
+            return
+        before = {one.text.partition("=")[0]: scope.text(_value(one)) for one in words[:at]}
+        if said[0] in {"cd", "pushd", "popd"}:
+            self._move(said)
+        elif said[0] in self._functions and self._calls < _MOST_CALLS:
+            self._call(said[0], said[1:])
+        elif said[0] == "shift" and scope.arguments:
+            scope.arguments = scope.arguments[1:]
+        elif said[0] == "read":
+            scope.looped.update(one for one in said[1:] if one.isidentifier())
+        else:
+            self._add(said, before, given, stdin)
+        self._first = said[0]
+
+    def _add(
+        self, said: list[str], before: dict[str, str], given: Sequence[Token], stdin: str
+    ) -> None:
+        scope = self._scope
+        read = "" if "$" in stdin or not stdin else scope.text(stdin)
+        whole = " ".join([*said, *before.values(), self._folder, read])
+        used = {n: v for n, v in scope.names.items() if re.search(f"{OPEN}{n}\\b", whole)}
+        for name in re.findall(f"{OPEN}([A-Za-z_]\\w*)(?![\\w.])", whole):
+            used.setdefault(name, None)
+        unknown = {unknown_name(one): one for one in scope.unknown}
+        used = {name: told for name, told in used.items() if name not in unknown}
+        for name, text in scope.given.items():
+            if name in used and name not in scope.values:
+                self._found.append(Command([f"{name}={ours(text)}"], {}, [], ""))
+        scope.given = {}
+        first, text = self._shown(given)
+        may = [one for name in (*used, *scope.apart) for one in self._may.get(name, ())]
+        self._found.append(
+            Command(
+                [ours(word) for word in said],
+                used,
+                [one for name, one in unknown.items() if f"{OPEN}{name}" in whole],
+                text,
+                first,
+                {key: ours(value) for key, value in before.items()},
+                [name for name in used if name in scope.looped],
+                list(dict.fromkeys([*scope.left, *may])),
+                ours(self._folder),
+                ours(read),
+            )
+        )
+
+    def _shown(self, given: Sequence[Token]) -> tuple[int, str]:
+        """Return the line that a command begins in, and the text of it."""
+        text, start = self._text, given[0].start
+        begin = start
+        while begin > 0 and not (text[begin - 1] == "\n" and text[begin - 2 : begin - 1] != "\\"):
+            begin -= 1
+        end = given[-1].end
+        while end < len(text) and not (text[end] == "\n" and text[end - 1] != "\\"):
+            end += 1
+        shown = " ".join(text[begin:end].replace("\\\n", " ").split())
+        return self._line + text.count("\n", 0, begin), shown
+
+    def _assign(self, token: Token, *, is_own: bool) -> None:
+        scope = self._scope
+        name, more, _ = _ASSIGNED.fullmatch(token.text).groups()  # type: ignore[union-attr]
+        depends = self._depth or self._last == "||" or (self._last == "&&" and self._first in _ASKING)
+        if token.items is not None:
+            items = scope.words(token.items)
+            if depends and name in scope.arrays:
+                self._maybe(name, " ".join(map(ours, items)))
+            else:
+                scope.arrays[name] = [*(scope.arrays.get(name, []) if more else []), *items]
+            return
+        value = _value(token)
+        place = scope.place(token._replace(text=value))
+        text = scope.text(value)
+        if more:
+            text = scope.bound.get(name, scope.values.get(name, "")) + text
+        text = text.replace(f"{OPEN}{name}{CLOSE}", scope.values.get(name, ""))
+        if depends and (name in scope.values or name in scope.bound):
+            self._maybe(name, ours(text))
+            return
+        if place is not None or (is_own and scope.arguments is not None):
+            scope.bound[name] = text
+            return
+        if any(self._hangs(one[2]) for one in FILLED.finditer(value)):
+            scope.bound[name] = text  # another in each round, or call
+            return
+        argument = re.fullmatch(f"{OPEN}ARG\\d(?::-(.*))?{CLOSE}", text, re.DOTALL)
+        text = (argument[1] or "") if argument else text
+        if argument and not text:
+            return  # only who calls it knows
+        scope.values[name] = text
+        for other, told in scope.given.items():
+            self._found.append(Command([f"{other}={ours(told)}"], {}, [], ""))
+        scope.given = {}
+        self._found.append(Command([f"{name}={ours(text)}"], {}, list(scope.unknown), ""))
+
+    def _hangs(self, said: str) -> bool:
+        """Say whether a variable or a command has to do with what is filled in here."""
+        used = re.findall(r"\w+", said)
+        of_call = self._scope.arguments is not None and any(map(str.isdigit, used))
+        return of_call or not self._scope.bound.keys().isdisjoint(used)
+
+    def _maybe(self, name: str, text: str) -> None:
+        said = f"{name} may also be {text}" if text else f"{name} may also be empty"
+        self._may.setdefault(name, []).append(said)
+
+    def _move(self, said: list[str]) -> None:
+        target = next((one for one in said[1:] if not one.startswith("-") or one == "-"), "")
+        before = self._folder
+        if said[0] == "popd" or target == "-":
+            self._folder = self._folders.pop() if len(self._folders) > 1 else ""
+            return
+        self._folders.append(before)
+        target = target or f"{OPEN}HOME{CLOSE}"
+        is_whole = target.startswith(("/", "~", OPEN)) or not before
+        self._folder = target if is_whole else f"{before}/{target}"
+
+    def _call(self, name: str, arguments: list[str]) -> None:
+        self._uncalled.pop(name, None)
+        told = None if "$@" in arguments else arguments
+        self._calls += 1
+        with self._inside(), self._scope.called(told):
+            self._run(self._functions[name])
+        self._calls -= 1
 
 
-def _marked(text: str, names: dict[str, str | None], unknown: list[str]) -> str:
-    """Return the text with marks in place of variables and commands outside of single quotes."""
-    done, at, single, double = [], 0, False, False
-    while at < len(text):
-        mark = text[at]
-        if mark == "\\" and not single:
-            done.append(text[at : at + 2])
-            at += 2
-            continue
-        if mark == "'" and not double:
-            single = not single
-        if mark == '"' and not single:
-            double = not double
-        redirected = None if single or double else _REDIRECTED.match(text, at)
-        if redirected and text[at - 1 : at] in {"", " "}:
-            at = redirected.end()
-            continue
-        if mark in "$`" and not single:
-            found = _NAME.match(text, at)
-            if found:
-                name = found[1] or found[2]
-                names.setdefault(name, None)
-                fallback = f":-{found[4]}" if found[3] else ""
-                done.append(f"{_OPEN}{name}{fallback}{_CLOSE}")
-                at = found.end()
-                continue
-            argument = _ARGUMENT.match(text, at)
-            if argument and not _ASSIGNING.search(text[:at]):
-                name = f"ARG{argument[1] or argument[2]}"
-                names.setdefault(name, None)
-                fallback = f":-{argument[3]}" if argument[3] else ""
-                done.append(f"{_OPEN}{name}{fallback}{_CLOSE}")
-                at = argument.end()
-                continue
-            end = _end_of_command(text, at)
-            if end > at:
-                asked = text[at:end].lstrip("$(`").rstrip(")`").strip()
-                ours = known(asked)
-                if not ours:
-                    unknown.append(asked)
-                done.append(f"{_OPEN}{ours or unknown_name(asked)}{_CLOSE}")
-                at = end
-                continue
-        done.append(mark)
-        at += 1
-    return "".join(done)
+def _assigned(token: Token) -> bool:
+    return token.items is not None or (bool(_ASSIGNED.fullmatch(token.text)))
 
 
-def _end_of_command(text: str, at: int) -> int:
-    """Return where a ``$(…)`` or a command in backquotes ends; ``at`` where there is none."""
-    if text[at] == "`":
-        end = text.find("`", at + 1)
-        return end + 1 if end > 0 else at
-    if not text.startswith("$(", at):
-        return at
+def _value(token: Token) -> str:
+    return token.text.partition("=")[2]
+
+
+def _end(given: Sequence[Token], at: int, opening: str, closing_: str) -> int:
+    """Return where what opens at a place is closed; the last place where it is not."""
     depth = 0
-    for place in range(at + 1, len(text)):
-        depth += (text[place] == "(") - (text[place] == ")")
+    for place in range(at, len(given)):
+        word = "" if given[place].is_quoted else given[place].text
+        depth += (word == opening) - (word == closing_)
         if not depth:
-            return place + 1
-    return at
-
-
-def known(asked: str) -> str:
-    """Return our variable (as in a ``${…}``) for what a command says; ``""`` where there is none."""
-    words = re.sub(r"\s*2>\s*\S+|\s*\|\|\s*echo\s+\S+", "", asked).strip()
-    ours = _KNOWN.get(words, "")
-    return f"{ours}:-dev" if ours.startswith("git.") else ours
-
-
-def unknown_name(asked: str) -> str:
-    """Return the name of the variable that stands for what a command says."""
-    return "_".join(re.findall(r"[A-Za-z]+", asked)[:4]).upper() or "VALUE"
-
-
-def _ours(word: str) -> str:
-    """Return a word with our variables in place of the marks."""
-    return word.replace("${", "$${").replace(_OPEN, "${").replace(_CLOSE, "}")
+            return place
+    return len(given) - 1

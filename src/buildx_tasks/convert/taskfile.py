@@ -95,10 +95,10 @@ class Taskfile:
         steps: list[Step] = []
         # task runs what is needed at once: in the order of the file it is the same each time.
         for name, section in self._sections.items():
-            for number, (task, block) in enumerate(blocks):
+            for task, block in blocks:
                 if task == name:
                     folder = self._folder(section, values)
-                    steps += sections.steps(section, block, folder, f"{name} {number}")
+                    steps += sections.steps(section, block, folder, apart=False)
         return steps
 
     def defaults(self, values: Mapping[str, str]) -> dict[str, str | None]:
