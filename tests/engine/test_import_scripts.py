@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from buildx_tasks.convert import bake, flags, scripts
+from buildx_tasks.convert.asking import STAND_IN
 from buildx_tasks.errors import ConfigError, UsageError
 from buildx_tasks.language import loading
 from buildx_tasks.machine.commands import Commands
@@ -62,6 +63,7 @@ def told(table: dict[str, Any]) -> Any:
     """Return a target as bake prints it without what says nothing, escaped nowhere."""
     plain = json.loads(json.dumps(table).replace("$${", "${").replace("%%{", "%{"))
     plain = {key: value for key, value in plain.items() if value not in ("", [], {}, ["local"])}
+    plain["ulimits"] = sorted(plain.get("ulimits", ()))  # compose's are in any order
     if "args" in plain:
         plain["args"] = {key: value for key, value in plain["args"].items() if value is not None}
     return {"context": ".", "dockerfile": "Dockerfile", **plain}
@@ -113,7 +115,14 @@ def test_a_file_becomes_what_is_expected(
 def compare(text: str, printed: list[tuple[dict[str, str], Any]]) -> None:
     """Both print the same, for the defaults and for each variable that stays, changed."""
     emptied = printed[0][0]  # of .env, in each question
-    asked = [({k: v for k, v in given.items() if k not in emptied or v}, t) for given, t in printed]
+    # Without which a tag is none: what is printed before they have a value is no image.
+    named = {k for given, _ in printed for k, v in given.items() if v == STAND_IN}
+    needed = {k for k in named if f'[variable.{k}]\ndefault = "{STAND_IN}"' in text}
+    asked = [
+        ({k: v for k, v in given.items() if v != STAND_IN and (k not in emptied or v)}, targets)
+        for given, targets in printed
+        if needed <= set(given)
+    ]
     most = max(len(targets) for values, targets in asked if not values)
     seen = 0
     for values, targets in asked:
@@ -193,14 +202,14 @@ def test_there_are_many() -> None:
             "Makefile",
             "a: none\n\tdocker build .\n",
             [],
-            "make cannot work out Makefile; see make -f",
+            "make cannot work out Makefile: make: No rule to make target",
         ),
-        ("package.json", "{", [], "package.json is no package.json"),
-        ("package.json", '{"scripts": [1]}', [], "package.json is no package.json"),
+        ("package.json", "{", [], "package.json has no table of scripts"),
+        ("package.json", '{"scripts": [1]}', [], "package.json has no table of scripts"),
         ("package.json", '{"scripts": {"ab": "x"}}', ["abc"], 'did you mean "ab"?'),
         ("justfile", "a:\n    docker build .\n", ["b"], 'has no recipe "b"; there are: a'),
         ("justfile", "a:\n  echo\n", [], "no recipe of justfile has a docker command"),
-        ("justfile", "a: b\n  docker build .\n", [], "just cannot read justfile; see just"),
+        ("justfile", "a: b\n  docker build .\n", [], "just cannot read justfile: error: recipe"),
         ("Taskfile.yml", TASKFILE, ["imag"], 'has no task "imag"; did you mean "image"?'),
         ("Taskfile.yml", TASKFILE.replace("docker", "echo"), [], "no task of Taskfile.yml has"),
         ("Taskfile.yml", "version: 1\n", [], "task cannot read Taskfile.yml; see task"),
@@ -299,3 +308,19 @@ def test_what_make_built_and_what_the_import_builds_are_the_same(project: Projec
     docker("image", "rm", f"{name}:made", f"{name}:imported")
     assert seen["made"] == seen["imported"]
     assert "V=1.2" in seen["made"][0]["Env"]
+
+
+def test_an_archive_that_a_bake_file_exports_is_not_emptied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.tar").write_text("precious")
+    said = 'target "default" {\n  output = ["type=tar,dest=a.tar"]\n}\n'
+    Path("docker-bake.hcl").write_text(said)
+    Path("build.sh").write_text("docker build -o type=tar,dest=a.tar .\n")
+    commands = Direct(Path.cwd())
+    of_bake = bake.convert(commands, [Path("docker-bake.hcl")]).text
+    of_script = scripts.convert(commands, Path("build.sh"), []).text
+    assert "dest=a.tar" in of_bake
+    assert "dest=a.tar" in of_script
+    assert Path("a.tar").read_text() == "precious"

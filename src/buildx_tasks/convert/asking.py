@@ -29,6 +29,8 @@ _BARE_ARGUMENT = re.compile(r"(?m)^\s*(?:-\s*([A-Z_][A-Z0-9_]*)|([A-Z_][A-Z0-9_]
 # A default that may hang on another variable.
 _WORKED_OUT = re.compile(r'default\s*=\s*(?!"[^"$]*"|[\d.]+\b|true\b|false\b|null\b)')
 _DECLARED = re.compile(r'\bvariable"?\s+"(\w+)"')
+_REQUIRED = re.compile(r"required variable (\w+) is missing a value")
+STAND_IN = "dev"  # for a value that only the environment has
 _DOT_ENV = re.compile(r"(?m)^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=")
 
 
@@ -41,7 +43,8 @@ class Asking:
 
     ``hidden`` are the variables that are set here, and were kept from bake: a value may be a secret.
     ``of_dot_env`` are those of them that ``.env`` sets. With ``beside``, what stands beside them is read
-    as bake reads it where no file is named.
+    as bake reads it where no file is named. ``told`` are variables that need a value, and are given one
+    here.
     """
 
     def __init__(self, commands: Commands, paths: Sequence[Path], *, beside: bool = True) -> None:
@@ -52,6 +55,7 @@ class Asking:
         self.texts = [one.read_bytes().decode("utf-8-sig", "replace") for one in self.files]
         self.hidden: list[str] = []
         self.of_dot_env: list[str] = []
+        self.told: dict[str, str] = {}
         self._words: list[str] = []
         self._known: dict[tuple[tuple[str, str], ...], dict[str, str | None]] = {}
         self._hide()
@@ -100,11 +104,17 @@ class Asking:
         """
         with self._without_marks() as files, tempfile.TemporaryDirectory() as folder:
             named = [word for file in files for word in ("--file", str(file))]
-            words = [*self._words, *(f"{name}={value}" for name, value in (values or {}).items())]
-            words += agent(Path(folder))
-            asked = ["env", *words, "docker", "buildx", "bake", *named, *options]
-            with archives_aside([*self.texts, *options]):
-                result = self._commands.query(asked)
+            known = agent(Path(folder))
+            while True:
+                given = {**self.told, **(values or {})}
+                words = [*self._words, *(f"{name}={value}" for name, value in given.items())]
+                asked = ["env", *words, *known, "docker", "buildx", "bake", *named, *options]
+                with archives_aside([*self.texts, *options]):
+                    result = self._commands.query(asked)
+                lacking = None if result.ok else _REQUIRED.search(result.stderr)
+                if not lacking or lacking[1] in given:
+                    break
+                self.told[lacking[1]] = STAND_IN
         if not result.ok:
             raise Refused(_why(result.stderr))
         return json.loads(result.stdout)
@@ -131,7 +141,7 @@ class Asking:
             self._known[key] = {
                 k: v for k, v in found.items() if not KEPT_IN_ENVIRONMENT.fullmatch(k)
             }
-        return self._known[key]
+        return {**self._known[key], **{k: v for k, v in self.told.items() if k in self._known[key]}}
 
     def _of_compose(self) -> list[str]:
         found: list[str] = []

@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
+from buildx_tasks import references
 from buildx_tasks.convert import beside, hcl
-from buildx_tasks.convert.asking import Asking, Refused
+from buildx_tasks.convert.asking import STAND_IN, Asking, Refused
 from buildx_tasks.convert.attributes import given, without_comments
 from buildx_tasks.convert.declared import Declared, as_declared
 from buildx_tasks.convert.imported import Imported
@@ -52,6 +53,8 @@ def convert(commands: Commands, paths: Sequence[Path], targets: Sequence[str] = 
     asking = Asking(commands, paths)
     blocks = hcl.blocks(asking.of_bake)
     plain, answer, notes = _read(asking, targets, blocks)
+    if _tell(asking, plain, answer):
+        plain, answer, notes = _read(asking, targets, blocks)
     if asking.is_fleeting:
         time.sleep(1.1)  # the seconds in which a time is told
         answer = steady(answer, plain, answer({}) or plain)
@@ -114,12 +117,41 @@ def _read(
 
     def answer(values: Mapping[str, str]) -> dict[str, Any] | None:
         try:
-            return data_of(asking.ask("--print", *wanted, values=values), default, matrices)[0]
+            printed = asking.ask("--print", *wanted, values=values)
         except Refused:
             return None
+        return data_of(printed, default, matrices, is_compose=asking.is_compose)[0]
 
-    plain, notes = data_of(everything, default, matrices)
+    plain, notes = data_of(everything, default, matrices, is_compose=asking.is_compose)
     return plain, answer, [*_dropped(asking, everything["target"]), *notes]
+
+
+def _tell(
+    asking: Asking,
+    plain: Mapping[str, Any],
+    answer: Callable[[Mapping[str, str]], dict[str, Any] | None],
+) -> bool:
+    """Give those variables a value without which a tag is none; say whether there are any."""
+    before = _tags(plain)
+    if all(map(_is_tag, before)):
+        return False
+    open_ = [name for name, default in asking.defaults({}).items() if not default]
+    found = {name: answer({name: STAND_IN}) for name in open_}
+    told = {name: STAND_IN for name, one in found.items() if one and _tags(one) != before}
+    asking.told.update(told)
+    return bool(told)
+
+
+def _tags(data: Mapping[str, Any]) -> list[str]:
+    return [tag for target in data["target"].values() for tag in target.get("tags", ())]
+
+
+def _is_tag(text: str) -> bool:
+    try:
+        references.parse(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _declared(entries: Sequence[Mapping[str, Any]], blocks: Mapping[str, hcl.Block]) -> list[str]:
@@ -197,6 +229,11 @@ def _about(asking: Asking, found: Kept) -> list[str]:
     over = [file for file in asking.files if file.resolve() not in named]
     notes = [f"{file.name} was read too, over what it stands beside" for file in over]
     notes += beside.others(asking.files)
+    notes += [
+        f"{name} comes from the environment; without it, it is {value}"
+        for name, value in asking.told.items()
+        if name in found.variables
+    ]
     if found.unused:
         notes.append(f"{', '.join(found.unused)}: used by no target, left out")
     hidden = [name for name in asking.hidden if name not in found.variables]

@@ -30,6 +30,7 @@ _BASES = ("docker-bake.json", "docker-bake.hcl")
 _OVERRIDES = ("docker-bake.override.json", "docker-bake.override.hcl")
 _FLEETING = re.compile(r"\b(timestamp|uuidv4|bcrypt)\s*\(")
 _SERVICE = re.compile(r"( +)([\w.-]+):\s*(?:#.*)?")
+_BUILD = re.compile(r"( +)(isolation|privileged):")
 _PLATFORM = re.compile(r"""( +)platform:\s*["']?([^"'\s#]+)""")
 
 
@@ -68,7 +69,7 @@ def fleeting(name: str, text: str) -> Iterator[str]:
 
 
 def platforms(name: str, text: str) -> Iterator[str]:
-    """Yield notes about ``platform`` of a compose file's services, which bake does not take."""
+    """Yield notes about what a compose file says of services that bake does not take."""
     within, service, indent = False, "", 0
     for number, line in enumerate(text.splitlines(), 1):
         if line[:1].strip() and not line.startswith("#"):
@@ -76,6 +77,9 @@ def platforms(name: str, text: str) -> Iterator[str]:
         found = _SERVICE.fullmatch(line) if within else None
         if found and (not indent or len(found[1]) == indent):
             service, indent = found[2], len(found[1])
+        dropped = _BUILD.match(line) if within and service else None
+        if dropped and len(dropped[1]) > indent:
+            yield f'{name}:{number}: bake leaves out "{dropped[2]}" of "{service}"'
         match = _PLATFORM.match(line) if within and service else None
         if match and len(match[1]) > indent:
             yield (

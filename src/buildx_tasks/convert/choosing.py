@@ -1,4 +1,4 @@
-"""Data of a ``buildx.toml`` that cannot all be used → what can be; and what is built where nothing is said."""
+"""Data of a ``buildx.toml`` → what of it can be used; what is built where nothing is said."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _alone(data: Data, name: str) -> Data:
 
 
 def with_default(data: Data) -> tuple[Data, list[str]]:
-    """Return data in which not two targets of one tag are built where none is named, and what is said of it.
+    """Return data in which, where none is named, no two targets of one tag are built; and notes.
 
     Of those with one tag, the one with most platforms is built; of alike ones the last.
     """

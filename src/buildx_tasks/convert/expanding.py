@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING
 
 from buildx_tasks.convert.tokens import COMMAND, FILLED, Token, tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
 OPEN, CLOSE = "\ue000", "\ue001"  # of no alphabet: they stand for "${" and "}" of ours
 _PARAMETER = re.compile(r"([A-Za-z_]\w*|\d+|[@*?$!-])(.*)", re.DOTALL)
@@ -29,6 +29,13 @@ _KNOWN = {
     "git describe --tags --dirty --always": "git.describe",
     "git describe --always --tags --dirty": "git.describe",
     "git describe --always --dirty --tags": "git.describe",
+    "git describe --tags --always": "git.describe",
+    "git describe --always --tags": "git.describe",
+    "git describe --tags": "git.describe",
+    "git log -1 --format=%H": "git.commit",
+    "git log -1 --format=%h": "git.short-commit",
+    "date -u +%FT%TZ": "build.date",
+    'date -u +"%FT%TZ"': "build.date",
     "date -u +%Y-%m-%dT%H:%M:%SZ": "build.date",
     "date -u +'%Y-%m-%dT%H:%M:%SZ'": "build.date",
     'date -u +"%Y-%m-%dT%H:%M:%SZ"': "build.date",
@@ -107,14 +114,15 @@ class Scope:
             is_options = told is not None and (not told or told[:1] == "-" or " " in told)
             if told is not None and (is_first or is_options):
                 self.apart.append(name)
-                return self._retaken(told)
+                return self.taken_apart(told)
         text = self.text(token.text)
         if text.startswith("~/") and not token.is_quoted:
             text = self._named("HOME") + text[1:]
         comment = token.text.startswith(COMMAND + "#")  # `# as people comment on lines that go on`
         return [] if comment or (not text and not token.is_quoted) else [text]
 
-    def _retaken(self, text: str) -> list[str]:
+    def taken_apart(self, text: str) -> list[str]:
+        """Return the words of a text, as of a variable that is not quoted."""
         try:
             taken = [one for one in tokens(text) if not one.is_mark]
         except ValueError:
@@ -232,5 +240,3 @@ def unknown_name(asked: str) -> str:
 def ours(text: str) -> str:
     """Return a text with our variables in place of the marks."""
     return text.replace("${", "$${").replace(OPEN, "${").replace(CLOSE, "}")
-
-

@@ -115,7 +115,9 @@ def target(words: list[str], stdin: str = "") -> Read:
     # What is no word for sure, as $OPTIONS, may be flags.
     sure = [one for one in places if not one.startswith("${")] or places
     context = sure[0] if sure else "."
-    comments += [f"{one}: a second context, left out" for one in places if one != context]
+    more = [one for one in places if one != context]
+    why = {one: "may be flags" if one.startswith("${") else "a second context" for one in more}
+    comments += [f"{one}: {why[one]}, left out" for one in more]
     if "-" in (context, file) and stdin.startswith("<"):
         context, file = "." if context == "-" else context, stdin[1:]
     if "-" in (context, file) and stdin:

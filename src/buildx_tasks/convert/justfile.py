@@ -33,11 +33,13 @@ class Justfile:
         if not shutil.which("just"):
             raise UsageError(f"--from: {path.name}: {_INSTALL}")
         self._commands = commands
+        self.notes: dict[str, None] = {}
         self.path = path
         told = commands.query([*self._just(), "--dump", "--dump-format", "json"])
         if not told.ok:
             line = shlex.join([*self._just(), "--dump"])
-            raise UsageError(f"--from: just cannot read {path.name}; see {line}")
+            why = next(iter(told.stderr.strip().splitlines()), "it does not say why")
+            raise UsageError(f"--from: just cannot read {path.name}: {why}; see {line}")
         self._dump: dict[str, Any] = json.loads(told.stdout)
         self._recipes: dict[str, Any] = self._dump["recipes"]
         aliases = {name: one["target"] for name, one in self._dump["aliases"].items()}
@@ -69,9 +71,7 @@ class Justfile:
             if printed is None:
                 return None
             apart = not self._recipes[name]["shebang"]
-            found += sections.steps(
-                self._sections[name], printed, self._folder(name), apart=apart
-            )
+            found += sections.steps(self._sections[name], printed, self._folder(name), apart=apart)
         return found
 
     def defaults(self, values: Mapping[str, str]) -> dict[str, str | None]:
@@ -98,9 +98,19 @@ class Justfile:
                 found[name] = value
         return {**found, **values}
 
-    def said_by(self, _: str) -> str:
+    def said_by(self, _: str) -> str | dict[str, str]:
         """Nothing: what stands in backquotes is in the commands as it is."""
         return ""
+
+    def asked(self, _: str) -> str:
+        """Nothing: just runs nothing for it."""
+        return ""
+
+    def others(self, name: str, _: str) -> list[str]:
+        """Return more values that a variable has to be tried with: what is compared in the file."""
+        text = self.path.read_text("utf-8", "replace")
+        found = re.findall(r"""[!=]=\s*["']([^"']+)["']""", text) if name in text else []
+        return list(dict.fromkeys(found))[:4]
 
     def error(self) -> UsageError:
         """Return the error about recipes that just cannot work out."""

@@ -275,7 +275,7 @@ def _docker_in(words: list[str]) -> int | None:
         return None
     for at, word in enumerate(words):
         if word.rpartition("/")[2] in _DOCKER and (
-            not at or words[at + 1 : at + 2] and words[at + 1] in _DOING
+            not at or (words[at + 1 : at + 2] and words[at + 1] in _DOING)
         ):
             return at
     return None
@@ -326,7 +326,9 @@ def _own_flags(words: list[str]) -> int:
 def _of_docker(words: list[str]) -> list[str]:
     """Return what is said of docker's own flags."""
     own = [f"--host{one[2:]}" if one[:2] == "-H" else one for one in words[1 : _own_flags(words)]]
-    return [flags.comment(flag, value) for flag, value in flags.split(own) if flag in flags.ELSEWHERE]
+    return [
+        flags.comment(flag, value) for flag, value in flags.split(own) if flag in flags.ELSEWHERE
+    ]
 
 
 def _kind(words: list[str]) -> tuple[str, list[str]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from buildx_tasks.convert import lines, shell
 from buildx_tasks.convert.sections import ASSIGNED
+from buildx_tasks.convert.tokens import closing
 from buildx_tasks.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -21,7 +22,15 @@ if TYPE_CHECKING:
 
 _RULE = re.compile(r"([\w./-]+(?:\s+[\w./-]+)*)\s*::?(?!=)")
 _DOCKERLY = re.compile(r"docker|buildx|\$[({](?:DOCKER|BUILDX|CONTAINER|PODMAN)\w*", re.IGNORECASE)
-_USED = re.compile(r"\$[({]([A-Za-z_]\w*)[)}:]")
+_USED = re.compile(r"\$[({]([A-Za-z_]\w*)[)}:]|(?m:^\s*ifn?def\s+([A-Za-z_]\w*))")
+_GIVEN = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
+_COMPARED = (
+    r"ifn?eq\s*\(\s*\$[({{]{name}[)}}]\s*,\s*([^\s$)]+)\s*\)",
+    r"ifn?eq\s*\(\s*([^\s$(),]+)\s*,\s*\$[({{]{name}[)}}]\s*\)",
+    r"ifn?eq\s+[\"']\$[({{]{name}[)}}][\"']\s+[\"']([^\"'$]+)[\"']",
+    r"\$[({{]filter(?:-out)?\s+([^\s$,]+)[^,]*,\s*\$[({{]{name}[)}}]",
+    r"\$[({{]findstring\s+([^\s$,]+)\s*,\s*\$[({{]{name}[)}}]",
+)
 _SET = re.compile(r"(?m)^\s*(?:export\s+)?([A-Za-z_]\w*)\s*(?:[:?+!]|::)?=")
 _TRACED = re.compile(r"(.+?):(\d+): (?:update )?target '([^']+)'.*")
 _ENTERED = re.compile(r"g?make(?:\[\d+\])?: (Entering|Leaving) directory '(.+)'")
@@ -34,7 +43,10 @@ _MAKES_OWN = frozenset("MAKE CURDIR MAKEFLAGS MAKECMDGOALS SHELL MAKEFILE_LIST V
 
 
 class Makefile:
-    """Asks make, which runs what ``$(shell …)`` says, as it does for each goal; no recipe is run."""
+    """Asks make, which runs what ``$(shell …)`` says, as it does for each goal; no recipe is run.
+
+    Among the goals may be variables, as ``TAG=v1``.
+    """
 
     def __init__(self, commands: Commands, path: Path, goals: Sequence[str]) -> None:
         self._commands = commands
@@ -42,6 +54,10 @@ class Makefile:
         self.path = path
         self.text = path.read_text("utf-8", "replace")
         self._is_one_shell = bool(re.search(r"(?m)^\.ONESHELL\s*:", self.text))
+        self._given = {one[1]: one[2] for one in map(_GIVEN.fullmatch, goals) if one}
+        goals = [goal for goal in goals if not _GIVEN.fullmatch(goal)]
+        self._why = ""
+        self.notes: dict[str, None] = {}
         self._known: dict[tuple[tuple[str, str], ...], dict[str, str | None]] = {}
         self._files: dict[str, list[str]] = {}
         self.text = "\n".join([self.text, *self._included()])
@@ -108,6 +124,11 @@ class Makefile:
         recipe = self._recipe(posixpath.join(folder, name), int(first or 0))
         # make says where a recipe begins; the lines are told apart where each came out as one.
         one_by_one = len(recipe) == len(block.splitlines())
+        for number, line in enumerate(recipe, int(first or 0)):
+            for asked in re.finditer(r"\$\(shell\b", line) if _DOCKERLY.search(line) else ():
+                said = line[asked.start() :]
+                shown = f"{name}:{number}: {said[: _closed(said)]} is written as what it says here"
+                self.notes[shown] = None
         for one in shell.commands(block, apart=not self._is_one_shell):
             where = f"{name}:{int(first) + one.line - 1}" if one_by_one else place
             yield lines.Step(one, goal, where, folder)
@@ -143,7 +164,7 @@ class Makefile:
 
     def _asked(self, values: Mapping[str, str]) -> dict[str, str | None]:
         names = dict.fromkeys(_SET.findall(self.text))
-        names.update(dict.fromkeys(_USED.findall(self.text)))
+        names.update(dict.fromkeys(self._used()))
         blank = re.findall(r"(?m)^(\w+)\s*:?=\s*$", self.text)  # as empty := of a space
         wanted = [name for name in names if name not in {*_MAKES_OWN, *blank, *self._told()}]
         shown = "".join(f"$(info {_SHOWN}{name}=$({name}))" for name in wanted)
@@ -157,24 +178,52 @@ class Makefile:
                     found[name] = value
         return found
 
-    def said_by(self, name: str) -> str:
-        """Return what a variable is for us that a ``$(shell …)`` of git or date gives; else ``""``."""
+    def others(self, name: str, _: str) -> list[str]:
+        """Return more values that a variable has to be tried with: what it is compared with."""
+        found = [v for one in _COMPARED for v in re.findall(one.format(name=name), self.text)]
+        return list(dict.fromkeys(found))[:4]
+
+    def said_by(self, name: str) -> str | dict[str, str]:
+        """Return what a variable is for us that a ``$(shell …)`` of git or date gives, or a file.
+
+        ``""`` for another one.
+        """
+        asked = self._asks(name)
+        ours = shell.known(asked.replace("$$", "$"))
+        read = re.fullmatch(r"cat\s+([\w./-]+)(?:\s*2>\s*\S+)?", asked)
+        path = self.path.parent / read[1] if read else None
+        if path and path.is_file() and len(path.read_text("utf-8", "replace").split()) == 1:
+            return {"file": os.path.relpath(path)}
+        return ours and f"${{{ours}}}"
+
+    def asked(self, name: str) -> str:
+        """Return the ``$(shell …)`` that a variable hangs on; ``""`` for none."""
+        match = re.search(rf"(?m)^\s*(?:export\s+)?{name}\s*[:?]*=.*?(\$\(shell\b.*)", self.text)
+        return match[1][: _closed(match[1])] if match else ""
+
+    def _asks(self, name: str) -> str:
         line = rf"(?m)^\s*(?:export\s+)?{name}\s*[:?]*=\s*\$\(shell\s+(.+)\)\s*$"
         match = re.search(line, self.text)
-        ours = shell.known(match[1].replace("$$", "$")) if match else ""
-        return ours and f"${{{ours}}}"
+        return match[1] if match else ""
 
     def error(self) -> UsageError:
         """Return the error about goals that make cannot work out."""
         line = shlex.join([self._make, "-f", str(self.path), "-n", *self.goals])
-        return UsageError(f"--from: make cannot work out {self.path.name}; see {line}")
+        given = f"; a variable is given as in --from {self.path.name} {self.goals[0]} NAME=value"
+        return UsageError(
+            f"--from: make cannot work out {self.path.name}: {self._why or 'it does not say why'}; see "
+            f"{line}{given}"
+        )
 
     def _run(self, words: Sequence[str], values: Mapping[str, str]) -> str | None:
-        told = {**self._told(), **values}
+        told = {**self._told(), **self._given, **values}
         set_ = [f"{name}={value}" for name, value in told.items()]
         unset = [word for name in self._hidden() for word in ("-u", name)]
         asked = [self._make, "-f", self.path.name, "-C", str(self.path.parent), "--print-directory"]
         result = self._commands.query(["env", *unset, "LC_ALL=C", *asked, "-n", *words, *set_])
+        if not result.ok:
+            said = [line for line in result.stderr.splitlines() if "***" in line]
+            self._why = re.sub(r"\.?\s+Stop\.$", "", said[-1].replace("*** ", "")) if said else ""
         return result.stdout if result.ok else None
 
     def _told(self) -> dict[str, str]:
@@ -185,9 +234,12 @@ class Makefile:
 
     def _hidden(self) -> Iterator[str]:
         """Yield what the Makefile would take from this machine's environment: it may be a secret."""
-        for name in dict.fromkeys([*_SET.findall(self.text), *_USED.findall(self.text)]):
+        for name in dict.fromkeys([*_SET.findall(self.text), *self._used()]):
             if name not in {"PATH", "HOME", "USER", "TMPDIR"}:
                 yield name
+
+    def _used(self) -> list[str]:
+        return [one[1] or one[2] for one in _USED.finditer(self.text)]
 
     def _goals(self) -> dict[str, str]:
         """Return the goals that stand in the file itself, and their recipes."""
@@ -203,6 +255,14 @@ class Makefile:
                 for name in names:
                     found[name] = found.get(name, "") + recipe * bool(mark)
         return found
+
+
+def _closed(text: str) -> int:
+    """Return where the function that a text begins with ends."""
+    try:
+        return closing(text, 1)
+    except ValueError:
+        return len(text)
 
 
 def _goes_on(lines_: Sequence[str]) -> bool:

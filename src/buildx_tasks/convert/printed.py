@@ -37,11 +37,15 @@ def in_our_escapes(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def data_of(
-    everything: dict[str, Any], default: Mapping[str, Any], matrices: Sequence[str] = ()
+    everything: dict[str, Any],
+    default: Mapping[str, Any],
+    matrices: Sequence[str] = (),
+    *,
+    is_compose: bool = False,
 ) -> tuple[dict[str, Any], list[str]]:
     """Return what bake printed as data of a ``buildx.toml``, and notes about new names.
 
-    The targets of ``matrices`` are sorted: bake tells them in any order.
+    The targets of ``matrices``, and a compose file's ulimits, are sorted: bake tells them in any order.
     """
     everything = as_chosen(everything)
     groups = {k: v for k, v in everything["group"].items() if k != DEFAULT}
@@ -50,6 +54,9 @@ def data_of(
         groups[name] = {**groups[name], "targets": sorted(groups[name]["targets"])}
     data: dict[str, Any] = {"group": groups} if groups else {}
     data["target"] = {name: _target(t) for name, t in everything["target"].items()}
+    for target in data["target"].values() if is_compose else ():
+        if "ulimits" in target:
+            target["ulimits"].sort()
     return data, _apart(data)
 
 

@@ -73,8 +73,8 @@ def convert(commands: Commands, path: Path, goals: Sequence[str]) -> Imported:
         found, made = _of_runner(runner, bakes)
         env_file = runner.env_file
     if not found.data["target"]:
-        notes = "".join(f"; {note}" for note in found.notes)
-        raise UsageError(f"--from: {path.name} builds nothing with docker{notes}")
+        said = "".join(f"; {note}" for note in found.notes)
+        raise UsageError(f"--from: {path.name} builds nothing with docker{said}")
     comments = [_HEADER.format(name=path.name), *frozen(made)]
     data = {**made.data, "variable": {**made.data.get("variable", {}), **made.variables}}
     if not data["variable"]:
@@ -123,9 +123,17 @@ def _of_runner(runner: Makefile | Justfile | Taskfile, bakes: Bakes) -> tuple[li
     def defaults(values: Mapping[str, str]) -> dict[str, str | None]:
         return {**bakes.defaults(), **runner.defaults(its_own(values))}
 
+    def others(name: str, probe: str) -> list[str]:
+        return [*runner.others(name, probe), *bakes.others(name, probe)]
+
     known = runner.defaults({})
     # What is written is what holds without git: here it may say nothing, or what no tag may be.
-    of_git = {name: "dev" for name in known if runner.said_by(name).endswith(":-dev}")}
+    of_git = {
+        name: "dev"
+        for name, value in known.items()
+        if str(runner.said_by(name)).endswith(":-dev}")
+        or (not value and "git" in runner.asked(name))
+    }
     found = read({})
     if found is None:
         raise runner.error()
@@ -135,10 +143,15 @@ def _of_runner(runner: Makefile | Justfile | Taskfile, bakes: Bakes) -> tuple[li
     if TIME.search(str(found.data)):
         time.sleep(1.1)  # the seconds in which a time is told
         asked = steady(answers, found.data, answers({}) or found.data)
-    made = kept(asked, defaults, found.data, bakes.others)
+    made = kept(asked, defaults, found.data, others)
+    found.notes.extend(runner.notes)
+    own = found.data.get("variable", {})
+    made = made._replace(frozen=[name for name in made.frozen if name not in own])
     for name, table in made.variables.items():
         if told := runner.said_by(name):
             table["default"] = told
+        elif asks := runner.asked(name):
+            found.notes.append(f"{name} is what {asks} says here: {table.get('default', '')}")
     return found, made
 
 
@@ -162,7 +175,7 @@ def _package(path: Path, goals: Sequence[str]) -> Iterator[lines.Step]:
     try:
         scripts = dict(json.loads(text).get("scripts", {}))
     except (ValueError, AttributeError, TypeError) as error:
-        raise UsageError(f"--from: {path.name} is no package.json: {error}") from None
+        raise UsageError(f"--from: {path.name} has no table of scripts: {error}") from None
     for goal in goals:
         if goal not in scripts:
             hint = nearest(goal, scripts) or f"; there are: {', '.join(scripts)}"

@@ -1,7 +1,7 @@
 """Lines of a shell → the commands in them, as words; ``$NAME`` as ``${NAME}``, whose default stays.
 
-Nothing is run. Of ``if`` and ``case`` all branches are read, loops over plain values and calls of functions
-are unrolled, lists are filled in.
+Nothing is run. Of ``if`` and ``case`` all branches are read, loops over plain values and calls of
+functions are unrolled, lists are filled in.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _OPENING, _ENDING = frozenset({"if", "while", "until"}), frozenset({"fi", "done"
 _ASSIGNED = re.compile(r"([A-Za-z_]\w*)(\+?)=(.*)", re.DOTALL)
 _MARKS = re.compile(r"(?:\A|(?<!\\\n)(?<=\n))[ \t]*[@+-]+(?=[^\s@+-])")
 _PLAIN = re.compile(r"[^*?\[$`]+")
-_MOST_CALLS, _MOST_VALUES, _MOST_COMMANDS = 6, 100, 2_000
+_MOST_VALUES, _MOST_COMMANDS = 100, 2_000
 
 
 class Command(NamedTuple):
     """One command: its words, the shell's variables in it, what it names that is not known before.
 
     ``before`` are the variables that it alone gets, ``looped`` those of loops over what is not told,
-    ``left`` is what of it is not told otherwise. It runs in ``folder``, and reads ``stdin``: ``<FILE``, or
-    a text.
+    ``left`` is what of it is not told otherwise. It runs in ``folder``, and reads ``stdin``: ``<FILE``,
+    or a text.
     """
 
     words: list[str]
@@ -101,16 +101,16 @@ class _Shell:
         self._uncalled: dict[str, list[Token]] = {}
         self._folder, self._folders = "", [""]
         self._found: list[Command] = []
-        self._depth = self._inner = self._calls = 0
+        self._depth = self._inner = 0
+        self._calling: set[str] = set()
         self._last, self._first = "", ""  # the mark before a command, the word before that
         self._may: dict[str, list[str]] = {}
 
     def commands(self) -> list[Command]:
         self._run(list(tokens(self._text)))
         while self._uncalled:  # called by what is not read, as by the first argument
-            _, body = self._uncalled.popitem()
-            with self._inside(), self._scope.called(None):
-                self._run(body)
+            name, _ = self._uncalled.popitem()
+            self._call(name, ["$@"])
         return self._found
 
     def _run(self, given: Sequence[Token]) -> None:
@@ -229,7 +229,7 @@ class _Shell:
             words.pop(0)
             while words and words[0].text.startswith("-"):
                 words.pop(0)
-        declares = words and words[0].text in _DECLARING
+        declares = bool(words) and words[0].text in _DECLARING
         own = [one for one in words[1:] if _assigned(one)] if declares else []
         at = 0
         while not declares and at < len(words) and _assigned(words[at]):
@@ -240,13 +240,13 @@ class _Shell:
             return
         said = scope.words(words[at:])
         while said and said[0] in _BEFORE | {"eval"}:
-            said = scope._retaken(" ".join(said[1:])) if said[0] == "eval" else said[1:]
+            said = scope.taken_apart(" ".join(said[1:])) if said[0] == "eval" else said[1:]
         if not said:
             return
         before = {one.text.partition("=")[0]: scope.text(_value(one)) for one in words[:at]}
         if said[0] in {"cd", "pushd", "popd"}:
             self._move(said)
-        elif said[0] in self._functions and self._calls < _MOST_CALLS:
+        elif said[0] in self._functions:
             self._call(said[0], said[1:])
         elif said[0] == "shift" and scope.arguments:
             scope.arguments = scope.arguments[1:]
@@ -303,7 +303,9 @@ class _Shell:
     def _assign(self, token: Token, *, is_own: bool) -> None:
         scope = self._scope
         name, more, _ = _ASSIGNED.fullmatch(token.text).groups()  # type: ignore[union-attr]
-        depends = self._depth or self._last == "||" or (self._last == "&&" and self._first in _ASKING)
+        depends = (
+            self._depth or self._last == "||" or (self._last == "&&" and self._first in _ASKING)
+        )
         if token.items is not None:
             items = scope.words(token.items)
             if depends and name in scope.arrays:
@@ -359,11 +361,13 @@ class _Shell:
 
     def _call(self, name: str, arguments: list[str]) -> None:
         self._uncalled.pop(name, None)
+        if name in self._calling:
+            return
         told = None if "$@" in arguments else arguments
-        self._calls += 1
+        self._calling.add(name)
         with self._inside(), self._scope.called(told):
             self._run(self._functions[name])
-        self._calls -= 1
+        self._calling.discard(name)
 
 
 def _assigned(token: Token) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _AGENT = "SSH_AUTH_SOCK"
-_DESTINATION = re.compile(r"""\bdest\b["']?\s*[=:]\s*["']?([^"',\s}]*(?:\$\{[^}]*\}[^"',\s}]*)*)""")
+_DESTINATION = re.compile(r"""\bdest\b["']?\s*[=:]\s*["']?((?:\$\{[^}]*\}|[^"',\s}$])*)""")
 _ASIDE = ".buildx-tasks-aside"
 
 
@@ -32,7 +32,9 @@ def agent(folder: Path) -> list[str]:
 @contextmanager
 def archives_aside(texts: Sequence[str]) -> Iterator[None]:
     """Put the archives that bake files export away while bake is asked, and back; remove empty ones."""
-    patterns = [re.sub(r"\$\{[^}]*\}", "*", one[1]) for t in texts for one in _DESTINATION.finditer(t)]
+    patterns = [
+        re.sub(r"\$\{[^}]*\}", "*", one[1]) for t in texts for one in _DESTINATION.finditer(t)
+    ]
     aside = {path: path.with_name(path.name + _ASIDE) for path in _files(patterns)}
     try:
         for path, other in aside.items():
@@ -50,7 +52,9 @@ def archives_aside(texts: Sequence[str]) -> Iterator[None]:
 def _files(patterns: Sequence[str]) -> list[Path]:
     """Return the files that are there of these paths, in which ``*`` is what is not known."""
     found: list[Path] = []
-    for pattern in dict.fromkeys(one for one in patterns if one.strip("*/. ")):
+    # What is not known but for its folder may be any file.
+    wanted = [one for one in patterns if re.search(r"\w", one.rpartition("/")[2])]
+    for pattern in dict.fromkeys(wanted):
         start, star, _ = pattern.partition("*")
         folder = Path(start).parent if star else Path()
         parts = pattern[len(str(folder)) :].lstrip("/") if star and str(folder) != "." else pattern

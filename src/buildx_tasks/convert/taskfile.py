@@ -53,6 +53,8 @@ class Taskfile:
         self._program = program
         self.path = path
         self.text = path.read_text("utf-8", "replace")
+        self._why = ""
+        self.notes: dict[str, None] = {}
         told = commands.query([*self._task(), "--list-all", "--json", "--no-status"])
         if not told.ok or not told.stdout.startswith("{"):
             line = shlex.join([*self._task(), "--list-all"])
@@ -93,8 +95,13 @@ class Taskfile:
             elif blocks:
                 blocks[-1] = (blocks[-1][0], blocks[-1][1] + line + "\n")
         steps: list[Step] = []
+        there = [task for task, _ in blocks]
+        for name in self._goals:
+            if name not in there and self._sections[name].has_docker:
+                self.notes[f"{name}: task runs nothing of it here"] = None
+        called = {one: _internal(self.path, self.text, one) for one, _ in blocks}
         # task runs what is needed at once: in the order of the file it is the same each time.
-        for name, section in self._sections.items():
+        for name, section in {**called, **self._sections}.items():
             for task, block in blocks:
                 if task == name:
                     folder = self._folder(section, values)
@@ -139,17 +146,28 @@ class Taskfile:
                     found[name] = told
         return {**found, **values}
 
-    def said_by(self, name: str) -> str:
+    def said_by(self, name: str) -> str | dict[str, str]:
         """Return what a variable is for us that ``sh`` of git or date gives; else ``""``."""
         line = rf"(?m)^\s*{name}:\s*(?:\{{\s*)?(?:\n\s+)?sh:\s*['\"]?(.+?)['\"]?\s*\}}?\s*$"
         match = re.search(line, self.text)
         ours = shell.known(match[1]) if match else ""
         return ours and f"${{{ours}}}"
 
+    def asked(self, name: str) -> str:
+        """Return the ``sh:`` that a variable hangs on; ``""`` for none."""
+        match = re.search(rf"(?m)^\s*{name}:\s*(?:\{{\s*)?(?:\n\s+)?(sh:.+?)\s*\}}?\s*$", self.text)
+        return match[1] if match else ""
+
+    def others(self, name: str, _: str) -> list[str]:
+        """Return more values that a variable has to be tried with: what it is compared with."""
+        pattern = rf"""\b(?:eq|ne)\s+\.{name}\s+["']([^"']+)["']"""
+        return list(dict.fromkeys(re.findall(pattern, self.text)))[:4]
+
     def error(self) -> UsageError:
         """Return the error about tasks that task cannot work out."""
         line = shlex.join([*self._task(), "--dry", *self._goals])
-        return UsageError(f"--from: task cannot work out {self.path.name}; see {line}")
+        why = self._why or "it does not say why"
+        return UsageError(f"--from: task cannot work out {self.path.name}: {why}; see {line}")
 
     def _folder(self, section: sections.Section, values: Mapping[str, str]) -> str:
         """Return where a task runs: its ``dir``, or that of the include that it comes from."""
@@ -170,6 +188,8 @@ class Taskfile:
         unset = [word for name in self._names for word in ("-u", name)]
         asked = ["--dry", "--force", "--yes", "--concurrency", "1", *self._goals, *told]
         result = self._commands.query(["env", *unset, "NO_COLOR=1", *self._task(), *asked])
+        if not result.ok:
+            self._why = next(iter(reversed(result.stderr.strip().splitlines())), "")
         return result.stderr if result.ok else None
 
     def _of_file(self) -> list[str]:
@@ -178,6 +198,20 @@ class Taskfile:
         return [
             name for name in dict.fromkeys(sections.ASSIGNED.findall(text)) if name in self._names
         ]
+
+
+def _internal(path: Path, text: str, name: str) -> sections.Section:
+    """Return where a task stands that only other tasks call, which task does not list."""
+    lines_ = text.splitlines()
+    start = re.compile(rf"\s+['\"]?{re.escape(name)}['\"]?:")
+    first = next((n for n, line in enumerate(lines_) if start.match(line)), 0)
+    indent = len(lines_[first]) - len(lines_[first].lstrip()) if lines_ else 0
+    end = first + 1
+    while end < len(lines_) and (
+        not lines_[end].strip() or len(lines_[end]) - len(lines_[end].lstrip()) > indent
+    ):
+        end += 1
+    return sections.Section(name, path.name, first + 1, lines_[first:end])
 
 
 def _read(tasks: Sequence[Mapping[str, Any]]) -> Iterator[sections.Section]:

@@ -1,4 +1,4 @@
-"""A shell's text → its words, and the marks between them; what is to be filled in stays as it is written."""
+"""A shell's text → its words, and the marks between them; what is to be filled in stays as written."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _REDIRECTED = re.compile(r"(?:\d*|&)(<<<|<<-?|<&|<>|>&|>>|>\||>|<)[ \t]*")
 class Token(NamedTuple):
     """A word, or (``is_mark``) what stands between commands; ``start`` and ``end`` are in the text.
 
-    ``items`` are those of ``NAME=(…)``, whose text is ``NAME=`` or ``NAME+=``. ``stdin`` of a mark is what
-    the command before it reads: ``<FILE``, or a text that stands there.
+    ``items`` are those of ``NAME=(…)``, whose text is ``NAME=`` or ``NAME+=``. ``stdin`` of a mark is
+    what the command before it reads: ``<FILE``, or a text that stands there.
     """
 
     text: str
@@ -67,10 +67,10 @@ class _Reader:
             elif text[self._at] == "#":
                 end = text.find("\n", self._at)
                 self._at = len(text) if end < 0 else end
-            elif redirected := _REDIRECTED.match(text, self._at):
-                self._redirect(redirected)
             elif text.startswith(("<(", ">("), self._at):
                 self._at = closing(text, self._at + 1)
+            elif redirected := _REDIRECTED.match(text, self._at):
+                self._redirect(redirected)
             elif mark := next((one for one in _MARKS if text.startswith(one, self._at)), ""):
                 if mark == until:
                     self._at += 1

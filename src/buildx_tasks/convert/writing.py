@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from pathlib import Path
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from buildx_tasks.language.targets import Config
+
+
+_FILE = re.compile(r'(?m)^\[variable\.[\w-]+\.default\]\nfile = "([^"\n]+)"')
 
 
 def text_of(
@@ -52,9 +56,12 @@ def loaded(
         file = Path(made, loading.FILE_NAME)
         file.write_bytes(text.encode())
         env = folder.glob(".env*") if with_env else ()
-        for beside in (*env, folder / "package.json"):
-            if beside.is_file():
-                Path(made, beside.name).write_bytes(beside.read_bytes())
+        named = [folder / name for name in _FILE.findall(text)]
+        for beside in (*env, folder / "package.json", *named):
+            copy = Path(made, os.path.relpath(beside, folder))
+            if beside.is_file() and ".." not in copy.parts:
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_bytes(beside.read_bytes())
         return loading.load(file, environment=values or {})
 
 

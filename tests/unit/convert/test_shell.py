@@ -8,7 +8,13 @@ from buildx_tasks.convert import shell
 
 
 def words(text: str) -> list[list[str]]:
-    return [command.words for command in shell.commands(text)]
+    apart = text.startswith("@")
+    return [command.words for command in shell.commands(text, apart=apart)]
+
+
+def commands_of(text: str, *, apart: bool = False) -> list[shell.Command]:
+    """Return the docker commands of a text."""
+    return [one for one in shell.commands(text, apart=apart) if one.words[:1] == ["docker"]]
 
 
 @pytest.mark.parametrize(
@@ -17,7 +23,7 @@ def words(text: str) -> list[list[str]]:
         ("docker build -t a .", [["docker", "build", "-t", "a", "."]]),
         (
             "cd x && docker build . || exit 1",
-            [["cd", "x"], ["docker", "build", "."], ["exit", "1"]],
+            [["docker", "build", "."], ["exit", "1"]],
         ),
         ("@sudo env A=1 docker push b > /dev/null 2>&1", [["docker", "push", "b"]]),
         ("docker build \\\n  -t a \\\n  .\n", [["docker", "build", "-t", "a", "."]]),
@@ -27,7 +33,7 @@ def words(text: str) -> list[list[str]]:
             [["docker", "build", "-t", "a:${git.commit:-dev}"]],
         ),
         ("docker build -t a:$1 ${2:-x}", [["docker", "build", "-t", "a:${ARG1}", "${ARG2:-x}"]]),
-        ("TAG=$1\nexport V=${2:-x}", [["TAG=$1"], ["export", "V=$${2:-x}"]]),
+        ("TAG=$1\nexport V=${2:-x}", [["V=x"]]),
         ("docker build --build-arg V=$1 .", [["docker", "build", "--build-arg", "V=${ARG1}", "."]]),
         ('docker build "a .', [[]]),
         ("# docker build .\n", []),
@@ -46,10 +52,12 @@ def test_commands(text: str, commands: list[list[str]]) -> None:
             "for a in 1 2; do for b in 3 4; do c $a-$b; done; done; d",
             [["c", "1-3"], ["c", "1-4"], ["c", "2-3"], ["c", "2-4"], ["d"]],
         ),
-        ("cd q && for a in x; do b ${a}z; done", [["cd", "q"], ["b", "xz"]]),
-        ("for a in $LIST; do b $a; done", [["for", "a", "in", "${LIST}"], ["b", "${a}"], ["done"]]),
-        ("for a in *.x; do b $a; done", [["for", "a", "in", "*.x"], ["b", "${a}"], ["done"]]),
-        ("for a in x; do b $a", [["for", "a", "in", "x"], ["b", "${a}"]]),
+        ("cd q && for a in x; do b ${a}z; done", [["b", "xz"]]),
+        ("for a in $LIST; do b $a; done", [["b", "${a}"]]),
+        ("for a in *.x; do b $a; done", [["b", "${a}"]]),
+        ("for a in x; do b $a", [["b", "x"]]),
+        ("A='x y'\nfor a in $A; do b $a; done", [["A=x y"], ["b", "x"], ["b", "y"]]),
+        ('A=(x y)\nfor a in "${A[@]}"; do b $a; done', [["b", "x"], ["b", "y"]]),
     ],
 )
 def test_loops_over_plain_values_are_unrolled(text: str, commands: list[list[str]]) -> None:
@@ -58,10 +66,172 @@ def test_loops_over_plain_values_are_unrolled(text: str, commands: list[list[str
 
 def test_a_loop_that_is_not_unrolled_is_known_by_its_variable() -> None:
     commands = list(shell.commands("for a in $LIST; do b $a $c; done"))
-    assert [command.looped for command in commands] == [[], ["a"], []]
+    assert [command.looped for command in commands] == [["a"]]
 
 
 def test_what_stands_before_a_command_is_its_own() -> None:
     [command] = shell.commands("A=1 B=$x docker build --build-arg C=2 .")
     assert command.before == {"A": "1", "B": "${x}"}
     assert command.words == ["docker", "build", "--build-arg", "C=2", "."]
+
+
+@pytest.mark.parametrize(
+    ("text", "folders"),
+    [
+        ("cd a && docker b\ndocker c", ["a", "a"]),
+        ("(cd a; docker b)\ndocker c", ["a", ""]),
+        ("( cd a && ( cd b; docker c ); docker d ) && docker e", ["a/b", "a", ""]),
+        (
+            "pushd a\ndocker b\npushd ..\ndocker c\npopd\ndocker d\npopd\ndocker e",
+            ["a", "a/..", "a", ""],
+        ),
+        ("cd a\ncd -\ndocker b", [""]),
+        ('cd "$(dirname "$0")/.." && docker b', ["scripts/.."]),
+        ('D=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)\ncd "$D/x"\ndocker b', ["scripts/x"]),
+        ("cd $(git rev-parse --show-toplevel)\ndocker b", ["."]),
+        ("cd $WHERE; docker b", ["${WHERE}"]),
+        ("if cd a; then docker b; fi", ["a"]),
+    ],
+)
+def test_a_folder_holds_as_far_as_the_shell_that_moved(text: str, folders: list[str]) -> None:
+    found = [one.folder for one in shell.commands(text, "scripts") if one.words[0] == "docker"]
+    assert found == folders
+
+
+def test_each_line_of_a_recipe_has_a_shell_of_its_own() -> None:
+    text = "cd a && docker b\ndocker c\n-docker d \\\n  --e\n@+docker f"
+    found = commands_of(text, apart=True)
+    assert [(one.folder, *one.words) for one in found] == [
+        ("a", "docker", "b"),
+        ("", "docker", "c"),
+        ("", "docker", "d", "--e"),
+        ("", "docker", "f"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("docker b a#b # c", ["a#b"]),
+        ("docker b `# why` \\\n  x", ["x"]),
+        ("A=(1 '2 3')\nA+=(--four)\ndocker b \"${A[@]}\" x", ["1", "2 3", "--four", "x"]),
+        ('docker b "${A[@]}" x', ["x"]),
+        ('A=(y)\ndocker b ${A[@]+"${A[@]}"} x', ["y", "x"]),
+        ('O="-a 1"\nO="$O -b"\ndocker b $O', ["-a", "1", "-b"]),
+        ("O=\ndocker b $O x", ["x"]),
+        ('O=one\ndocker b $O "$O"', ["${O}", "${O}"]),
+        ("C='docker b -t \"x y\"'\n$C z", ["-t", "x y", "z"]),
+        ("C='docker b x'\neval $C", ["x"]),
+        ("${DOCKER:-docker} b x", ["x"]),
+        ("$CONTAINER_TOOL b x", ["x"]),
+        ("docker b ${A:?why} ${B?}", ["${A}", "${B}"]),
+        ("docker b ${A:-$B}", ["${A}"]),
+        (
+            "docker b ${A//\\//-} ${A,,} ${A^^}",
+            ["${A|replace('/', '-')}", "${A|lower}", "${A|upper}"],
+        ),
+        ("docker b ${A##*/}", ["${A}"]),
+        ("docker b ~/x '~/y'", ["${HOME}/x", "~/y"]),
+        ("docker b $'a' $\"b\" $$ $((1 + 2))", ["a", "b", "$$", "${VALUE}"]),
+        ("docker b <(echo x) > /dev/null 2>&1 y &> z", ["y"]),
+        ('docker b "$(echo "a)b")" x', ["${ECHO_A_B}", "x"]),
+    ],
+)
+def test_words_of_a_command(text: str, wanted: list[str]) -> None:
+    [command] = commands_of(text)
+    assert command.words[2:] == wanted
+
+
+@pytest.mark.parametrize(
+    ("rest", "cut"),
+    [
+        ("#v", "1.2/x.tar.gz"),
+        ("%.gz", "v1.2/x.tar"),
+        ("%%.*", "v1"),
+        ("##*/", "x.tar.gz"),
+        ("#*.", "2/x.tar.gz"),
+        ("/x/y", "v1.2/y.tar.gz"),
+        ("//./-", "v1-2/x-tar-gz"),
+        ("//\\//-", "v1.2-x.tar.gz"),
+        ("^^", "V1.2/X.TAR.GZ"),
+        ("^", "V1.2/x.tar.gz"),
+        ("#none", "v1.2/x.tar.gz"),
+    ],
+)
+def test_what_is_told_is_cut_as_the_shell_cuts_it(rest: str, cut: str) -> None:
+    [command] = commands_of(f"A=v1.2/x.tar.gz\ndocker b ${{A{rest}}}")
+    assert command.words[2:] == [cut]
+
+
+@pytest.mark.parametrize(
+    ("text", "stdin"),
+    [
+        ("docker b - <<E\nFROM a\nRUN it's\nE\n", "FROM a\nRUN it's\n"),
+        ("docker b - <<-'E'\n\tFROM $a\n\tE\n", ""),
+        ("docker b - < Dockerfile.x", "<Dockerfile.x"),
+        ("docker b - <<< 'FROM a'", "FROM a\n"),
+        ("docker b .", ""),
+    ],
+)
+def test_what_a_command_reads(text: str, stdin: str) -> None:
+    [command, *_] = commands_of(text)
+    assert command.stdin == stdin
+
+
+def test_texts_below_a_line_are_no_commands() -> None:
+    text = "cat <<A <<B\ndocker 1\nA\ndocker 2 'x\nB\ndocker 3\n"
+    assert [one.words for one in commands_of(text)] == [["docker", "3"]]
+
+
+def test_functions_are_filled_in_where_they_are_called() -> None:
+    text = """
+b() { local n=$1; shift; docker "$n" "$@"; }
+function c { docker c; b "$1-x" y; }
+b one 2 3
+c z
+never() { docker "$1"; }
+again() { again; docker again; }
+main() { docker main; }
+main "$@"
+"""
+    assert [" ".join(one.words[1:]) for one in commands_of(text)] == [
+        "one 2 3",
+        "c",
+        "z-x y",
+        "main",
+        "again",
+        "${ARG1}",
+    ]
+
+
+def test_of_several_values_the_first_stays_and_the_others_are_said() -> None:
+    text = 'if a; then T=x; else T=y; fi\nA=(1)\n[ -n "$Q" ] && A+=(2)\ndocker b $T "${A[@]}"'
+    [command] = commands_of(text)
+    assert command.words[2:] == ["${T}", "1"]
+    assert sorted(command.left) == ["A may also be 2", "T may also be y"]
+
+
+def test_all_branches_of_a_case_are_read() -> None:
+    text = "case $1 in\n(a|b) docker a ;;\nc) case x in x) docker c;; esac\n;;\n"
+    text += "*) docker d\nesac\ndocker e"
+    assert [one.words[1] for one in commands_of(text)] == ["a", "c", "d", "e"]
+
+
+def test_a_quote_that_does_not_end_takes_one_line() -> None:
+    text = "docker a\ndocker 'b\nc() {\n  docker d\n}\ndocker e\n"
+    found = [(one.line, one.words) for one in shell.commands(text)]
+    assert (2, []) in found
+    assert [words for _, words in found if words] == [
+        ["docker", "a"],
+        ["docker", "d"],
+        ["docker", "e"],
+    ]
+
+
+def test_lines_are_those_of_the_file() -> None:
+    text = "docker a\n\nif x; then\n  docker b \\\n    c\nfi\ncat <<E\n1\n2\nE\ndocker d\r\n"
+    assert [(one.line, one.text) for one in commands_of(text)] == [
+        (1, "docker a"),
+        (4, "docker b c"),
+        (11, "docker d"),
+    ]

@@ -1,0 +1,3 @@
+REGISTRY ?= reg.io/x
+TAG ?= t1
+DOCKER := docker

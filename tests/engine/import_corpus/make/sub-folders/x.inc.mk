@@ -1,0 +1,2 @@
+extra:
+	docker build -t $(REGISTRY)/extra .

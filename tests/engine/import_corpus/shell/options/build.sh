@@ -1,0 +1,6 @@
+OPTS=""
+[ -n "$NOCACHE" ] && OPTS="$OPTS --no-cache"
+OPTS="$OPTS --build-arg A=1"
+docker build $OPTS -t "me/app:${VERSION#v}" .
+${DOCKER:-docker} build $EXTRA -t "me/two:${CI_COMMIT_TAG:-$CI_COMMIT_SHA}" -t "me/two:${BRANCH//\//-}" .
+docker build -t me/Bad .
