@@ -274,7 +274,7 @@ def files(place: Path, rounds: int) -> None:
         inner.mkdir(parents=True, exist_ok=True)
         (inner / str(number)).write_text(f"{number}\n" * 20)
     shutil.copy(ROOT / "tasks.py", place)
-    target = {"context": "context", "dockerfile-inline": "FROM scratch\nCOPY 1 /\n"}
+    target = {"context": "context", "dockerfile-inline": "FROM scratch\nCOPY . /\n"}
     tags = {"tags": ["localhost/benchmark-files:hand"]}
     (place / "hand.json").write_text(json.dumps({"target": {"default": {**target, **tags}}}))
     pairs = {**target, "tags": ["localhost/benchmark-files:v1"]}.items()
