@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from buildx_tasks.auditing import attached, attested, defaults, findings
+from buildx_tasks.auditing import attached, attested, behind, defaults, findings
+from buildx_tasks.auditing.attested import Attested
 from buildx_tasks.auditing.declared import Declared, Wanted
 from buildx_tasks.auditing.places import held
 from buildx_tasks.auditing.reading import Layers
 from buildx_tasks.errors import EngineError, RegistryError
 from buildx_tasks.images import index, merged
-from buildx_tasks.language.lockfile import LOCK_FILE
 from buildx_tasks.machine.version import __version__
 from buildx_tasks.planning.cells import Cell
 from buildx_tasks.verification import check as checks
@@ -28,11 +28,11 @@ from buildx_tasks.verification.unit_checks import result_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from buildx_tasks.auditing.attested import Attested
     from buildx_tasks.auditing.defaults import Allowed
     from buildx_tasks.auditing.places import Held, Part, Place
     from buildx_tasks.auditing.reading import Layer
     from buildx_tasks.images.merged import Files
+    from buildx_tasks.language.auditing import Audit
     from buildx_tasks.language.lockfile import Pin
     from buildx_tasks.planning.cells import TargetPlan
     from buildx_tasks.platforms import Platform
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 
 _LOCK = "lock"
-_MOVED = f"where {LOCK_FILE} is at"
 _AT_ONCE = 4  # images whose manifests are read
 
 
@@ -66,7 +65,8 @@ class Options(NamedTuple):
     """How an audit goes about it: ``jobs`` is how many layers at once, 0 for what suits.
 
     ``allowed`` is what is in images on purpose, ``pins`` are those of ``buildx.lock``, ``root`` is the
-    project's folder. ``runner`` runs what was looked at; without one nothing is.
+    project's folder, ``said`` what it says of audits. ``runner`` runs what was looked at; without one
+    nothing is.
     """
 
     jobs: int
@@ -74,6 +74,7 @@ class Options(NamedTuple):
     pins: Mapping[str, Pin]
     root: Path = Path()
     runner: Runs | None = None
+    said: Audit | None = None
 
 
 class Runs(Protocol):
@@ -147,7 +148,7 @@ def notes(report: Report) -> Iterator[str]:
     for result in report.results:
         for check in result.checks:
             if check.name == _LOCK:
-                yield from (f"{result.id}: {fact}" for fact in check.facts if _MOVED in fact)
+                yield from (f"{result.id}: {fact}" for fact in check.facts if behind.MOVED in fact)
 
 
 def _looked_up(subject: Subject) -> Looked:
@@ -186,6 +187,8 @@ def _results(one: Looked, options: Options, watcher: Watcher) -> Iterator[CellRe
             began = time.monotonic()
             watcher.started(f"{subject.name}@{part.platform}")
             found = _of_part(image, part, layers, (expected[part.platform], options))
+            if not image.is_index:
+                found += tuple(_lock((subject, image), options, Attested((), (), {})))
             found = _run(one, part, (expected[part.platform], options), found)
             yield CellResult(
                 subject.name, part.platform, part.digest, found, time.monotonic() - began
@@ -288,12 +291,11 @@ def _lacking(subject: Subject, platform: Platform) -> CellResult:
 def _of_whole(subject: Subject, image: Held, options: Options) -> Iterator[CheckResult]:
     """Yield what is found of an index: what it lists, what attests that, what a target says of it."""
     yield _result("platforms", "index", _listed(image))
+    found = attested.attested(image, {one.digest: str(one.platform) for one in image.parts})
     if image.attesting:
-        of = {one.digest: str(one.platform) for one in image.parts}
-        found = attested.attested(image, of)
         yield _result("attestations", "index", Found(found.problems, found.facts))
-        yield from _lock(found, options)
     if image.is_index:
+        yield from _lock((subject, image), options, found)
         yield from _attached(image.place, image.root.digest)
     if subject.target:
         yield from _declared_of_index(subject.target, image)
@@ -318,18 +320,13 @@ def _listed(image: Held) -> Found:
     return Found(tuple(problems), (there, *facts))
 
 
-def _lock(found: Attested, options: Options) -> Iterator[CheckResult]:
+def _lock(one: tuple[Subject, Held], options: Options, found: Attested) -> Iterator[CheckResult]:
     """Yield which of the bases that it was built on the lock has moved on from."""
+    subject, image = one
     bases = {name: one for listed in found.bases.values() for name, one in listed.items()}
-    pinned = {name: options.pins[name] for name in bases if name in options.pins}
-    if not pinned:
-        return
-    facts = [
-        f"built on {name}@{bases[name]}, {_MOVED} {pin.digest} by now"
-        for name, pin in pinned.items()
-        if pin.digest != bases[name]
-    ]
-    yield _result(_LOCK, "index", Found((), tuple(facts or ["its bases are those of the lock"])))
+    said = behind.behind(image, bases, options.pins, options.said if subject.target else None)
+    if said:
+        yield _result(_LOCK, "index", said)
 
 
 def _declared_of_index(target: TargetPlan, image: Held) -> Iterator[CheckResult]:

@@ -258,13 +258,20 @@ def _measured(layers: Sequence[Layer]) -> str:
     return f"{number}, {sizes.text(compressed)} compressed, {sizes.text(unpacked)} of files"
 
 
-def _made(created: str) -> Iterator[str]:
+def made_at(created: str) -> dt.datetime | None:
+    """Return when an image was made, as its config says; None where that is no time of anybody's."""
     match = _TIME.match(created)
-    if match and not created.startswith(("0001", "1970")):
-        try:
-            then = dt.datetime.fromisoformat(f"{match[1]}+00:00")
-        except ValueError:  # no day that there is
-            return
+    if not match or created.startswith(("0001", "1970")):
+        return None
+    try:
+        return dt.datetime.fromisoformat(f"{match[1]}+00:00")
+    except ValueError:  # no day that there is
+        return None
+
+
+def _made(created: str) -> Iterator[str]:
+    then = made_at(created)
+    if then:
         days = (dt.datetime.now(dt.timezone.utc) - then).days
         yield f"made {created[:10]}, {days} days ago"
 

@@ -110,4 +110,4 @@ def options(workspace: Workspace, jobs: int) -> Options:
     """Return how the project's audits go about it."""
     said = workspace.config.audit
     allowed = Allowed(tuple(said.allow), tuple(said.setuid))
-    return Options(jobs, allowed, workspace.pins or {}, workspace.root)
+    return Options(jobs, allowed, workspace.pins or {}, workspace.root, said=said)

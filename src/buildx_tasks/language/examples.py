@@ -317,6 +317,7 @@ image = "localhost:5000/binfmt:v9"
 """,
     "[audit]": """
 allow = ["/opt/firmware/**"]
+behind = "30d"
 images = ["alpine:3.22", "ghcr.io/org/base:v2"]
 setuid = ["/usr/local/bin/helper"]
 """,

@@ -21,7 +21,9 @@ from buildx_tasks.auditing.defaults import Allowed
 from buildx_tasks.errors import UsageError
 from buildx_tasks.images import contents, graph
 from buildx_tasks.images.layout import Layout
+from buildx_tasks.language.auditing import Audit
 from buildx_tasks.language.lockfile import Pin
+from buildx_tasks.planning.selection import make_plan
 from buildx_tasks.platforms import parse
 from buildx_tasks.publishing.audience import _Unwatched
 from buildx_tasks.reports import sarif
@@ -234,6 +236,50 @@ def test_bases_that_the_lock_has_moved_on_from_are_noted() -> None:
             assert len(list(auditing.notes(report))) == ("built on" in fact)
             (lock,) = [check for check in whole.checks if check.name == "lock"]
             assert (lock.status, fact in lock.facts[0]) == ("ok", True)
+
+
+@pytest.mark.parametrize(
+    ("behind", "created", "pinned", "says"),
+    [
+        (None, "2020-01-31T12:00:00Z", "4", ""),
+        ("30d", "2020-01-31T12:00:00Z", "4", "made 2020-01-31"),
+        ("30d", "2020-01-31T12:00:00Z", "1", ""),
+        ("9000w", "2020-01-31T12:00:00Z", "4", ""),
+        ("30d", "1970-01-01T00:00:00Z", "4", "it does not say when it was made"),
+        ("30d", "", "4", "it does not say when it was made"),
+    ],
+)
+@pytest.mark.parametrize("how", ["provenance", "annotations", "labels", "alone"])
+def test_an_image_of_ours_may_stay_behind_the_lock_for_a_time(
+    tmp_path: Path, behind: str | None, created: str, pinned: str, says: str, how: str
+) -> None:
+    maker = Maker()
+    marks = {
+        "org.opencontainers.image.base.name": "docker.io/library/alpine:3.22",
+        "org.opencontainers.image.base.digest": f"sha256:{'1' * 64}",
+    }
+    start = {"Labels": marks} if how in ("labels", "alone") else {}
+    one = maker.platform(BOTH[0], [maker.layer({"app": AMD64})], start=start, created=created)
+    uri = "pkg:docker/alpine@3.22?platform=linux%2Famd64"
+    made = maker.attestation(
+        one["digest"], predicate={"materials": [{"uri": uri, "digest": {"sha256": "1" * 64}}]}
+    )
+    more = [made] if how == "provenance" else []
+    if how == "annotations":
+        one["annotations"] = marks
+    root = one["digest"] if how == "alone" else maker.index(one, *more)
+    (tmp_path / "buildx.toml").write_text("[target.app]\ntags = ['localhost:5000/app:v1']\n")
+    with closing(workspaces.declared(tmp_path)) as workspace:
+        target = make_plan(workspace.config).targets[0]
+    options = NOTHING._replace(
+        pins={"alpine:3.22": Pin(f"sha256:{pinned * 64}")}, said=Audit(behind=behind)
+    )
+    sample = maker.sample("b", root)
+    found = problems(audited(sample, options, target=target))
+    texts = [text for listed in found.values() for text in listed]
+    assert [says in text for text in texts] == ([True] if says else [])
+    assert all("built on alpine:3.22@sha256:1111" in text for text in texts)
+    assert problems(audited(sample, options)) == {}  # somebody else's is not ours to mend
 
 
 def test_an_image_that_is_none_is_a_result_of_its_own() -> None:
