@@ -20,6 +20,8 @@ echo 'web:x:1000:' > /etc/group
 mkdir -p /www /var/lib/dpkg
 echo hello > /www/index.html
 chown 1000:1000 /www/index.html
+printf '#!/bin/sh\ngrep -w "$2" /etc/hosts || exit 2\n' > /bin/getent
+chmod 755 /bin/getent
 ln -s /www/index.html /link
 printf 'Package: curl\nStatus: install ok installed\nVersion: 8.1\n' > /var/lib/dpkg/status
 EOF
@@ -90,6 +92,11 @@ user: {web: {exists: true, uid: 1000, groups: [web], home: /home/web, shell: /bi
 group: {web: {exists: true, gid: 1000}}
 http: {"http://localhost:8080/": {status: 200, body: [hello], headers: ["Content-type: text/html"]}}
 addr: {"tcp://localhost:8080": {reachable: true}}
+dns: {localhost: {resolvable: true, addrs: [127.0.0.1]}, nobody.invalid: {resolvable: false}}
+interface: {lo: {exists: true, mtu: 65536, addrs: [127.0.0.1/8]}, eth7: {exists: false}}
+kernel-param: {kernel.ostype: {value: Linux}}
+mount: {/proc: {exists: true, filesystem: proc, opts: [rw, nosuid]},
+  /data: {exists: true}, /none: {exists: false}}
 package: {curl: {installed: true, versions: ["8.1"]}, wget: {installed: false}}
 """
 BAD = {
@@ -112,6 +119,9 @@ file: {/none: {exists: true, mode: "0600"}}
 port: {"tcp:8080": {listening: true}}
 command: {sleep 9: {exit-status: 0, timeout: 100}}
 http: {"http://localhost:81/": {status: 200}}
+interface: {wlan0: {exists: true}}
+kernel-param: {net.none: {value: "1"}}
+mount: {/data: {exists: false}}
 """
 
 
@@ -127,7 +137,7 @@ def test_files_of_other_programs_are_read_as_they_are(
     project.ok("build", "--progress", "quiet")
     project.ok("verify", "--json", "all.json")
     said = json.loads((project.folder / "all.json").read_text())["results"]
-    assert [len(cell["checks"]) for cell in said] == [20, 20]
+    assert [len(cell["checks"]) for cell in said] == [28, 28]
     assert {check["status"] for cell in said for check in cell["checks"]} == {"ok"}
     assert project.ok("verify").count(" known") == 2
 
@@ -147,9 +157,12 @@ def test_files_of_other_programs_are_read_as_they_are(
     assert "tcp6:8080 is listened on; write that" in checks["worse: port tcp:8080"]
     assert checks["worse: command sleep 9"] == ["it still runs after 0.1 s"]
     assert "nothing listens there" in checks["worse: http http://localhost:81/"][0]
+    assert checks["worse: interface wlan0"][0] == "exists: expected true, got false"
+    assert "/proc/sys/net/none cannot be read" in checks["worse: kernel-param net.none"][0]
+    assert checks["worse: mount /data"] == ["exists: expected false, got true"]
     assert checks["ended: file /none"][0].startswith("the container ended with exit code 3, and")
 
-    (project.folder / "worse.yaml").write_text("dns: {a: {resolvable: true}}\n")
+    (project.folder / "worse.yaml").write_text("service: {a: {running: true}}\n")
     result = project.invoke("verify", "-p", "linux/amd64")
     assert result.returncode == 2
-    assert 'worse.yaml:1:6: "dns" is not supported here' in result.stderr
+    assert 'worse.yaml:1:10: "service" is not supported here' in result.stderr

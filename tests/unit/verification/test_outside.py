@@ -482,11 +482,16 @@ def test_a_file_of_goss_and_those_that_it_takes_in(tmp_path: Path) -> None:
     [
         ("{}", "t.yaml:1:1: it has no test"),
         (
-            "dns: {a: {resolvable: true}}",
-            '1:6: "dns" is not supported here: it is about the network',
+            "service: {a: {running: true}}",
+            '1:10: "service" is not supported here: a container has no init system',
         ),
-        ("service: {a: {running: true}}", "a container has no init system"),
-        ("mount: {/: {exists: true}}", "about how the container is started"),
+        ("dns: {'MX:a.b': {resolvable: true}}", "addresses are asked for, of a name"),
+        ("dns: {a: {resolvable: true, server: 8.8.8.8}}", '"server" of .* is not supported'),
+        ("mount: {/: {exists: true, usage: {lt: 95}}}", '"usage" of .* is not supported'),
+        ("mount: {data: {exists: true}}", "no path that begins with /"),
+        ("kernel-param: {../x: {value: '1'}}", "no parameter"),
+        ("kernel-param: {a..b: {value: '1'}}", "no parameter"),
+        ("interface: {'a/b': {exists: true}}", "no interface"),
         ("files: {/a: {exists: true}}", 'knows no "files"; did you mean "file"'),
         ("file: {/a: {}}", '1:12: file /a has no "exists"; add it'),
         (

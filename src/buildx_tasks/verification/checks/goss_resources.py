@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from buildx_tasks.text import printable
+from buildx_tasks.verification.checks import goss_system
 from buildx_tasks.verification.checks.inside import UnknownError
 from buildx_tasks.verification.checks.streams import MOST_OUTPUT
 from buildx_tasks.verification.outside import matchers
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from buildx_tasks.verification.outside.gossfile import Resource
 
 # The attribute that says whether there is anything to look at.
-_THERE = frozenset({"exists", "installed", "listening", "running", "reachable"})
+_THERE = frozenset({"exists", "installed", "listening", "running", "reachable", "resolvable"})
 _HASHES = ("md5", "sha256", "sha512")
 _MOST_REDIRECTS = 10
 _COMMAND_MS, _HTTP_MS, _ADDR_MS = 10_000, 5_000, 500  # goss's own time limits
@@ -207,10 +208,14 @@ def _asked(
 _LOOKS = {
     "addr": _addr,
     "command": _command,
+    "dns": goss_system.dns,
     "file": _file,
     "group": _group,
     "http": _http,
+    "interface": goss_system.interface,
+    "kernel-param": goss_system.kernel_param,
     "matching": _matching,
+    "mount": goss_system.mount,
     "package": _package,
     "port": _port,
     "process": _process,

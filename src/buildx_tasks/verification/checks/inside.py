@@ -175,12 +175,47 @@ class Inside:
 
         """
         found: dict[int, list[str]] = {}
-        for line in self._net(protocol).splitlines()[1:]:
+        for line in self.of_process(f"net/{protocol}").splitlines()[1:]:
             fields = line.split()
             if len(fields) > 3 and fields[3] == _LISTENING[protocol]:
                 address, _, port = fields[1].partition(":")
                 found.setdefault(int(port, 16), []).append(_address(address))
         return found
+
+    def of_process(self, name: str, *, needed: bool = True) -> str:
+        """Return what ``/proc/self`` has under a name, as in ``net/tcp``; ``""`` where not ``needed``.
+
+        Raises:
+            UnknownError: neither this machine nor the image can tell.
+
+        """
+        key = f"/proc/self/{name}"
+        if key not in self._known:
+            text = self._of_machine(name)
+            self._known[key] = text if text or not needed else self.shown(key)
+        found: str = self._known[key]
+        return found
+
+    def shown(self, path: str) -> str:
+        """Return a file of the kernel as a program in the container reads it.
+
+        Raises:
+            UnknownError: the image has nothing that reads it, or there is no such file.
+
+        """
+        try:
+            ended = self.ran(["cat", path], 10)
+        except UnknownError as error:
+            raise UnknownError(f"{path} cannot be read: the image has no cat ({error})") from None
+        if ended is None or ended[0]:
+            why = ended[2].strip().rpartition(": ")[2] if ended else "no answer"
+            raise UnknownError(f"{path} cannot be read in it: {why}")
+        return ended[1]
+
+    def networks(self) -> list[tuple[str, int]]:
+        """Return the addresses that the engine gave it, each with the bits of its network."""
+        networks = self._box.attrs["NetworkSettings"]["Networks"].values()
+        return [(one["IPAddress"], one["IPPrefixLen"]) for one in networks if one["IPAddress"]]
 
     def address(self) -> str:
         """Return the container's own address.
@@ -189,11 +224,10 @@ class Inside:
             UnknownError: it has none.
 
         """
-        networks = self._box.attrs["NetworkSettings"]["Networks"]
-        found = next((one["IPAddress"] for one in networks.values() if one["IPAddress"]), "")
+        found = self.networks()
         if not found:
             raise UnknownError('the container has no address; write network = "default"')
-        return str(found)
+        return found[0][0]
 
     def packages(self) -> dict[str, list[str]]:
         """Return the versions of all packages that are installed, of dpkg or apk.
@@ -228,27 +262,15 @@ class Inside:
                     )
         return found
 
-    def _net(self, protocol: str) -> str:
-        if protocol not in self._known:
-            self._known[protocol] = self._net_of_machine(protocol) or self._net_of_image(protocol)
-        text: str = self._known[protocol]
-        return text
-
-    def _net_of_machine(self, protocol: str) -> str:
+    def _of_machine(self, name: str) -> str:
         """Return what this machine says of the container, where it runs here; else ``""``."""
         self._box.reload()
         process = Path("/proc", str(self._box.attrs["State"]["Pid"]))
         with contextlib.suppress(OSError):
             # An engine elsewhere has processes of the same number: only the container's own says its id.
             if self._box.id in (process / "cgroup").read_text("utf-8"):
-                return (process / "net" / protocol).read_text("utf-8")
+                return (process / name).read_text("utf-8")
         return ""
-
-    def _net_of_image(self, protocol: str) -> str:
-        ended = self.ran(["cat", f"/proc/net/{protocol}"], 10)
-        if ended is None or ended[0]:
-            raise UnknownError("which ports it listens on cannot be told: the image has no cat")
-        return ended[1]
 
 
 def _fields(paragraph: str) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ Source of the format: https://github.com/goss-org/goss/blob/master/docs/gossfile
 from __future__ import annotations
 
 import glob
+import re
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 _MOST_FILES = 100
 _MOST_DEPTH = 10  # of files that take in others
+_HOST = re.compile(r"[A-Za-z0-9_.-]+")
+_PARAMETER = re.compile(r"(?!.*\.\.)(?!.*//)[A-Za-z0-9_][A-Za-z0-9_./-]*")
+_INTERFACE = re.compile(r"(?!\.+$)[^/\s:]{1,15}")
 _COMMON = ("skip", "title", "meta")
 LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]", "::1", "0.0.0.0"})  # noqa: S104 - the container's own
 
@@ -37,6 +41,7 @@ class _Kind(NamedTuple):
 KINDS = {
     "addr": _Kind("reachable", "timeout", "local-address", "address", "reachable"),
     "command": _Kind("exit-status stdout stderr", "timeout", "", "exec", "exit-status"),
+    "dns": _Kind("resolvable addrs", "timeout", "server", "resolve", "resolvable"),
     "file": _Kind(
         "exists mode size owner group uid gid filetype contents contains md5 sha256 sha512 linked-to",
         name="path",
@@ -50,17 +55,18 @@ KINDS = {
         "url",
         "status",
     ),
+    "interface": _Kind("exists mtu addrs", name="name", needed="exists"),
+    "kernel-param": _Kind("value", name="name", needed="value"),
     "matching": _Kind("matches", "content", needed="matches"),
+    "mount": _Kind(
+        "exists opts vfs-opts source filesystem", "timeout", "usage", "mountpoint", "exists"
+    ),
     "package": _Kind("installed versions", name="name", needed="installed"),
     "port": _Kind("listening ip", name="port", needed="listening"),
     "process": _Kind("running", name="comm", needed="running"),
     "user": _Kind("exists uid gid groups home shell", name="username", needed="exists"),
 }
 _NOT_HERE = {
-    "dns": "it is about the network that the container is in, not about the image",
-    "interface": "it is about the network that the container is in, not about the image",
-    "kernel-param": "it is about the machine, not about the image",
-    "mount": "it is about how the container is started, not about the image",
     "service": "a container has no init system",
 }
 
@@ -178,10 +184,19 @@ def _require_sense(kind: str, name: str, table: Table) -> None:
     """Raise where a resource cannot be looked at from outside."""
     if "timeout" in table and table.number("timeout", 0) <= 0:
         raise table.place.fault("timeout is in milliseconds, more than 0")
-    if kind == "file" and not name.startswith("/"):
+    if kind in ("file", "mount") and not name.startswith("/"):
         raise table.place.fault(f'"{name}" is no path that begins with /; write the whole path')
     if kind == "matching" and "content" not in table:
         raise table.place.fault('it has no "content"; add it')
+    if kind == "dns" and not _HOST.fullmatch(name):
+        raise table.place.fault(
+            f'"{name}" is not supported here: addresses are asked for, of a name; remove it, or leave '
+            "the file to goss itself"
+        )
+    if kind == "kernel-param" and not _PARAMETER.fullmatch(name):
+        raise table.place.fault(f'"{name}" is no parameter; write it as in net.core.somaxconn')
+    if kind == "interface" and not _INTERFACE.fullmatch(name):
+        raise table.place.fault(f'"{name}" is no interface; write it as in eth0')
     if kind == "port":
         protocol, _, port = name.rpartition(":")
         if protocol not in ("", "tcp", "tcp6", "udp", "udp6") or not port.isdigit():
