@@ -28,7 +28,7 @@ def noted(workspace: Workspace, plan: Plan) -> Iterator[list[bool]]:
     bake puts each image into the store as it is done: those before the failed one are there, and
     ``clean`` has to know of them.
     """
-    began = time.monotonic()
+    began, here = time.monotonic(), dt.datetime.now(dt.timezone.utc)
     failed: list[bool] = []
     try:
         yield failed
@@ -39,12 +39,16 @@ def noted(workspace: Workspace, plan: Plan) -> Iterator[list[bool]]:
         if failed and not workspace.commands.is_dry:
             # Nothing about it is worth to hide why the build failed.
             with deferred(), contextlib.suppress(EngineError, *all_errors()):
-                _note(workspace, plan, began)
+                if workspace.engine.is_local:  # on whose clock its times are
+                    start = here
+                else:
+                    asked = workspace.engine.get
+                    start = by_clock(lambda: asked("/info").good()["SystemTime"], began)
+                _note(workspace, plan, start)
 
 
-def _note(workspace: Workspace, plan: Plan, began: float) -> None:
+def _note(workspace: Workspace, plan: Plan, start: dt.datetime) -> None:
     engine = workspace.engine
-    start = by_clock(lambda: engine.get("/info").good()["SystemTime"], began)
     entries: list[dict[str, Any]] = []
     for target in plan.images:
         for tag in target.tags:
