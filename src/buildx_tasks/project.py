@@ -360,7 +360,8 @@ class Selection(Joinable):
         found = runs.run_of(self.project, self.plan, run)
         if changed_since:
             found = runs.changed(self.project, self.plan, found, changed_since)
-        return runs.jobs_of(self.project, self.plan, found, system, self.project.fixing(self.plan))
+        flags, everything = self.project.fixing(self.plan), not self._named
+        return runs.jobs_of(self.project, self.plan, found, system, flags, everything=everything)
 
     def lint(self) -> list[Finding]:
         """Check the Dockerfiles; return what is found, nothing under ``--dry``.

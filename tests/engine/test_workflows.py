@@ -48,6 +48,10 @@ CMD ["/app"]
 '''
 tags = ["{address}/{name}/app:${{git.tag:-dev}}", "{address}/{name}/app:${{TAG}}"]
 verify = {{ binaries = {{ static = true }}, index = {{}} }}
+[artifact.readme]
+path = "bin/readme"
+type = "text/x-readme"
+tags = ["{address}/{name}/readme:v1"]
 """
 API = """
 [target.api]
@@ -128,7 +132,8 @@ class Ci(NamedTuple):
         return YAML(typ="safe").load((self.origin / file).read_text())
 
     def require_published(self, *targets: str) -> None:
-        """Require whole images under all tags, put together of what two machines made."""
+        """Require whole images under all tags, put together of what two machines made; and a file."""
+        assert self.place.served(f"{self.name}/readme", "v1")
         known = {}
         for target in targets:
             tags = ("v1.2.0", "a-b") if target == "app" else ("v1.2.0",)

@@ -79,6 +79,18 @@ def fixing(plan: Plan, overlays: Sequence[str], sets: Sequence[str], values: Val
     return [word for pair in given for word in pair]
 
 
-def jobs_of(workspace: Workspace, plan: Plan, run: Run, system: str, flags: Sequence[str]) -> Jobs:
-    """Return the jobs of a run, with all that git says fixed for them: tags and labels, too."""
-    return jobs.jobs(run, plan, system, flags, Git(workspace.root).fixing())
+def jobs_of(
+    workspace: Workspace,
+    plan: Plan,
+    run: Run,
+    system: str,
+    flags: Sequence[str],
+    *,
+    everything: bool = False,
+) -> Jobs:
+    """Return the jobs of a run, with all that git says fixed for them: tags and labels, too.
+
+    ``everything`` is what ``push`` publishes without a selection: artifacts as well.
+    """
+    artifacts = list(plan.config.artifact) if everything else []
+    return jobs.jobs(run, plan, system, flags, Git(workspace.root).fixing(), artifacts)

@@ -52,6 +52,7 @@ class Job(NamedTuple):
 class Jobs(NamedTuple):
     """All jobs of a run: those of one level build on none of it; ``join`` is the command of the end.
 
+    ``artifacts`` publishes what is no image behind that, ``""`` where there is nothing of the kind.
     Where nothing changed there is no level, and nothing to join.
     """
 
@@ -60,12 +61,26 @@ class Jobs(NamedTuple):
     levels: tuple[tuple[Job, ...], ...]
     join: str
     environment: Mapping[str, str]
+    artifacts: str = ""
+
+    @property
+    def ending(self) -> list[str]:
+        """The commands of the last job."""
+        return [command for command in (self.join, self.artifacts) if command]
 
 
-def jobs(run: Run, plan: Plan, ci: str, flags: Sequence[str], git: str = "") -> Jobs:
+def jobs(
+    run: Run,
+    plan: Plan,
+    ci: str,
+    flags: Sequence[str],
+    git: str = "",
+    artifacts: Sequence[str] = (),
+) -> Jobs:
     """Return the jobs of a run for a CI system.
 
-    ``flags`` fix values for each command, ``git`` is what git says, fixed for all runners.
+    ``flags`` fix values for each command, ``git`` is what git says, fixed for all runners;
+    ``artifacts`` are the names of those that go out behind the images.
     """
     by_level: dict[int, list[Job]] = {}
     levels = _levels(plan, [one.target.name for one in run.targets])
@@ -80,7 +95,9 @@ def jobs(run: Run, plan: Plan, ci: str, flags: Sequence[str], git: str = "") -> 
     join = typed("join", "--id", run.fixed.id, *selected, *flags) if selected else ""
     listed = tuple(tuple(by_level[level]) for level in sorted(by_level))
     environment = {EPOCH: run.fixed.epoch, **({FIXED: git} if git else {})}
-    return Jobs(run, plan, listed, join, environment)
+    behind = [word for name in artifacts if join for word in ("--artifact", name)]
+    pushed = typed("push", *behind, *flags) if behind else ""
+    return Jobs(run, plan, listed, join, environment, pushed)
 
 
 def runner_of(ci: Ci, platform: Platform, system: str) -> str:
@@ -145,6 +162,7 @@ def summary(found: Jobs) -> dict[str, Any]:
         "environment": dict(found.environment),
         "levels": [[described(job) for job in level] for level in found.levels],
         "join": found.join,
+        **({"artifacts": found.artifacts} if found.artifacts else {}),
     }
 
 
@@ -155,7 +173,8 @@ def rows(found: Jobs) -> list[tuple[str, ...]]:
         for number, level in enumerate(found.levels)
         for job in level
     ]
-    return [*listed, ("-", "(all)", "-", found.join)] if found.join else []
+    named = zip(("(all)", "(artifacts)"), found.ending)
+    return [*listed, *(("-", name, "-", command) for name, command in named)]
 
 
 def exported(found: Jobs) -> str:

@@ -32,6 +32,7 @@ def github(found: Jobs) -> dict[str, Any]:
         "environment": dict(found.environment),
         "levels": [{"include": [described(job) for job in level]} for level in found.levels],
         "join": found.join,
+        **({"artifacts": found.artifacts} if found.artifacts else {}),
     }
 
 
@@ -60,7 +61,7 @@ def gitlab(found: Jobs) -> dict[str, Any]:
             }
     pipeline["join"] = {
         "stage": "join",
-        "script": [found.join, f"{typed('log', '--release-notes')} > {NOTES}"],
+        "script": [*found.ending, f"{typed('log', '--release-notes')} > {NOTES}"],
         "artifacts": {"paths": [NOTES]},
     }
     return pipeline
@@ -80,7 +81,7 @@ def woodpecker(found: Jobs) -> dict[str, Any]:
             workflow = {"labels": {key: label}, "steps": _steps(found, "part", [job.command])}
             configs.append(_config(job.name, workflow, before))
         before = [job.name for job in level]
-    commands = [found.join, typed("log", "--release-notes")]
+    commands = [*found.ending, typed("log", "--release-notes")]
     configs.append(_config("join", {"steps": _steps(found, "join", commands)}, before))
     return {"configs": configs}
 

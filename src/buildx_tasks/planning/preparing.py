@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from buildx_tasks import references
 from buildx_tasks.errors import task_names
+from buildx_tasks.language.artifacts import NAME, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,5 +82,7 @@ def _places(plan: Plan) -> Iterator[str]:
     for target in plan.images:
         yield from target.spec.tags
         yield from target.spec.mirrors
+    for artifact in plan.config.artifact.values():
+        yield from map(str, artifact.references(dict.fromkeys((VERSION, NAME), "1")))
     mounts = plan.config.cache
     yield from filter(None, (ci.staging, ci.cache and ci.cache.repository, mounts.to))

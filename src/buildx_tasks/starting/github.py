@@ -72,7 +72,7 @@ _JOIN = """
 {permissions}    env: ${{{{ {plan}.environment }}}}
     steps:
 {begun}      - run: ${{{{ {plan}.join }}}}
-      - run: {notes}
+{artifacts}      - run: {notes}
 """
 
 
@@ -104,6 +104,7 @@ def files(found: Jobs, flags: Sequence[str]) -> dict[str, str]:
         permissions=_permissions(plan, is_last=True),
         plan=_PLAN,
         begun=ready,
+        artifacts=_step(found.artifacts, {}) if found.artifacts else "",
         notes=scalar(f'{typed("log", "--release-notes", *flags)} >> "$GITHUB_STEP_SUMMARY"'),
     )
     return {FILE: "".join([head, *parts, last])}

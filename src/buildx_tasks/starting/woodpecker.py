@@ -61,6 +61,7 @@ def files(found: Jobs, flags: Sequence[str]) -> dict[str, str]:
     selected = [word for one in found.run.targets for word in ("-t", one.target.name)]
     commands = [
         f'{literal(typed("join", *selected, *flags))} --id "{_ID}"',
+        *([literal(found.artifacts)] if found.artifacts else []),
         literal(typed("log", "--release-notes", *flags)),
     ]
     texts["join"] = _text(plan, "join", commands, before=before)

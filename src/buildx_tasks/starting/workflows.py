@@ -55,7 +55,8 @@ def files(folder: Path, plan: Plan, system: str, flags: Sequence[str]) -> Files:
     signed = [target.name for target in plan.images if target.spec.sign]
     remark = f"# {', '.join(signed)}: {_SIGNS}\n" if signed else ""
     before, after = {}, {}
-    texts = _WRITERS[system](jobs.jobs(run, plan, system, flags), flags)
+    found = jobs.jobs(run, plan, system, flags, artifacts=list(plan.config.artifact))
+    texts = _WRITERS[system](found, flags)
     for name, text in texts.items():
         path = folder / name
         there = path.read_text("utf-8", "replace") if path.exists() else None

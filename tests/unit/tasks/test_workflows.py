@@ -54,6 +54,14 @@ push.mirrors = ["o/mirror"]
 [target.api]
 contexts.app = "target:app"
 tags = ["ghcr.io/o/api:v1"]
+[artifact.chart]
+path = "chart"
+type = "helm"
+tags = ["charts.example/o/api"]
+[artifact.notes]
+path = "notes.md"
+type = "text/markdown"
+tags = ["ghcr.io/o/notes:v1"]
 """
 FLAGS = ["-o", "release", "-s", "WORD=it's ${A}: b # c"]
 SCHEMAS = {
@@ -137,6 +145,7 @@ def test_secrets_come_from_the_environment_alone_and_actions_are_pinned(
         "docker.io",
         "localhost:5000",
         "registry.gitlab.com",
+        "charts.example",
     }
     assert all("--password-stdin" in line and line.startswith("printf %s") for line in logins)
     for name in ("TOKEN_A", "TOKEN_B"):
@@ -151,6 +160,26 @@ def test_secrets_come_from_the_environment_alone_and_actions_are_pinned(
     assert "\n# base: push.sign needs cosign where join runs;" in whole
     if system == "gitlab":
         assert '"$CI_REGISTRY_PASSWORD" | docker login registry.gitlab.com' in "".join(commands)
+
+
+@ALL
+def test_artifacts_go_out_behind_the_images(tmp_path: Path, system: str) -> None:
+    plan = plan_of(tmp_path, RICH)
+    texts = list(workflows.files(tmp_path, plan, system, ["-s", "A=b"]).after.values())
+    pushed = "invoke push --artifact chart --artifact notes -s A=b"
+    run = runs.run_of(plan, runs.Fixed("4711", "c" * 40, "1"))
+    found = jobs.jobs(run, plan, system, ["-s", "A=b"], artifacts=["chart", "notes"])
+    if system == "gitlab":
+        texts = [json.dumps(pipelines.gitlab(found))]
+    commands = [line for text in texts for line in commands_in(YAML(typ="safe").load(text))]
+    assert commands.count(pushed) == 1
+    at = commands.index(pushed)
+    assert "join" in commands[at - 1]
+    assert "log --release-notes" in commands[at + 1]
+    assert found.ending == [found.join, pushed]
+    # Where nothing is joined, or a target is named, it is about images alone.
+    assert jobs.jobs(run._replace(targets=()), plan, system, [], artifacts=["chart"]).ending == []
+    assert jobs.jobs(run, plan, system, []).artifacts == ""
 
 
 def test_a_cache_of_github_s_own_is_reached_there_and_nowhere_else(tmp_path: Path) -> None:
