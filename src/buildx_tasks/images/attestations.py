@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 ATTESTATION = "vnd.docker.reference.type"  # annotation of manifests that describe another one
 
+ATTESTED_AS = "attestation-manifest"  # what that says of them
+
 ATTESTED = "vnd.docker.reference.digest"  # the digest of that one
 
 PREDICATE = "in-toto.io/predicate-type"  # annotation of the layers of such a manifest

@@ -57,10 +57,17 @@ def graph_of(source: Source, digest: str) -> Graph:
 
     """
     root = source.manifest(digest)
-    return Graph(root, lambda: [_below(root, one, source) for one in root.content.manifests])
+    return Graph(root, lambda: [below(root, one, source) for one in root.content.manifests])
 
 
-def _below(root: Manifest, one: Descriptor, source: Source) -> Manifest:
+def below(root: Manifest, one: Descriptor, source: Source) -> Manifest:
+    """Return a manifest that an index lists.
+
+    Raises:
+        EngineError: the engine's store lacks it, or it is not as long as the index says.
+        RegistryError: a registry lacks it.
+
+    """
     child = source.manifest(one.digest)
     if len(child.data) != one.size:
         raise EngineError(

@@ -190,6 +190,10 @@ def composed(parts: Sequence[Part]) -> tuple[Graph, Source]:
     """Return the index of parts, in their order, and what gives its blobs; equal parts, equal bytes.
 
     Attestations stand behind the platforms, as BuildKit has them; annotations are those of all parts.
+
+    Raises:
+        EngineError, RegistryError: something that a part lists is not there, or not as it says.
+
     """
     images: list[dict[str, Any]] = []
     attested: list[dict[str, Any]] = []
@@ -199,7 +203,7 @@ def composed(parts: Sequence[Part]) -> tuple[Graph, Source]:
         annotations = {**part.root.content.marks, **annotations}
         for entry, raw in records.entries_of(part.root):
             (attested if ATTESTATION in entry.marks else images).append(raw)
-            child = part.source.manifest(entry.digest)
+            child = graph.below(part.root, entry, part.source)
             children[entry.digest] = child
             places.update({blob.digest: part.source for blob in child.described})
     root = records.whole([*images, *attested], annotations)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from buildx_tasks.errors import EngineError, RegistryError, listed
-from buildx_tasks.images.attestations import ATTESTATION
+from buildx_tasks.images.attestations import ATTESTATION, ATTESTED, ATTESTED_AS
 from buildx_tasks.images.image import platform_of
 from buildx_tasks.joining import foreign, records
 from buildx_tasks.joining.letterbox import Part
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from buildx_tasks.language.expectations import Binaries
     from buildx_tasks.planning.runs import Fixed, Run, TargetRun
     from buildx_tasks.planning.selection import Plan
+    from buildx_tasks.registry.manifests import Descriptor
     from buildx_tasks.platforms import Platform
     from buildx_tasks.verification.check import Check
 
@@ -166,16 +167,28 @@ def _unverified(record: Record, expected: Sequence[Check]) -> Iterator[str]:
         yield f"it was not verified{': ' if lacking else ''}{', '.join(lacking)}"
 
 
+def _attests(entry: Descriptor, digest: str) -> bool:
+    """Say whether an entry is what BuildKit attests of an image, on a platform that nobody has."""
+    is_about = entry.marks[ATTESTATION] == ATTESTED_AS and entry.marks.get(ATTESTED) == digest
+    return is_about and platform_of(entry.platform)[:2] == ("unknown", "unknown")
+
+
 def _mislabelled(
     part: Part, platform: Platform, layers: foreign.Layers, specs: Sequence[Binaries]
 ) -> Iterator[str]:
     """Yield where index, config and files of a part say another platform than its tag does."""
-    images = [entry for entry, _ in records.entries_of(part.root) if ATTESTATION not in entry.marks]
+    entries = [entry for entry, _ in records.entries_of(part.root)]
+    images = [entry for entry in entries if ATTESTATION not in entry.marks]
     if [entry.digest for entry in images] != [part.record.digest]:
         yield "it holds another image than its record says"
         return
-    if images[0].platform and platform_of(images[0].platform) != platform:
-        yield f"its index says {platform_of(images[0].platform)}, not {platform}"
+    listed_as = platform_of(images[0].platform)
+    if listed_as != platform:
+        yield f"its index says {listed_as if listed_as.os else 'no platform'}, not {platform}"
+    for entry in entries:
+        # All that is listed goes into the image: nobody may be given what was not looked at.
+        if ATTESTATION in entry.marks and not _attests(entry, images[0].digest):
+            yield f"it lists {entry.digest}, which is neither its image nor attested of that"
     try:
         manifest = part.source.manifest(images[0].digest)
         if manifest.content.config is None:

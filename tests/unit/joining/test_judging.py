@@ -8,7 +8,9 @@ import pytest
 from support import parts
 
 from buildx_tasks import platforms
-from buildx_tasks.joining import judging
+from buildx_tasks.errors import EngineError
+from buildx_tasks.images.attestations import ATTESTATION, ATTESTED, ATTESTED_AS
+from buildx_tasks.joining import join, judging, records
 from buildx_tasks.joining.letterbox import Part
 from buildx_tasks.language import loading
 from buildx_tasks.machine import executables
@@ -18,6 +20,8 @@ from buildx_tasks.planning.selection import make_plan
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from buildx_tasks.planning.selection import Plan
 
 TOML = """
 [target.app]
@@ -155,3 +159,63 @@ def test_a_missing_part_is_named_with_where_it_was_looked_for(tmp_path: Path) ->
     assert judging.judge(run, plan, [], (), folders=folders).problems == [
         f"{start}: part-1-app-linux-arm-v7 is in none of {folders[0]}, {folders[1]}; {command} --to DIR"
     ]
+
+
+def forged(sample: parts.Sample, entries: list[dict[str, Any]]) -> Part:
+    """The part with other entries in its index, and its own record."""
+    root = records.index_of(entries, {}, records.written(sample.record))
+    sample.source[root.digest] = root.data
+    return Part("here", sample.tag, sample.record, root, sample.source, lambda _, look: look())
+
+
+NOBODY = {"os": "unknown", "architecture": "unknown"}
+
+
+@pytest.mark.parametrize(
+    ("platform", "marks", "is_good"),
+    [
+        (NOBODY, {ATTESTATION: ATTESTED_AS, ATTESTED: "OWN"}, True),
+        (
+            {"os": "linux", "architecture": "s390x"},
+            {ATTESTATION: ATTESTED_AS, ATTESTED: "OWN"},
+            False,
+        ),
+        (NOBODY, {ATTESTATION: ATTESTED_AS, ATTESTED: f"sha256:{'0' * 64}"}, False),
+        (NOBODY, {ATTESTATION: ATTESTED_AS}, False),
+        (NOBODY, {ATTESTATION: "", ATTESTED: "OWN"}, False),
+        (None, {ATTESTATION: ATTESTED_AS, ATTESTED: "OWN"}, False),
+    ],
+)
+def test_a_part_brings_nothing_along_that_nobody_looked_at(
+    tmp_path: Path, platform: dict[str, str] | None, marks: dict[str, str], is_good: bool
+) -> None:
+    run, plan, sample = one_part(tmp_path)
+    ((entry, raw),) = records.entries_of(sample.whole.root)
+    own = {key: entry.digest if value == "OWN" else value for key, value in marks.items()}
+    other = {**raw, "annotations": own, "platform": platform}
+    other["digest"] = sample.source.add({"schemaVersion": 2, "config": raw, "layers": []})
+    plain = {key: value for key, value in other.items() if value is not None}
+    found = judging.judge(run, plan, [forged(sample, [raw, plain])], ()).problems
+    wrong = f"here: it lists {other['digest']}, which is neither its image nor attested of that"
+    assert found == ([] if is_good else [wrong])
+
+
+def test_an_image_without_a_platform_or_of_another_size_is_refused(tmp_path: Path) -> None:
+    run, plan, sample = one_part(tmp_path)
+    ((_, raw),) = records.entries_of(sample.whole.root)
+    without = {key: value for key, value in raw.items() if key != "platform"}
+    found = judging.judge(run, plan, [forged(sample, [without])], ()).problems
+    assert found == ["here: its index says no platform, not linux/arm/v7"]
+    with pytest.raises(
+        EngineError, match=r"has \d+ bytes, and the index .* says 1; it is no image"
+    ):
+        join.composed([forged(sample, [{**raw, "size": 1}])])
+
+
+def one_part(folder: Path) -> tuple[runs.Run, Plan, parts.Sample]:
+    path = folder / "buildx.toml"
+    path.write_text(TOML.format(verify=""))
+    plan = make_plan(loading.load(path, environment={}))
+    run = runs.run_of(plan, FIXED)
+    arm = platforms.parse("linux/arm/v7")
+    return run, plan, parts.part(run, run.targets[0], arm, {"app": ARM}, START)
