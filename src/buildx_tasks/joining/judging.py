@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from buildx_tasks.language.expectations import Binaries
     from buildx_tasks.planning.runs import Fixed, Run, TargetRun
     from buildx_tasks.planning.selection import Plan
-    from buildx_tasks.registry.manifests import Descriptor
     from buildx_tasks.platforms import Platform
+    from buildx_tasks.registry.manifests import Descriptor
     from buildx_tasks.verification.check import Check
 
 _SHORT = 12  # characters of a commit
