@@ -58,6 +58,9 @@ def test_digests_shown_are_those_that_the_registry_serves(
     asked = ["inspect", "--ref", tag, "--ref", exact, "--format", "json"]
     printed = project.ok(*asked, env={"DOCKER_HOST": "unix:///nothing.sock"})
     assert json.loads(printed) == [said, {**said, "reference": exact}]
+    (project.folder / "buildx.toml").rename(project.folder / "kept.toml")  # which it does not need
+    assert project.ok(*asked, env={"DOCKER_HOST": "unix:///nothing.sock"}) == printed
+    (project.folder / "kept.toml").rename(project.folder / "buildx.toml")
     # What other builders made waits in the registry, and is read there.
     (built,) = [e for e in Ledger(project.folder).read() if e.get("target") == "app"]
     Ledger(project.folder).record("built", [{**built, "staged": exact}])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from buildx_tasks.tasks.options import loaded, names, selected, texts
+from buildx_tasks.tasks.options import loaded_or_empty, names, selected, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -60,7 +60,7 @@ def is_done(c: Context, asked: Asked, given: Mapping[str, Any]) -> bool:
         return True
     target, _, overlay, set_ = asked.selection
     told = Terminal(full=asked.full)
-    with _known(c, overlay, set_, needed=asked.published or asked.audit) as project, faults():
+    with loaded_or_empty(c, overlay, set_, needed=asked.published or asked.audit) as project, faults():
         listed = auditing.looked_up(list(_subjects(project, asked, target)))
         number = sum(one.number for one in listed)
         with _options(project, asked, listed) as options, told.verifying(number) as watcher:
@@ -139,20 +139,6 @@ def audit_bases(project: Project, found: Outcome) -> list[str]:
     return failures(report)
 
 
-@contextmanager
-def _known(c: Context, overlay: Texts, set_: Texts, *, needed: bool) -> Iterator[Project]:
-    """Yield the nearest project; an empty one where there is none, and none is ``needed``."""
-    from buildx_tasks.language import chosen
-    from buildx_tasks.project import Project
-
-    if needed or overlay or set_ or chosen.has_file(c):
-        with loaded(c, overlay, set_) as project:
-            yield project
-    else:
-        with Project.empty(context=c) as project:
-            yield project
-
-
 def demand(c: Context, asked: Asked) -> None:
     """Print what published images have of what is required of them.
 
@@ -168,7 +154,7 @@ def demand(c: Context, asked: Asked) -> None:
     _, _, overlay, set_ = asked.selection
     wanted = demands.asked(texts(asked.ref, "--ref"), texts(asked.require, "--require"))
     answers = []
-    with _known(c, overlay, set_, needed=False) as project, faults():
+    with loaded_or_empty(c, overlay, set_, needed=False) as project, faults():
         for answer in demands.verdicts(project, wanted):
             print("\n".join(map(printable, demands.lines(answer))), flush=True)
             answers.append(answer)

@@ -104,6 +104,20 @@ def loaded(c: Context, overlay: Texts, set_: Texts) -> Iterator[Project]:
         yield project
 
 
+@contextmanager
+def loaded_or_empty(c: Context, overlay: Texts, set_: Texts, *, needed: bool) -> Iterator[Project]:
+    """Yield the nearest project; an empty one where there is none, and none is ``needed``."""
+    from buildx_tasks.language import chosen
+    from buildx_tasks.project import Project
+
+    if needed or overlay or set_ or chosen.has_file(c):
+        with loaded(c, overlay, set_) as project:
+            yield project
+    else:
+        with Project.empty(context=c) as project:
+            yield project
+
+
 def fixing(overlay: Texts, set_: Texts) -> list[str]:
     """Return the flags of a command that is to be about the same input."""
     given = [*(("-o", one) for one in texts(overlay)), *(("-s", one) for one in texts(set_))]

@@ -10,6 +10,7 @@ from buildx_tasks.tasks.options import (
     INPUT,
     SELECTION,
     loaded,
+    loaded_or_empty,
     require_known,
     selected,
     texts,
@@ -147,7 +148,7 @@ def inspect(
     require_known("--format", format, ("tree", "json"))
     if ref and (target or published):
         raise UsageError("--ref names an image by itself: leave out --target and --published")
-    with loaded(c, overlay, set_) as project, faults():
+    with loaded_or_empty(c, overlay, set_, needed=not ref) as project, faults():
         if ref:
             found = inspection.published(
                 project, [exact(text, "--ref") for text in texts(ref, "--ref")]
