@@ -135,7 +135,7 @@ def engine(session: nox.Session) -> None:
     beside = ["--numprocesses", "3", "--dist", "loadfile"]
     # Each of some thousands of tasks would compile the package anew.
     session.env["PYTHONDONTWRITEBYTECODE"] = ""
-    limit = ["--timeout", "600"]  # seconds for one test, with what it shares
+    limit = ["--timeout", "600", "--durations", "20"]  # seconds for one test, with what it shares
     for which in (["-m", "not alone", *beside, *limit], ["-m", "alone", *limit]):
         if session.posargs:  # that select tests; one of the two may have none: pytest's exit code 5
             session.run("pytest", *which, "tests/engine", *session.posargs, success_codes=[0, 5])
