@@ -59,6 +59,9 @@ def test_the_second_build_is_cached(project: Project, name: str, ignores: dict[s
 
 
 def test_nor_is_it_in_other_contexts(project: Project, name: str) -> None:
+    # Beside the project's folder are those of other tests, whatever is in them.
+    (below := project.folder / "below").mkdir()
+    project = type(project)(below)
     inline = (
         "FROM alpine:3.22\\nCOPY . /a\\nCOPY --from=here . /b\\nCOPY --from=one hi.txt /c/\\n"
         "CMD find /a /b /c"
