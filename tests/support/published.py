@@ -140,6 +140,7 @@ class Maker:
         said = words(more.pop("said", text))
         config = {
             **said,
+            **more.pop("more", {}),
             "created": more.pop("created", "2026-01-31T12:00:00Z"),
             "config": more.pop("start", {"Entrypoint": ["/app"]}),
             "rootfs": {"type": "layers", "diff_ids": [one.diff_id for one in layers]},

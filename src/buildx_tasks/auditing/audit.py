@@ -185,14 +185,13 @@ def _results(one: Looked, options: Options, watcher: Watcher) -> Iterator[CellRe
     with Layers(subject.place, options.jobs, texts) as layers:
         for number, part in enumerate(one.parts):
             began = time.monotonic()
-            watcher.started(f"{subject.name}@{part.platform}")
+            name = f"{subject.name} {image.version_of(part)}".rstrip()
+            watcher.started(f"{name}@{part.platform}")
             found = _of_part(image, part, layers, (expected[part.platform], options))
             if not image.is_index:
                 found += tuple(_lock((subject, image), options, Attested((), (), {})))
             found = _run(one, part, (expected[part.platform], options), found)
-            yield CellResult(
-                subject.name, part.platform, part.digest, found, time.monotonic() - began
-            )
+            yield CellResult(name, part.platform, part.digest, found, time.monotonic() - began)
             layers.keep(one.parts[number + 1 :])
     for platform in one.lacking:
         yield _lacking(one.subject, platform)
@@ -312,11 +311,11 @@ def _listed(image: Held) -> Found:
                 f"{part.platform} and {other} are one manifest, {part.digest}: it can be for one of "
                 "them only; a FROM --platform= in the last stage does that"
             )
-    names = Counter(part.platform for part in image.parts)
-    facts += [f"{platform} is there {n} times" for platform, n in names.items() if n > 1]
+    names = Counter(f"{part.platform} {image.version_of(part)}".rstrip() for part in image.parts)
+    facts += [f"{name} is there {n} times" for name, n in names.items() if n > 1]
     if image.is_nested:
         facts.append("it lists indexes in turn, which not every engine looks into")
-    there = ", ".join(map(str, names))
+    there = ", ".join(names)
     return Found(tuple(problems), (there, *facts))
 
 

@@ -78,7 +78,8 @@ def platform(part: Part, files: Files | None) -> Found:
     said = platform_of(words)
     facts = [*_made(part.config.created), *_not_there(part, files)]
     if said == wanted:
-        return Found((), tuple(facts))
+        problems, more = _of_version(part)
+        return Found(tuple(problems), (*facts, *more))
     if said[:2] == wanted[:2] and not words.variant:
         return Found((), (*facts, f"its config leaves out the variant of {wanted}"))
     listed = part.descriptor.platform
@@ -92,6 +93,22 @@ def platform(part: Part, files: Files | None) -> Found:
             ),
         )
     )
+
+
+def _of_version(part: Part) -> tuple[list[str], list[str]]:
+    """Return what is wrong with the version of Windows, and what is worth knowing of it."""
+    own = str((part.config.whole if part.config else {}).get("os.version") or "")
+    if part.platform.os != _WINDOWS or not (own or part.os_version):
+        return [], []
+    if own and part.os_version and own != part.os_version:
+        problem = (
+            f"its config says Windows {printable(own)}, and it is listed as {part.os_version}, by which "
+            "engines choose; build and push it again"
+        )
+        return [problem], []
+    if not part.os_version:
+        return [], [f"the index leaves out os.version {printable(own)}, by which engines choose"]
+    return [], [f"Windows {part.os_version}"]
 
 
 def programs(part: Part, files: Files, allowed: Allowed) -> Found:

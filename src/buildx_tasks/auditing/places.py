@@ -64,6 +64,12 @@ class Part(NamedTuple):
         """The digest of its manifest."""
         return self.descriptor.digest
 
+    @property
+    def os_version(self) -> str:
+        """The version of Windows, as the index says; ``""`` for all else."""
+        words = self.descriptor.platform
+        return (words.os_version if words else "") or ""
+
 
 class Held(NamedTuple):
     """An image as it was found: its index (or only manifest), platforms, and what attests these.
@@ -81,6 +87,11 @@ class Held(NamedTuple):
     def is_index(self) -> bool:
         """Whether it lists its platforms."""
         return self.root.is_index
+
+    def version_of(self, part: Part) -> str:
+        """Return the version of Windows of a part, where that tells it from others of its platform."""
+        alike = [one for one in self.parts if one.platform == part.platform]
+        return part.os_version if len(alike) > 1 else ""
 
 
 def place_of(workspace: Workspace, text: str, option: str) -> Place:

@@ -178,6 +178,28 @@ def test_programs_of_windows_images_are_for_their_machine(
     assert base.descriptor["digest"] not in sample.store.reads  # it may be nowhere
 
 
+def test_versions_of_windows_are_told_from_each_other() -> None:
+    maker = Maker()
+    listed = []
+    for number, (said, own) in enumerate([("17763.1", "17763.1"), ("20348.2", "26100.3")]):
+        layer = maker.layer({"Files/app/server.exe": pe(), "Files/n": bytes([number])})
+        config = {"os.version": f"10.0.{own}"}
+        one = maker.platform("windows/amd64", [layer], more=config)
+        one["platform"] = {**one["platform"], "os.version": f"10.0.{said}"}
+        listed.append(one)
+    bare = maker.platform("windows/arm64", [maker.layer({"n": b"1"})], more=config)
+    report = audited(maker.sample("w", maker.index(*listed, bare)))
+    names = [one.id for one in report.results]
+    assert names[:2] == ["app 10.0.17763.1@windows/amd64", "app 10.0.20348.2@windows/amd64"]
+    assert [one.status for one in report.results] == ["ok", "FAIL", "ok", "ok"]
+    (problem,) = report.failed[0].problems
+    assert "config says Windows 10.0.26100.3, and it is listed as 10.0.20348.2" in problem
+    facts = [fact for one in report.results for check in one.checks for fact in check.facts]
+    assert "Windows 10.0.17763.1" in facts
+    assert "the index leaves out os.version 10.0.26100.3, by which engines choose" in facts
+    assert "windows/amd64 10.0.17763.1, windows/amd64 10.0.20348.2, windows/arm64" in facts
+
+
 def test_attestations_that_do_not_hold_are_named() -> None:
     maker = Maker()
     one = maker.platform(BOTH[0], [maker.layer({"app": AMD64})])
