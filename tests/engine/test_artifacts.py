@@ -46,8 +46,8 @@ def test_a_file_of_artifacts_alone_and_from_python(
         assert (str(moved.tag), moved.digest) == (tag, one.digest)
         (promoted,) = loaded.promote(tag, "v2")
         assert promoted.digest == one.digest
-        (found,) = loaded.audit(tag).failed
-        assert f"it is an artifact ({kind}), for no platform" in found.problems[0]
+        (found,) = loaded.audit(tag).results
+        assert [check.facts for check in found.checks] == [(f"{kind}, 1 file, 2 B",)]
     assert project.ok("push").splitlines() == [f"{tag}@{one.digest}", "1 tag was there already"]
     for words in (("build",), ("verify",), ("push", "--tag", "v3"), ("push", "-t", "app")):
         refused = project.invoke(*words)

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from buildx_tasks.auditing import attached, attested, behind, defaults, findings
+from buildx_tasks.auditing import artifacts, attached, attested, behind, defaults, findings
 from buildx_tasks.auditing.attested import Attested
 from buildx_tasks.auditing.declared import Declared, Wanted
 from buildx_tasks.auditing.places import held
@@ -105,7 +105,8 @@ class Looked(NamedTuple):
     def has_whole(self) -> bool:
         """Whether something is to be said of the index."""
         target = self.subject.target
-        return bool(self.image and (self.image.is_index or (target and _of_index(target))))
+        image = self.image
+        return bool(image and (image.is_index or image.kind or (target and _of_index(target))))
 
     @property
     def number(self) -> int:
@@ -289,6 +290,10 @@ def _lacking(subject: Subject, platform: Platform) -> CellResult:
 
 def _of_whole(subject: Subject, image: Held, options: Options) -> Iterator[CheckResult]:
     """Yield what is found of an index: what it lists, what attests that, what a target says of it."""
+    if image.kind:
+        yield _result("content", "index", artifacts.content(image))
+        yield from _attached(image.place, image.root.digest)
+        return
     yield _result("platforms", "index", _listed(image))
     found = attested.attested(image, {one.digest: str(one.platform) for one in image.parts})
     if image.attesting:

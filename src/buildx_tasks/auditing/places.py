@@ -74,7 +74,8 @@ class Part(NamedTuple):
 class Held(NamedTuple):
     """An image as it was found: its index (or only manifest), platforms, and what attests these.
 
-    ``is_nested`` says that its index lists others.
+    ``is_nested`` says that its index lists others, ``kind`` what it is where it is no image: the type of
+    an artifact, as of a chart.
     """
 
     place: Place
@@ -82,6 +83,7 @@ class Held(NamedTuple):
     parts: tuple[Part, ...]
     attesting: tuple[Descriptor, ...] = ()
     is_nested: bool = False
+    kind: str = ""
 
     @property
     def is_index(self) -> bool:
@@ -143,7 +145,12 @@ def held(place: Place, wanted: Sequence[Platform], root: Manifest | None = None)
         known = [(platform, one) for platform, one in named if platform.os != _UNKNOWN]
     else:
         own = Descriptor(root.digest, len(root.data), root.media_type)
-        known = [(read.platform(root), own)]
+        platform = read.platform(root)
+        if platform is None and wanted:
+            raise UsageError(f"{place.name} is an artifact, for no platform: leave -p out")
+        if platform is None:
+            return Held(place, root, (), kind=_kind_of_artifact(root))
+        known = [(platform, own)]
     if not known:
         raise EngineError(f"{place.name} is no image: it has no platform; check the name")
     left_out: set[str] = set()
@@ -206,7 +213,7 @@ class _Documents:
         if (words and words.architecture) or one.media_type in INDEX_TYPES:
             return platform_of(words)
         try:
-            return self.platform(self._manifest(one))
+            return self.platform(self._manifest(one)) or platform_of(words)
         except (EngineError, RegistryError):
             return platform_of(words)
 
@@ -216,8 +223,8 @@ class _Documents:
             self._manifests[one.digest] = self._place.source.manifest(one.digest)
         return self._manifests[one.digest]
 
-    def platform(self, manifest: Manifest) -> Platform:
-        """Return the platform of an only manifest, which its config alone says.
+    def platform(self, manifest: Manifest) -> Platform | None:
+        """Return the platform of an only manifest, which its config alone says; None for an artifact.
 
         Raises:
             EngineError: it has none that can be read.
@@ -234,9 +241,9 @@ class _Documents:
         except MalformedError as error:
             if not _kind_of_artifact(manifest):
                 raise EngineError(f"{name} is no image: {error}") from None
-        kind = _kind_of_artifact(manifest)
-        what = f"it is an artifact ({kind}), for no platform" if kind else "it has no config"
-        raise EngineError(f"{name} is no image: {what}; check the name")
+        if _kind_of_artifact(manifest):
+            return None
+        raise EngineError(f"{name} is no image: it has no config; check the name")
 
     def part(self, platform: Platform, one: Descriptor) -> Part:
         """Return a platform with what can be read of it; what cannot is a finding, and no error."""

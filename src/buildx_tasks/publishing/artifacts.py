@@ -112,7 +112,8 @@ def chosen(workspace: Workspace, names: Sequence[str]) -> Artifacts:
     known = workspace.config.artifact
     for name in names:
         if name not in known:
-            hint = nearest(name, known) or (f"; there is: {listed(known)}" if known else "")
+            there = listed(known) if known else "none; declare it with path, type and tags"
+            hint = nearest(name, known) or f"; there is: {there}"
             raise UsageError(f"--artifact: there is no [artifact.{name}]{hint}")
     return Artifacts(workspace, tuple(dict.fromkeys(names)) or tuple(known))
 

@@ -5,17 +5,24 @@ from __future__ import annotations
 import base64
 import json
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.published import BOTH, OCI, Maker, program
 
+from buildx_tasks.auditing import audit as auditing
 from buildx_tasks.auditing.attached import attached
+from buildx_tasks.auditing.audit import Options, Subject
+from buildx_tasks.auditing.defaults import Allowed
 from buildx_tasks.auditing.places import Place
 from buildx_tasks.errors import MissingError
 from buildx_tasks.images.statements import Verdict, written
+from buildx_tasks.publishing.audience import _Unwatched
 from buildx_tasks.registry.manifests import Descriptor, Manifest, manifest_of
 from buildx_tasks.registry.referrers import tag_of
+
+if TYPE_CHECKING:
+    from buildx_tasks.verification.results import CellResult
 
 OTHER = f"sha256:{'5' * 64}"
 DSSE = "application/vnd.dsse.envelope.v1+json"
@@ -106,6 +113,26 @@ def jws(digest: str) -> dict[str, Any]:
     claims = json.dumps({"targetArtifact": {"digest": digest}}).encode()
     text = base64.urlsafe_b64encode(claims).decode().rstrip("=")
     return {"payload": text, "protected": "x", "signature": "abc"}
+
+
+@pytest.mark.parametrize("kind", ["application/vnd.cncf.helm.config.v1+json", ""])
+def test_an_artifact_is_read_whole(kind: str) -> None:
+    made = Registry()
+    config = {"config": made.store.put(b"{}", kind)} if kind else {"artifactType": "a/b"}
+    title = {"org.opencontainers.image.title": "notes\x1b.txt"}
+    one = made.manifest((b"text", "text/plain", title), **config)
+
+    def looked() -> CellResult:
+        place = made.store.place(one["digest"])
+        (image,) = auditing.looked_up([Subject("docs", place)])
+        nothing = Options(1, Allowed(), {})
+        (result,) = auditing.audit([image], nothing, _Unwatched()).results
+        return result
+
+    assert looked().checks[0].facts == (f"{kind or 'a/b'}, 1 file, 4 B",)
+    layer = made.get(one["digest"]).content.layers[0].digest
+    del made.store[layer]
+    assert looked().problems == (f"content: {layer} (notes\\x1b.txt) is not there",)
 
 
 def test_nothing_attached_is_no_result() -> None:
