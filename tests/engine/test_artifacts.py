@@ -49,6 +49,12 @@ def test_a_file_of_artifacts_alone_and_from_python(
         (found,) = loaded.audit(tag).results
         assert [check.facts for check in found.checks] == [(f"{kind}, 1 file, 2 B",)]
     assert project.ok("push").splitlines() == [f"{tag}@{one.digest}", "1 tag was there already"]
+    said = project.ok("verify", "--published", env={"DOCKER_HOST": "tcp://127.0.0.1:1"})
+    assert f"{tag} (index)" in said
+    project.write(f'[artifact.docs]\npath = "docs"\ntype = "{kind}"\ntags = ["{tag}9"]\n')
+    result = project.invoke("verify", "--published")
+    assert result.returncode == 1
+    assert f"{tag}9 is not in its registry; run invoke push --artifact docs" in result.stdout
     for words in (("build",), ("verify",), ("push", "--tag", "v3"), ("push", "-t", "app")):
         refused = project.invoke(*words)
         assert refused.returncode == 2

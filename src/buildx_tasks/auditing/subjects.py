@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from buildx_tasks.planning.cells import TargetPlan
     from buildx_tasks.platforms import Platform
+    from buildx_tasks.publishing.artifacts import Packed
     from buildx_tasks.workspace import Workspace
 
 
@@ -86,24 +87,37 @@ def published(workspace: Workspace, targets: Sequence[TargetPlan]) -> list[Subje
     return [subject for target in targets for subject in _of_target(workspace, target)]
 
 
+def of_artifacts(workspace: Workspace, ready: Sequence[Packed]) -> Iterator[Subject]:
+    """Yield what the tags of artifacts hold, each by its tag."""
+    for one in ready:
+        for tag in one.tags:
+            place = place_of(workspace, str(tag), "--artifact")
+            again = f"run invoke push --artifact {one.name}"
+            yield _there(Subject(str(tag), place), f"{tag} is not in its registry; {again}")
+
+
+def _there(subject: Subject, missing: str) -> Subject:
+    """Return a subject with what its tag holds, or why it is not known; ``missing`` where nothing is."""
+    try:
+        return subject._replace(root=subject.place.root())
+    except MissingError:
+        return subject._replace(fault=missing)
+    except (EngineError, RegistryError) as error:
+        return subject._replace(fault=str(error))
+
+
 def _of_target(workspace: Workspace, target: TargetPlan) -> Iterator[Subject]:
     seen: set[str] = set()
     for number, tag in enumerate(tags_of(target, ())):
         place = place_of(workspace, str(tag), "-t")
         name = str(tag) if number else target.name
-        subject = Subject(name, place, target.platforms, target)
-        try:
-            root = place.root()
-        except MissingError:
-            problem = f"{tag} is not in its registry; run invoke push -t {target.name}"
-            yield subject._replace(name=str(tag), fault=problem)
-            continue
-        except (EngineError, RegistryError) as error:
-            yield subject._replace(name=str(tag), fault=str(error))
-            continue
-        if root.digest not in seen:
-            seen.add(root.digest)
-            yield subject._replace(root=root)
+        problem = f"{tag} is not in its registry; run invoke push -t {target.name}"
+        found = _there(Subject(name, place, target.platforms, target), problem)
+        if found.root is None:
+            yield found._replace(name=str(tag))
+        elif found.root.digest not in seen:
+            seen.add(found.root.digest)
+            yield found
 
 
 def options(workspace: Workspace, jobs: int) -> Options:

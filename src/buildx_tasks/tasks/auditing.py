@@ -92,8 +92,11 @@ def _subjects(project: Project, asked: Asked, target: Texts) -> Iterator[Subject
 
     platform = asked.selection[1]
     if asked.published:
-        selection = selected(project, target, platform)
-        yield from subjects.published(project, selection.images("an image to audit"))
+        if target or platform or not project.is_of_artifacts:
+            selection = selected(project, target, platform)
+            yield from subjects.published(project, selection.images("an image to audit"))
+        if not (target or platform):
+            yield from subjects.of_artifacts(project, project.artifacts().packed)
     if asked.ref:
         references = texts(asked.ref, "--ref")
         yield from subjects.asked(project, references, names(platform, "-p"))
