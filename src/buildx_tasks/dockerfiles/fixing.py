@@ -39,6 +39,10 @@ _GO_ARGS = "ARG TARGETOS TARGETARCH TARGETVARIANT"
 _CC = '"$(. /cross/names && echo $gnu-{})"'
 
 
+_ESCAPE = re.compile(r"\A(?:[ \t]*#[^\n]*\n)*?[ \t]*#[ \t]*escape[ \t]*=[ \t]*`", re.IGNORECASE)
+_ELSEWHERE = re.compile(r"(?<![\w$])(GOOS=[\"']?(?!linux\b)[a-z]\w*|GOARCH=[\"']?wasm)")
+
+
 class Left(NamedTuple):
     """Something that lint found, and that is left alone."""
 
@@ -124,6 +128,8 @@ def _fixed(build: DockerfileBuild, text: str, native: Native, label: str) -> str
         if stage.number not in needed and stage.name not in _RUN_FOR_THEMSELVES:
             reason = f"stage {stage.label} starts from it too, and may be an image of its own"
             raise _NotUnderstoodError(stage.line, reason)
+    if _ESCAPE.match(text):
+        raise _NotUnderstoodError(1, "its lines go on with ` and not with a backslash")
     its = _language(view, family)
     kind = knowing.kind_of(family, its)
     if isinstance(kind, str):
@@ -232,6 +238,8 @@ def _go(edits: Edits, family: Sequence[Stage], run: Instruction, kind: knowing.K
         one.value for stage in family for one in stage.instructions if one.keyword == "ENV"
     )
     said = f"{_GOARCH.sub('GOARCH=$TARGETARCH', env)} {edits.of(run.line)}"
+    if elsewhere := _ELSEWHERE.search(said):
+        raise _NotUnderstoodError(run.line, f"it compiles for {elsewhere[1]} on each platform")
     told = {
         "CGO_ENABLED": "1" if kind.crosses else "0",
         "GOOS": "$TARGETOS",

@@ -27,10 +27,15 @@ _DEEPEST = 4  # folders below the repo's own
 # Files of other tools → what takes them over.
 _DECLARING = tuple(
     "docker-bake.hcl docker-bake.json compose.yaml compose.yml docker-compose.yml "
-    "docker-compose.yaml Makefile package.json".split()
+    "docker-compose.yaml Makefile makefile GNUmakefile justfile .justfile Taskfile.yml Taskfile.yaml "
+    "build.sh package.json".split()
 )
+_COMPOSE = re.compile(r"(?m)^\s+(?:\w+:\s*\{.*)?build\s*:")
 # Of those that declare other things: a command that builds.
-_BUILDS = re.compile(r"docker(?:\s+image|\s+buildx)?\s+(?:build|bake)\b|\bdocker-compose\s+build\b")
+_BUILDS = re.compile(
+    r"(?:docker|\$[({]\w*(?:DOCKER|CONTAINER)\w*[)}])(?:\s+image|\s+buildx)?\s+(?:build|bake)\b"
+    r"|\bdocker-compose\s+build\b"
+)
 # Hosts of repositories → registries that they have for their owners.
 _REGISTRIES = {"github.com": "ghcr.io", "gitlab.com": "registry.gitlab.com"}
 
@@ -83,9 +88,10 @@ def look(folder: Path, commands: Commands) -> Seen:
 def _declares(file: Path) -> bool:
     if not file.is_file():
         return False
-    if file.name not in ("Makefile", "package.json"):
+    if file.name.startswith("docker-bake"):
         return True
-    return bool(_BUILDS.search(file.read_text("utf-8", "replace")))
+    wanted = _COMPOSE if "compose" in file.name else _BUILDS
+    return bool(wanted.search(file.read_text("utf-8", "replace")))
 
 
 def as_name(text: str) -> str:
@@ -119,6 +125,7 @@ def _dockerfiles(folder: Path) -> Iterator[Path]:
                 _DOCKERFILE.fullmatch(name)
                 and not name.endswith(_NO_DOCKERFILE)
                 and name.isprintable()
+                and Path(place, name).is_file()  # not a link to nothing
             ):
                 yield Path(place, name)
 

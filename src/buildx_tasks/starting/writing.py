@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,20 @@ def files(seen: Seen) -> dict[str, str]:
             )
         texts["buildx.toml"] = _declared(seen)
         _require_loaded(texts["buildx.toml"])
-    return {name: text for name, text in texts.items() if not (seen.folder / name).exists()}
+    if tasks_of(seen.folder):
+        del texts["tasks.py"]
+    return {name: text for name, text in texts.items() if not os.path.lexists(seen.folder / name)}
+
+
+def tasks_of(folder: Path) -> Path | None:
+    """Return the file of a person's own tasks, as invoke finds it; None where there is none."""
+    places = (folder / "tasks" / "__init__.py", folder / "tasks.py")
+    return next((place for place in places if place.exists()), None)
+
+
+def has_ours(tasks: Path) -> bool:
+    """Say whether a file of tasks has those of this package."""
+    return "buildx_tasks" in tasks.read_text("utf-8", "replace")
 
 
 def diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:

@@ -141,6 +141,12 @@ def _begun(c: Context, folder: Path, language: str) -> dict[str, str]:
     for name in seen.declaring:
         line = f"{name} declares images, too: invoke import --from {name} takes over what it says"
         print(f"note: {line}", file=sys.stderr)
+    tasks = writing.tasks_of(folder)
+    if tasks and not writing.has_ours(tasks):
+        line = (
+            f"{tasks.relative_to(folder)} is there; write from buildx_tasks import namespace in it"
+        )
+        print(f"note: {line}, and its own tasks are added by namespace.add_task", file=sys.stderr)
     return {**after, **writing.files(seen)}
 
 

@@ -137,6 +137,18 @@ LEFT = {
     "go install": (f"{GO}RUN go install .\n{END}", "what go install makes"),
     "go run": (f"{GO}RUN go run ./gen\n{BUILD}{END}", "what go run makes"),
     "make, of Go": (f"{GO}RUN make\n{END}", "how that is told its platform is not known"),
+    "for browsers": (
+        f"{GO}RUN GOOS=js GOARCH=wasm go build -o /app .\n{END}",
+        "it compiles for GOOS=js on each platform",
+    ),
+    "for Windows": (
+        f"{GO}ENV GOOS='windows'\n{BUILD}{END}",
+        "it compiles for GOOS='windows on each platform",
+    ),
+    "other escapes": (
+        f"# syntax=docker/dockerfile:1\n# escape=`\n{GO}RUN go build `\n  -o /app .\n{END}",
+        "its lines go on with `",
+    ),
     "C for Go, on Alpine": (
         f"{GO}RUN apk add gcc musl-dev\n{BUILD}{END}",
         "Alpine has no cross compilers",

@@ -97,7 +97,7 @@ def test_each_dockerfile_is_a_target_with_the_context_that_has_its_files(project
         'odd "${name}/Dockerfile': "FROM scratch\nCOPY . /\n",
         "node_modules/x/Dockerfile": "FROM scratch\n",
         "bad\udcff/Dockerfile": "FROM scratch\n",
-        "compose.yaml": "services: {}\n",
+        "compose.yaml": "services:\n  web:\n    build: .\n",
     }
     made = written(project, files)
     assert set(made) == {"buildx.toml", ".dockerignore"}
@@ -239,6 +239,57 @@ def test_files_of_other_tools_that_build_images_are_named(project: Project) -> N
     said = project.invoke("init").stderr
     assert "note: Makefile declares images, too: invoke import --from Makefile" in said
     assert "package.json" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "is_named"),
+    [
+        ("compose.yaml", "services:\n  web:\n    build: .\n", True),
+        ("compose.yaml", "services:\n  web: { build: . }\n", True),
+        ("compose.yaml", "services:\n  web: { image: nginx }\n", False),
+        ("Makefile", "image:\n\t$(CONTAINER_TOOL) build .\n", True),
+        ("Makefile", "test:\n\tgo test\n", False),
+        ("justfile", "image:\n  docker build .\n", True),
+        ("Taskfile.yml", "tasks: { a: docker buildx build . }\n", True),
+        ("build.sh", "docker buildx bake\n", True),
+        ("build.sh", "make\n", False),
+    ],
+)
+def test_only_files_that_import_reads_are_named(
+    project: Project, name: str, text: str, is_named: bool
+) -> None:
+    (project.folder / "Dockerfile").write_text("FROM scratch\n")
+    (project.folder / name).write_text(text)
+    assert (f"invoke import --from {name}" in project.invoke("init").stderr) == is_named
+
+
+@pytest.mark.parametrize("name", ["tasks.py", "tasks/__init__.py"])
+def test_tasks_of_a_persons_own_stay_and_are_told_how_to_have_ours(
+    project: Project, name: str
+) -> None:
+    (project.folder / "tasks.py").unlink()
+    (project.folder / "Dockerfile").write_text("FROM scratch\n")
+    own = project.folder / name
+    own.parent.mkdir(exist_ok=True)
+    own.write_text("import invoke\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "buildx_tasks.tasks", "init", "--yes"],
+        cwd=project.folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"note: {name} is there; write from buildx_tasks import namespace in it" in done.stderr
+    assert done.stdout.endswith("wrote .dockerignore, buildx.toml\n")
+    assert own.read_text() == "import invoke\n"
+
+
+def test_a_dockerfile_that_is_none_is_not_looked_into(project: Project) -> None:
+    (project.folder / "Dockerfile.gone").symlink_to("/nowhere/at/all")
+    (project.folder / "Dockerfile.d").mkdir()
+    declared = written(project, {"Dockerfile": "FROM\nRUN 'x\n"})["buildx.toml"]
+    assert declared.count("[target.") == 3
+    assert "gone" not in declared
 
 
 def test_a_repo_without_tasks_begins_with_the_module(project: Project) -> None:
