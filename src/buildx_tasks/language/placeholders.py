@@ -16,8 +16,8 @@ OF_CACHES = frozenset({"target", "platform"})
 OF_ATTACHED = OF_A_PLATFORM | {"target"}
 KNOWN = OF_A_PLATFORM | {"target", "tag"}
 
-# Doubled braces are another language's; \{ is how a regular expression says a brace.
-IN_BRACES = re.compile(r"(?<![{\\$%])\{([A-Za-z][A-Za-z_-]*)\}(?!\})")
+# Doubled braces, ${ and %{ are another language's; \{ is how a regular expression says a brace.
+IN_BRACES = re.compile(r"(?<![\\$%])(?<!\{(?=\{[A-Za-z_-]+\}\}))\{([A-Za-z][A-Za-z_-]*)\}")
 _OTHER_NAMES = {"architecture": "arch", "system": "os"}
 _NEAR = 0.75  # of difflib's likeness: "platfrom" is near "platform", "start" is not near "target"
 
@@ -33,10 +33,8 @@ def of_platform(platform: Platform) -> dict[str, str]:
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:
-    """Return a text with values for words in braces; other braces stay, as in JSON."""
-    for name, value in values.items():
-        text = text.replace(f"{{{name}}}", value)
-    return text
+    """Return a text with values for words in braces; other braces stay, as in JSON or ``${os}``."""
+    return IN_BRACES.sub(lambda found: values.get(found[1], found[0]), text)
 
 
 def misspelt(word: str) -> str:

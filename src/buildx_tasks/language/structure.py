@@ -26,6 +26,7 @@ _TYPE_NAMES = {
     "object": "a table",
     "str": "a string",
 }
+_PATH = "^/"
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 
 
@@ -176,8 +177,10 @@ def _key_error(data: dict[str, Any], path: KeyPath, fail: Fail) -> ConfigError:
     for step in path:
         table = table[step]
     kind = path[-1]
-    pattern = VARIABLE_NAME if kind == "variable" else NAME
+    pattern = {"variable": VARIABLE_NAME, "files": _PATH}.get(str(kind), NAME)
     name = next(key for key in table if not re.search(pattern, key))
+    if pattern == _PATH:
+        return fail((*path, name), f'"{name}" is no path in the image; write it as in "/{name}"')
     letters = (
         'letters, digits and "_", no digit first'
         if kind == "variable"

@@ -594,6 +594,14 @@ BAD = [
         BASE + '[target.a.files]\n"linux/arm64" = "x"\n[target.a--files]\n',
         '5:9: "a--files" is the name of a helper of target "a"; rename this one',
     ),
+    (
+        BASE + '[target.a.verify]\nfiles = { exist = ["/x"] }\n',
+        '4:11: "exist" is no path in the image; write it as in "/exist"',
+    ),
+    (
+        BASE + '[[target.a.verify.check]]\nname = "x"\n[target.a.verify.check.files]\napp = {}\n',
+        '6:1: "app" is no path in the image; write it as in "/app"',
+    ),
 ]
 
 
