@@ -8,7 +8,8 @@ that manifest.
 import base64
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, Optional
 
 import msgspec
@@ -25,6 +26,7 @@ from buildx_tasks.registry.repository import Repository
 from buildx_tasks.text import printable
 from buildx_tasks.verification.check import Found
 
+_AT_ONCE = 4  # manifests that registries are asked about
 _MOST_READ = 50  # things that are attached to one manifest
 _MOST = 16 << 20  # bytes of a document that is read
 _SHOWN = 80  # characters of other people's words
@@ -74,6 +76,25 @@ class _Claims(msgspec.Struct, rename="camel"):
 class _Jws(msgspec.Struct):
     payload: str
     signature: Annotated[str, Meta(min_length=1)]
+
+
+class Attachments:
+    """What is attached to some manifests: all are asked about at once, while layers are read."""
+
+    def __init__(self, place: Place, digests: Iterable[str]) -> None:
+        self._pool = ThreadPoolExecutor(_AT_ONCE)
+        asked = dict.fromkeys(digests) if place.registry else {}
+        self._found = {one: self._pool.submit(attached, place, one) for one in asked}
+
+    def __enter__(self) -> "Attachments":  # noqa: PYI034 - Python 3.9 has no Self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def of(self, digest: str) -> Optional[Found]:
+        """As :func:`attached`."""
+        return self._found[digest].result() if digest in self._found else None
 
 
 def attached(place: Place, digest: str) -> Optional[Found]:

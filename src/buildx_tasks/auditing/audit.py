@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from buildx_tasks.auditing import artifacts, attached, attested, behind, defaults, findings
+from buildx_tasks.auditing import artifacts, attested, behind, defaults, findings
+from buildx_tasks.auditing.attached import Attachments
 from buildx_tasks.auditing.attested import Attested
 from buildx_tasks.auditing.declared import Declared, Wanted
 from buildx_tasks.auditing.places import held
@@ -183,24 +184,27 @@ def _results(one: Looked, options: Options, watcher: Watcher) -> Iterator[CellRe
     root = options.root
     expected = {part.platform: _expected(subject, part.platform, root) for part in one.parts}
     texts = Wanted(check for listed in expected.values() for check in listed)
-    with Layers(subject.place, options.jobs, texts) as layers:
+    digests = [image.root.digest, *(part.digest for part in one.parts)]
+    listed = Attachments(subject.place, digests)
+    with listed, Layers(subject.place, options.jobs, texts) as layers:
         for number, part in enumerate(one.parts):
             began = time.monotonic()
             name = f"{subject.name} {image.version_of(part)}".rstrip()
             watcher.started(f"{name}@{part.platform}")
             found = _of_part(image, part, layers, (expected[part.platform], options))
+            found += tuple(_attached(listed, part.digest))
             if not image.is_index:
                 found += tuple(_lock((subject, image), options, Attested((), (), {})))
             found = _run(one, part, (expected[part.platform], options), found)
             yield CellResult(name, part.platform, part.digest, found, time.monotonic() - began)
             layers.keep(one.parts[number + 1 :])
-    for platform in one.lacking:
-        yield _lacking(one.subject, platform)
-    if one.has_whole:
-        watcher.started(subject.name)
-        began = time.monotonic()
-        found = tuple(_of_whole(subject, image, options))
-        yield CellResult(subject.name, None, image.root.digest, found, time.monotonic() - began)
+        for platform in one.lacking:
+            yield _lacking(one.subject, platform)
+        if one.has_whole:
+            watcher.started(subject.name)
+            began = time.monotonic()
+            found = tuple(_of_whole(subject, image, options, listed))
+            yield CellResult(subject.name, None, image.root.digest, found, time.monotonic() - began)
 
 
 def _expected(subject: Subject, platform: Platform, root: Path) -> tuple[Check, ...]:
@@ -232,14 +236,13 @@ def _of_part(
             found = defaults.programs(part, files, options.allowed)
             results.append(_result("programs", "binaries", found))
         results.append(_result("setuid", "files", defaults.privileged(files, options.allowed)))
-    results += _attached(image.place, part.digest)
     return (*results, *Declared(image, part, layers, reading).results(declared, files))
 
 
-def _attached(place: Place, digest: str) -> Iterator[CheckResult]:
+def _attached(listed: Attachments, digest: str) -> Iterator[CheckResult]:
     """Yield what is found of what is attached to a manifest, if anything is."""
     try:
-        found = attached.attached(place, digest)
+        found = listed.of(digest)
     except (EngineError, RegistryError) as error:
         found = Found((str(error),))
     if found:
@@ -288,11 +291,13 @@ def _lacking(subject: Subject, platform: Platform) -> CellResult:
     return CellResult(subject.name, platform, "", (failed,))
 
 
-def _of_whole(subject: Subject, image: Held, options: Options) -> Iterator[CheckResult]:
+def _of_whole(
+    subject: Subject, image: Held, options: Options, listed: Attachments
+) -> Iterator[CheckResult]:
     """Yield what is found of an index: what it lists, what attests that, what a target says of it."""
     if image.kind:
         yield _result("content", "index", artifacts.content(image))
-        yield from _attached(image.place, image.root.digest)
+        yield from _attached(listed, image.root.digest)
         return
     yield _result("platforms", "index", _listed(image))
     found = attested.attested(image, {one.digest: str(one.platform) for one in image.parts})
@@ -300,7 +305,7 @@ def _of_whole(subject: Subject, image: Held, options: Options) -> Iterator[Check
         yield _result("attestations", "index", Found(found.problems, found.facts))
     if image.is_index:
         yield from _lock((subject, image), options, found)
-        yield from _attached(image.place, image.root.digest)
+        yield from _attached(listed, image.root.digest)
     if subject.target:
         yield from _declared_of_index(subject.target, image)
 
