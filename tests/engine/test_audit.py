@@ -223,7 +223,7 @@ def test_mistakes_are_one_clear_error(project: Project, registry: str) -> None:
     for arguments, code, text in (
         ([reference.replace(":v1", ":v2")], 1, "not found"),
         ([reference, "-p", "linux/s390x"], 2, "has no linux/s390x; it has linux/arm64"),
-        (["oci:nothing"], 1, "nothing/index.json cannot be read"),
+        (["oci:nothing"], 2, "nothing is no OCI image layout: it has no index.json"),
         ([reference, "--keep"], 2, "--keep is about what was built"),
     ):
         found = project.invoke("verify", "--ref", *arguments, env=NO_ENGINE)
