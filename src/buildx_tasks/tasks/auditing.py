@@ -60,10 +60,8 @@ def is_done(c: Context, asked: Asked, given: Mapping[str, Any]) -> bool:
         return True
     target, _, overlay, set_ = asked.selection
     told = Terminal(full=asked.full)
-    with (
-        loaded_or_empty(c, overlay, set_, needed=asked.published or asked.audit) as project,
-        faults(),
-    ):
+    needed = asked.published or asked.audit
+    with loaded_or_empty(c, overlay, set_, needed=needed) as project, faults():
         listed = auditing.looked_up(list(_subjects(project, asked, target)))
         number = sum(one.number for one in listed)
         with _options(project, asked, listed) as options, told.verifying(number) as watcher:
