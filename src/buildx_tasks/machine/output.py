@@ -40,6 +40,8 @@ class _Activity:
         self.lock = threading.RLock()
         self.is_drawn = False  # on the terminal: a line that goes when another one comes
         self.hushed = 0
+        self.make_way: Callable[[], object] | None = None  # of a display that is on the terminal
+        self.is_midline = False  # something was printed on it, and no newline yet
         self.labels: list[tuple[Label, float]] = []
 
 
@@ -101,6 +103,30 @@ def hushed() -> Iterator[None]:
     finally:
         _activity.hushed -= 1
         _activity.last = time.monotonic()
+
+
+@contextmanager
+def displayed(make_way: Callable[[], object]) -> Iterator[None]:
+    """Have a display make way for whatever is printed on its terminal, by whom and where ever."""
+    before, _activity.make_way = _activity.make_way, make_way
+    try:
+        yield
+    finally:
+        _activity.make_way = before
+
+
+def draw(text: str) -> None:
+    """Write on the terminal, as it is, what is no output."""
+    if isinstance(sys.stderr, _Stream):
+        sys.stderr.draw(text)
+    else:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+def is_midline() -> bool:
+    """Say whether what was printed last on the terminal is no whole line yet."""
+    return _activity.is_midline
 
 
 @contextmanager
@@ -208,14 +234,17 @@ class _Stream:
 
     def draw(self, text: str) -> None:
         """Write as it is what is no output, and is taken back."""
-        if not self._is_lost:
-            self._stream.write(text)
-            self._stream.flush()
+        self._try(lambda: self._stream.write(text))
+        self._try(self._stream.flush)
 
     def write(self, text: str) -> int:
         _activity.last = time.monotonic()
         if _activity.is_drawn and self._is_terminal:
             _take_back()
+        if self._is_terminal and text:
+            if _activity.make_way:
+                _activity.make_way()
+            _activity.is_midline = not text.endswith("\n")
         # What others' programs say must not act on the terminal; a sequence may come in two parts.
         whole = self._begun + text
         self._begun = found[0] if (found := _BEGUN.search(whole)) else ""

@@ -79,7 +79,7 @@ def display(frame: Callable[[], Frame], *, alone: bool = True) -> Iterator[Displ
 
     thread = threading.Thread(target=go_on, daemon=True)
     is_whole = False
-    with output.hushed():
+    with output.hushed(), output.displayed(shown.make_way):
         try:
             shown.begin()
             if alone:
@@ -114,9 +114,18 @@ class Display:
     def refresh(self, *, now: bool = False) -> None:
         """Show a new frame, where the last one is old enough."""
         with self._lock:
+            if output.is_midline():
+                return
             if now or time.monotonic() - self._last >= _EVERY:
                 self._write(self._gone() + self._drawn())
                 self._last = time.monotonic()
+
+    def make_way(self) -> None:
+        """Take it away until the next frame."""
+        with self._lock:
+            if self._widths:
+                gone, self._widths = self._gone(), []
+                self._write(gone)
 
     def say(self, *lines: str) -> None:
         """Print lines that stay, above all that moves."""
@@ -161,8 +170,7 @@ class Display:
         return "\r" + (f"\x1b[{up}A" if up else "") + "\x1b[J"
 
     def _write(self, text: str) -> None:
-        sys.stderr.write(text)
-        sys.stderr.flush()
+        output.draw(text)
 
 
 def laid_out(frame: Frame, columns: int, lines: int, beat: int = 0) -> list[Text]:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
+import pyte
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from buildx_tasks.machine import output
+from buildx_tasks.reports import live
 from buildx_tasks.reports.live import STYLES, Frame, Row, _encodable, laid_out
 
 FACTS = ("12.3 s", "emulated", "2 cached", "14.1 MB")
@@ -80,3 +86,50 @@ def test_nothing_is_wider_or_higher(rows: list[Row], total: str, columns: int, l
     assert len(drawn) <= max(lines, 1)
     assert all(line.cell_len <= columns for line in drawn)
     assert all("\n" not in line.plain and "\x1b" not in line.plain for line in drawn)
+
+
+class Screen(io.StringIO):
+    """A terminal: what is written shows on its screen."""
+
+    encoding = "utf-8"  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.screen = pyte.Screen(80, 24)
+        self._stream = pyte.Stream(self.screen)
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self._stream.feed(text.replace("\n", "\r\n"))
+        return len(text)
+
+    def lines(self) -> list[str]:
+        return [line.rstrip() for line in self.screen.display if line.strip()]
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_what_is_printed_meanwhile_stands_above(
+    monkeypatch: pytest.MonkeyPatch, stream: str
+) -> None:
+    terminal = Screen()
+    monkeypatch.setattr("sys.stdout", terminal)
+    monkeypatch.setattr("sys.stderr", terminal)
+    frame = Frame([Row("running", "one"), Row("waiting", "two")], "0 of 2")
+    drawn = ["two", "0 of 2"]
+    with output.enduring("push"), live.display(lambda: frame, alone=False) as shown:
+        assert terminal.lines()[1:] == ["  two", "0 of 2"]
+        print("a tag  moved", file=getattr(sys, stream), flush=True)
+        assert terminal.lines() == ["a tag  moved"]
+        shown.refresh(now=True)
+        assert [line.strip() for line in terminal.lines()[2:]] == drawn
+        # Nothing is drawn into a line that is not yet at its end.
+        print("half a", end="", file=getattr(sys, stream), flush=True)
+        shown.refresh(now=True)
+        assert terminal.lines() == ["a tag  moved", "half a"]
+        print(" line", file=getattr(sys, stream), flush=True)
+        shown.say("said")
+        assert [line.strip() for line in terminal.lines()[4:]] == drawn
+    assert terminal.lines() == ["a tag  moved", "half a line", "said"]
+    assert not terminal.screen.cursor.hidden
