@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from buildx_tasks.records import builds
+
 from . import buildkit_image
 from .conftest import SAID, builders, docker, in_use
 
@@ -150,6 +152,12 @@ def test_it_builds_and_its_images_land_in_the_engine(
     stored = base64.b64decode(node["Files"]["buildkitd.toml"]).decode()  # type: ignore[index]
     assert "max-parallelism = 4" in stored
     project.ok("build", "--progress", "plain")
+    # What buildx shows itself is recorded, too, as this builder has it.
+    (record,) = builds.recent(project.folder)
+    steps = builds.read(project.folder, record).steps
+    (copied,) = (one for one in steps if one.instruction == "COPY")
+    assert (copied.name, copied.cells[0].partition("@")[0]) == ("COPY busybox /", "a")
+    assert copied.ended is not None
     template = ["--platform", "linux/arm64", "--format", "{{.Os}}/{{.Architecture}}"]
     tag = f"{registry}/{builder}:v1"
     assert docker("image", "inspect", *template, tag) == "linux/arm64"

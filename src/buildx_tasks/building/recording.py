@@ -7,23 +7,22 @@ Where it is buildx's own, the record is read afterwards from the engine, which k
 from __future__ import annotations
 
 import codecs
-import json
 import os
 import re
 import sys
 import time
 from contextlib import contextmanager, nullcontext, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildx_tasks import platforms
 from buildx_tasks.builders import choice, emulators
 from buildx_tasks.building.failures import failures, unbegun
 from buildx_tasks.building.masking import masking
+from buildx_tasks.building.replaying import BakeDone, replayed
 from buildx_tasks.building.vertices import Vertices
 from buildx_tasks.building.watched import CellState, Watched
-from buildx_tasks.engine import faults, history, settings, statuses
-from buildx_tasks.errors import BuildxTasksError, EngineError
+from buildx_tasks.engine import statuses
+from buildx_tasks.errors import BuildxTasksError
 from buildx_tasks.records import builds
 from buildx_tasks.records.builds import CellRecord, Ran, Recorder, Seen
 from buildx_tasks.text import inert
@@ -257,41 +256,18 @@ class Bake:
             self._watcher.happened(event)  # type: ignore[union-attr]
 
     def replay(self, facts: Mapping[str, Any], *, is_built: bool) -> None:
-        """Read what a bake did whose progress was buildx's own, where this machine's engine built.
+        """Read what a bake did whose progress was buildx's own, from the record of who built.
 
         ``facts`` are bake's metadata.
         """
-        if self._means.is_read or not choice.is_engines_own(self._means.standing.builder):
+        if self._means.is_read:
             return
-        built = {name: str(said.get("buildx.build.ref", "")) for name, said in facts.items()}
-        known = {name: ref.rpartition("/")[2] for name, ref in built.items() if ref}
-        engine, end = self._workspace.engine, time.time()
-        with suppress(EngineError, *faults.lost_connections()):
-            for name, reference in (known or self._begun()).items():
-                # For one that never reached it BuildKit would wait.
-                if not known and history.seconds(engine.api, reference) is None:
-                    continue
-                for status in history.replay(engine.api, reference):
-                    self.take(status, name)
+        end, targets = time.time(), self.watched.vertices.targets
+        bake = BakeDone(targets, self._began, facts)
+        for name, status in replayed(self._workspace, self._means.standing.builder, bake):
+            self.take(status, name)
         self.watched.close(is_built=is_built)
         self._note_rest(end)
-
-    def _begun(self) -> dict[str, str]:
-        """Return the references of a bake without metadata, by target: buildx notes each it begins."""
-        found: dict[str, str] = {}
-        targets = self.watched.vertices.targets
-        root = self._workspace.root
-        with suppress(OSError):
-            for path in (settings.buildx_folder() / "refs").glob("*/*/*"):
-                if path.parts[-3] == "__group__" or path.stat().st_mtime < self._began - 1:
-                    continue
-                said = _json(path)
-                name = said.get("Target", "")
-                place = Path(str(said.get("LocalPath", "")))
-                context = str(targets.get(name, {}).get("context", ""))
-                if name in targets and place == (root / context).absolute():
-                    found[name] = path.name
-        return found
 
 
 def _is_rule(text: str) -> bool:
@@ -304,13 +280,6 @@ def _is_excerpt(lines: Sequence[str]) -> bool:
         return False
     is_ended = len(lines) > _EXCERPT - 1 and _is_rule(lines[-1])
     return bool(_PLACE.fullmatch(lines[0])) and not is_ended
-
-
-def _json(path: Path) -> dict[str, Any]:
-    with suppress(OSError, ValueError):
-        found = json.loads(path.read_bytes())
-        return found if isinstance(found, dict) else {}
-    return {}
 
 
 @contextmanager

@@ -91,7 +91,7 @@ def test_nothing_is_wider_or_higher(rows: list[Row], total: str, columns: int, l
 class Screen(io.StringIO):
     """A terminal: what is written shows on its screen."""
 
-    encoding = "utf-8"  # type: ignore[assignment]
+    encoding = "utf-8"
 
     def __init__(self) -> None:
         super().__init__()
