@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from buildx_tasks.engine.engine import Engine
 from buildx_tasks.errors import EngineError
 from buildx_tasks.language import lockfile
 from buildx_tasks.language.sources import FILE_NAME
+from buildx_tasks.machine import output
 from buildx_tasks.machine.commands import Commands
+from buildx_tasks.machine.things import Things
 from buildx_tasks.records.ledger import Ledger, last_built
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from invoke import Context
 
@@ -31,7 +35,8 @@ class Workspace:
     """One project at work. Engine and registries are reached when they are first needed.
 
     ``file`` is the TOML file that declares the project, ``root`` its folder. A function of a room
-    takes the workspace, or the one part of it that it needs.
+    takes the workspace, or the one part of it that it needs. ``shows`` is who shows to a person the
+    :meth:`things` that it is at; nobody, where it is not called by a task.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class Workspace:
         self.commands = Commands(self.root, context)
         self.engine = Engine(self.commands, client)
         self.ledger = Ledger(self.root)
+        self.shows: Callable[[Things], AbstractContextManager[object]] = nullcontext
 
     @classmethod
     def empty(cls: type[Own], context: Context | None = None) -> Own:  # noqa: PYI019 - Python 3.9
@@ -72,6 +78,16 @@ class Workspace:
 
         """
         return lockfile.read(self.root / lockfile.LOCK_FILE)
+
+    @contextmanager
+    def things(self, word: str, names: Iterable[str] = ()) -> Iterator[Things]:
+        """Yield who is told of things that are done one by one, for whoever :attr:`shows` them.
+
+        ``word`` is what they are in the end, as in ``3 of 7 asked``.
+        """
+        told = Things(word, names)
+        with output.doing(told.label), self.shows(told):
+            yield told
 
     def _engine_info(self) -> Mapping[str, Any]:
         """Return what the engine says of itself: how it reaches registries is in there."""

@@ -92,6 +92,11 @@ def _entry(platform: Platform) -> Path:
     return BINFMT / f"qemu-{_QEMU_NAMES.get(platform.architecture, platform.architecture)}"
 
 
+def thing(platform: Platform) -> str:
+    """Return what a platform's emulator is called while it is made."""
+    return f"emulator for {platform}"
+
+
 def registration(emulators: Emulators, lacking: Sequence[Platform]) -> Change:
     """Return how the emulators for some platforms are registered; what needs root is in its words.
 
@@ -100,14 +105,16 @@ def registration(emulators: Emulators, lacking: Sequence[Platform]) -> Change:
 
     """
     words = f"register emulators for {', '.join(map(str, lacking))}"
+    things = tuple(map(thing, lacking))
     steps = _steps(emulators, lacking)
     of_root = "; ".join(shlex.join(argv) for argv, needs_root in steps if needs_root)
     if os.geteuid() == 0 or not of_root:
-        return Change(words, tuple(argv for argv, _ in steps), otherwise=_otherwise(emulators))
+        made = tuple(argv for argv, _ in steps)
+        return Change(words, made, otherwise=_otherwise(emulators), things=things)
     if not shutil.which("sudo"):
         raise EngineError(f"{words}: that needs root, and there is no sudo; as root run: {of_root}")
     commands = (("sudo", *argv) if needs_root else argv for argv, needs_root in steps)
-    return Change(f"{words}, with sudo: {of_root}", tuple(commands))
+    return Change(f"{words}, with sudo: {of_root}", tuple(commands), things=things)
 
 
 def _steps(emulators: Emulators, lacking: Sequence[Platform]) -> list[tuple[tuple[str, ...], bool]]:

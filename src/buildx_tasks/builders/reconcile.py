@@ -41,7 +41,8 @@ class Otherwise(NamedTuple):
 class Change(NamedTuple):
     """One step: its words for a person, its commands, and the files that these read.
 
-    ``event`` says what it means for the builder, where that is of interest to others.
+    ``event`` says what it means for the builder, where that is of interest to others; ``things`` are
+    what it makes, each by a name, where that is more than the builder.
     """
 
     words: str
@@ -49,6 +50,7 @@ class Change(NamedTuple):
     files: dict[str, str] = {}  # noqa: RUF012 - never written to
     event: Literal["", "created", "removed", "used", "bootstrapped"] = ""
     otherwise: Otherwise | None = None
+    things: tuple[str, ...] = ()
 
 
 def context_changes(engine: Engine, declared: Builder, state: BuilderState | None) -> list[Change]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from buildx_tasks.builders import choice, emulators, nodes, reconcile, remaining
@@ -19,9 +20,17 @@ if TYPE_CHECKING:
     from buildx_tasks.engine.engine import Engine
     from buildx_tasks.language.config import Builder
     from buildx_tasks.language.targets import Config
+    from buildx_tasks.machine.things import Things
     from buildx_tasks.platforms import Platform
     from buildx_tasks.workspace import Workspace
 
+_DOING = {
+    "": "is made",
+    "created": "is created",
+    "removed": "is removed",
+    "used": "is taken into use",
+    "bootstrapped": "starts",
+}
 SILENT_HINT = "start it, or take it out of [builder] and run invoke setup"
 
 
@@ -83,14 +92,27 @@ def _make(workspace: Workspace, found: Look, show: Callable[[str], None]) -> Non
         raise EngineError(f"{'; '.join(found.silent)}; {SILENT_HINT}")
     if builder:
         remaining.sweep(workspace, builder)
-    for change in found.changes:
-        if change.event == "bootstrapped":
-            # Where nothing can be started, waiting for it would take 20 s and name no node.
-            _require_answers(workspace)
-        _record(workspace, change)
-        carry_out(workspace, change, show)
-    if found.changes:
-        _require_running(workspace, found.lacking)
+    every = dict.fromkeys(name for change in found.changes for name in _things(workspace, change))
+    # What asks for a password asks for it on the terminal, and needs the cursor.
+    asks = any(argv[0] == "sudo" for change in found.changes for argv in change.commands)
+    with workspace.things("done", () if asks else every) as things:
+        for change in found.changes:
+            if change.event == "bootstrapped":
+                # Where nothing can be started, waiting for it would take 20 s and name no node.
+                _require_answers(workspace)
+            _record(workspace, change)
+            with ExitStack() as stack:
+                for name in _things(workspace, change):
+                    stack.enter_context(things.at(name, _DOING[change.event]))
+                carry_out(workspace, change, show)
+        if found.changes:
+            _require_running(workspace, found.lacking, things)
+
+
+def _things(workspace: Workspace, change: Change) -> tuple[str, ...]:
+    """Return what a change makes, as it is shown: the builder itself where it names nothing."""
+    name = choice.name_of(workspace.config.builder or choice.meant(workspace))
+    return change.things or (f'builder "{name}"',)
 
 
 def look(workspace: Workspace, *, emulated: bool = True) -> Look:
@@ -137,7 +159,14 @@ def look(workspace: Workspace, *, emulated: bool = True) -> Look:
     if starting:
         name = declared.name if declared else choice.name_of(None)
         argv = ("docker", "buildx", "inspect", "--bootstrap", name)
-        changes.append(Change(f'bootstrap builder "{name}"', (argv,), event="bootstrapped"))
+        its = (
+            nodes.declared(declared, workspace.root)
+            if declared and declared.driver != "docker"
+            else ()
+        )
+        things = tuple(f'node "{one.name}"' for one in its)
+        words = f'bootstrap builder "{name}"'
+        changes.append(Change(words, (argv,), event="bootstrapped", things=things))
     return Look(
         tuple(notes),
         (*registered, *changes),
@@ -299,7 +328,7 @@ def _require_answers(workspace: Workspace) -> None:
         raise EngineError(f"{'; '.join(silent)}; {SILENT_HINT}")
 
 
-def _require_running(workspace: Workspace, lacking: Sequence[Platform]) -> None:
+def _require_running(workspace: Workspace, lacking: Sequence[Platform], things: Things) -> None:
     """Raise unless every node runs, and every emulator that was registered works."""
     builder = workspace.config.builder
     if builder is None or builder.driver not in choice.NOT_STARTED:
@@ -310,7 +339,9 @@ def _require_running(workspace: Workspace, lacking: Sequence[Platform]) -> None:
                 f'builder "{name}" does not run; docker buildx inspect --bootstrap {name} says why'
             )
     for platform in lacking:
-        if reason := runs_in_container(workspace.engine, platform):
+        with things.at(emulators.thing(platform), "runs a program"):
+            reason = runs_in_container(workspace.engine, platform)
+        if reason:
             raise EngineError(
                 f"the emulator for {platform} was registered, but runs nothing: {reason}; "
                 f"see {emulators.BINFMT}"

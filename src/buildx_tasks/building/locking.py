@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import fnmatch
 import re
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,6 +22,7 @@ from buildx_tasks.planning.selection import make_plan
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from buildx_tasks.machine.things import Things
     from buildx_tasks.planning.selection import Plan
     from buildx_tasks.platforms import Platform
     from buildx_tasks.workspace import Workspace
@@ -94,9 +96,10 @@ def add(workspace: Workspace, plan: Plan, names: Sequence[str] = ()) -> Outcome:
     needed, notes = _needed(workspace, plan)
     wanted = _chosen(needed, names)
     missing = [name for name in wanted if name not in pins]
-    asking = _Asking(workspace)
     lines = []
-    for name, pin in asking.pins(missing, needed).items():
+    with _asking(workspace, missing) as asking:
+        new = asking.pins(missing, needed)
+    for name, pin in new.items():
         pins[name] = pin
         lines.append(f"locked {name} {pin.short}{_listed(pin)}")
     return Outcome(pins, lines, [*notes, *asking.notes], asking.problems)
@@ -114,9 +117,10 @@ def update(workspace: Workspace, plan: Plan, names: Sequence[str] = ()) -> Outco
     old = dict(workspace.pins or {})
     needed, notes = _needed(workspace, plan)
     wanted = _chosen(needed, names)
-    asking = _Asking(workspace)
     pins, lines = dict(old), []
-    for name, pin in asking.pins(wanted, needed, old).items():
+    with _asking(workspace, wanted) as asking:
+        new = asking.pins(wanted, needed, old)
+    for name, pin in new.items():
         before = old.get(name)
         pins[name] = pin
         if before is None:
@@ -139,10 +143,10 @@ def check(workspace: Workspace, plan: Plan, names: Sequence[str] = ()) -> Outcom
     pins = workspace.pins or {}
     needed, notes = _needed(workspace, plan)
     wanted = _chosen(needed, names)
-    asking = _Asking(workspace)
     missing = [name for name in wanted if name not in pins]
     problems = [f"missing {name} ({needed[name].place})" for name in missing]
-    now = asking.now(wanted)
+    with _asking(workspace, wanted) as asking:
+        now = asking.now(wanted)
     for name, found in now.items():
         pin = pins.get(name)
         if pin is None:
@@ -229,12 +233,23 @@ def _unread(workspace: Workspace, plan: Plan, pins: Iterable[str]) -> list[str]:
     return [name for name in pins if name not in read]
 
 
+@contextmanager
+def _asking(workspace: Workspace, names: Sequence[str]) -> Iterator[_Asking]:
+    """Yield who asks for names, each of which is shown meanwhile."""
+    # What asks for a password asks for it on the terminal, and needs the cursor.
+    shown = () if any(name.startswith(("git@", "ssh://")) for name in names) else names
+    with workspace.things("asked for", shown) as things:
+        yield _Asking(workspace, things)
+
+
 class _Asking:
     """The registries and repositories asked for a lock, and what is to be said of their answers."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, things: Things) -> None:
         self._workspace = workspace
-        self._upstream = Resolved(workspace, choice.meant(workspace), upstream=True)
+        self._things = things
+        builder = choice.meant(workspace)
+        self._upstream = Resolved(workspace, builder, upstream=True, things=things)
         self._local = Resolved(workspace, choice.meant(workspace))
         self._hours = workspace.config.lock.hours
         self.notes: list[str] = []
@@ -299,7 +314,8 @@ class _Asking:
         if not self._hours:
             return ""
         cooldown = self._workspace.config.lock.cooldown
-        created = self._upstream.created(name)
+        with self._things.at(name.partition("@")[0], "is asked for when it was made"):
+            created = self._upstream.created(name)
         match = _TIME.fullmatch(created)
         if not match:
             return f"does not say when it was made, and cooldown is {cooldown}"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from buildx_tasks.language.config import Builder
+    from buildx_tasks.machine.things import Things
     from buildx_tasks.platforms import Platform
     from buildx_tasks.registry.repository import Repository
     from buildx_tasks.workspace import Workspace
@@ -65,8 +66,10 @@ class Resolved:
         *,
         pull: bool = False,
         upstream: bool = False,
+        things: Things | None = None,
     ) -> None:
         self._workspace = workspace
+        self._things = things
         own = choice.is_engines_own(builder)
         self._has_store = own and not pull and not upstream
         self._is_patient = upstream  # a build, and its cache, may need none of them
@@ -121,16 +124,24 @@ class Resolved:
     def commit(self, address: str) -> Found:
         """Return the commit that a repository's address means now."""
         if address not in self._known:
-            self._known[address] = self._commit(address)
+            self._known[address] = self._told(address, self._commit)
         return self._known[address]
 
     def _each(self, names: list[str], ask: Callable[[str], Answer]) -> dict[str, Answer]:
         if self._has_store and names:
             self._reach()
         if len(names) < 2:
-            return {name: ask(name) for name in names}
+            return {name: self._told(name, ask) for name in names}
         with ThreadPoolExecutor(min(_AT_ONCE, len(names))) as pool:
-            return dict(zip(names, pool.map(ask, names)))
+            return dict(zip(names, pool.map(lambda name: self._told(name, ask), names)))
+
+    def _told(self, name: str, ask: Callable[[str], Answer]) -> Answer:
+        if self._things is None:
+            return ask(name)
+        known, _, digest = name.partition("@sha256:")
+        what = "is read" if digest else "is asked for"
+        with self._things.at(known, what):
+            return ask(name)
 
     def _reach(self) -> None:
         """Connect to the engine, before several threads would."""

@@ -128,16 +128,20 @@ def _left_out(run: Run, missing: Sequence[Platform]) -> dict[Cell, str]:
 
 def _found(workspace: Workspace, run: Run, folders: Sequence[Path]) -> Iterator[Part | Strange]:
     by_place: dict[str, tuple[Reference, list[str]]] = {}
+    wanted: list[str] = []
     for one in run.targets:
         place = one.staging._replace(tag="")
         _, tags = by_place.setdefault(str(place), (place, []))
-        tags += [part_tag(run.fixed.id, one.target.name, p) for p in one.target.declared]
+        its = [part_tag(run.fixed.id, one.target.name, p) for p in one.target.declared]
+        tags += its
+        wanted += its
     if folders:
         yield from InFolders(folders).found(run.fixed.id, [])
         return
-    for place, tags in by_place.values():
-        letterbox: Letterbox = InRegistry(workspace.registries.repository(place))
-        yield from letterbox.found(run.fixed.id, tags)
+    with workspace.things("read", wanted) as things:
+        for place, tags in by_place.values():
+            letterbox: Letterbox = InRegistry(workspace.registries.repository(place), things)
+            yield from letterbox.found(run.fixed.id, tags)
 
 
 def _say(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol
 
 from buildx_tasks.errors import EngineError, MissingError, RegistryError, UsageError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from buildx_tasks.images.sources import Source
     from buildx_tasks.joining.records import Record
+    from buildx_tasks.machine.things import Things
     from buildx_tasks.registry.manifests import Descriptor, Manifest
     from buildx_tasks.registry.repository import Repository
 
@@ -46,19 +48,27 @@ class Letterbox(Protocol):
 
 
 class InRegistry:
-    """A repository: a part is known by its tag, and what else is of the run by its record."""
+    """A repository: a part is known by its tag, and what else is of the run by its record.
 
-    def __init__(self, repository: Repository) -> None:
+    ``things`` are told of each tag that is read.
+    """
+
+    def __init__(self, repository: Repository, things: Things | None = None) -> None:
         self._repository = repository
+        self._things = things
 
     def found(self, run: str, tags: Sequence[str]) -> Iterator[Part | Strange]:
         """As a Letterbox."""
-        yield from filter(None, map(self.part, tags))
+        yield from filter(None, map(self._read, tags))
         for tag in self._beside(set(tags), f"part-{run}-"):
             found = self.part(tag)
             # The id of another run may begin as this one's does.
             if isinstance(found, Part) and found.record.run == run:
                 yield found
+
+    def _read(self, tag: str) -> Part | Strange | None:
+        with self._things.at(tag, "is read") if self._things else nullcontext():
+            return self.part(tag)
 
     def part(self, tag: str) -> Part | Strange | None:
         """Return what is under a tag; None where nothing is.

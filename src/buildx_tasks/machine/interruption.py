@@ -42,6 +42,7 @@ class _State:
     number = 0  # the signal that came, 0 for none
     is_raised = False
     deferring = 0
+    is_drawn = False
 
 
 _state = _State()
@@ -108,6 +109,16 @@ def deferred() -> Iterator[None]:
                 _raise()
 
 
+@contextmanager
+def drawn() -> Iterator[None]:
+    """Know that the cursor is in a line of a display, which stays if all ends here."""
+    before, _state.is_drawn = _state.is_drawn, True
+    try:
+        yield
+    finally:
+        _state.is_drawn = before
+
+
 def message(name: str, number: int) -> str:
     """Return what a person is told."""
     return f"{name} was interrupted ({signal.Signals(number).name})"
@@ -157,5 +168,6 @@ def _give_up(_number: int, _frame: object) -> None:
     said = f"{message(_state.name, _state.number)}; something did not end in time\n"
     with suppress(OSError):
         # What draws may have hidden the cursor.
-        os.write(2, (f"{_SHOWN}{said}" if os.isatty(2) else said).encode())
+        end = "\n" if _state.is_drawn else ""
+        os.write(2, (f"{_SHOWN}{end}{said}" if os.isatty(2) else said).encode())
     os._exit(128 + _state.number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from buildx_tasks.dockerfiles.taking import taken
 from buildx_tasks.records import timeline
 
 if TYPE_CHECKING:
@@ -187,14 +188,15 @@ class _Reasons:
             changed = f"; what changed{_listed(given)}" if given else ""
             return f"it was {_quoted(other)}{changed}"
         names = self._names(step)
+        files = list(_read(step, names))
         if step.instruction in ("COPY", "ADD"):
-            files = [] if "--from=" in step.name else [n for n in names if n.startswith(_OF_FILES)]
             of_context = f"; of the context changed{_listed(files)}" if files else ""
             return f"the files that it copies changed{of_context}"
         known = [self._changed.get(cell) for cell in step.cells]
         if known and all(one is False for one in known):
             return "nothing that it depends on changed: the builder no longer had its result"
-        others = [name for name in names if not name.startswith(("file ", *_OF_RESULT))]
+        left_out = (*_OF_FILES, *_OF_RESULT)
+        others = [n for n in names if n in files or not n.startswith(left_out)]
         if others:
             return f"what its target depends on changed{_listed(others)}"
         return "" if any(known) else "the builder no longer had its result, or it is done each time"
@@ -203,6 +205,19 @@ class _Reasons:
         """Return what changed of all that the targets of a step depend on."""
         targets = dict.fromkeys(map(_target, step.cells))
         return list(dict.fromkeys(name for one in targets for name in self._inputs.get(one, ())))
+
+
+def _read(step: Step, names: Sequence[str]) -> Iterator[str]:
+    """Yield what of all that changed is of the contexts of which a step takes files."""
+    its = taken(step.name)
+    for name in names:
+        kind, _, path = name.partition(" ")
+        if kind == "context":
+            is_its = any(one.origin == path for one in its)
+        else:  # of contexts with many files none is named
+            is_its = any(not o.origin and (kind == "a" or o.has(path)) for o in its)
+        if name.startswith(_OF_FILES) and is_its:
+            yield name
 
 
 def _listed(names: Sequence[str]) -> str:

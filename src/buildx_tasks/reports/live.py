@@ -79,7 +79,7 @@ def display(frame: Callable[[], Frame], *, alone: bool = True) -> Iterator[Displ
 
     thread = threading.Thread(target=go_on, daemon=True)
     is_whole = False
-    with output.hushed(), output.displayed(shown.make_way):
+    with output.hushed(), output.displayed(shown.make_way), interruption.drawn():
         try:
             shown.begin()
             if alone:

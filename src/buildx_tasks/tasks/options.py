@@ -13,9 +13,11 @@ from buildx_tasks.machine import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from invoke import Context
 
+    from buildx_tasks.machine.things import Things
     from buildx_tasks.project import Project, Selection
 
 SELECTION = {
@@ -101,6 +103,7 @@ def loaded(c: Context, overlay: Texts, set_: Texts) -> Iterator[Project]:
 
     values = parse_sets(texts(set_, "--set"))
     with Project.load(overlays=texts(overlay, "--overlay"), values=values, context=c) as project:
+        project.shows = _shown
         yield project
 
 
@@ -116,6 +119,13 @@ def loaded_or_empty(c: Context, overlay: Texts, set_: Texts, *, needed: bool) ->
     else:
         with Project.empty(context=c) as project:
             yield project
+
+
+def _shown(told: Things) -> AbstractContextManager[None]:
+    """Show what a project is at; what that takes is loaded once it is."""
+    from buildx_tasks.reports import things
+
+    return things.shown(told)
 
 
 def fixing(overlay: Texts, set_: Texts) -> list[str]:

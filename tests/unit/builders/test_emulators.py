@@ -46,7 +46,8 @@ def test_what_needs_root_is_said_with_its_commands(
     script = f"echo 1 > {bare}/status"
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     as_root = emulators.registration(Emulators(), LACKING)
-    assert as_root == Change("register emulators for linux/arm64", (("sh", "-c", script),))
+    words, things = "register emulators for linux/arm64", ("emulator for linux/arm64",)
+    assert as_root == Change(words, (("sh", "-c", script),), things=things)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     change = emulators.registration(Emulators(), LACKING)

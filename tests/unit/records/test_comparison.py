@@ -143,6 +143,31 @@ def test_what_changed_of_all_that_a_target_depends_on_is_named() -> None:
     was = chain((BASE, True), ("COPY --from=x . .", True), fingerprint="1")
     found = reasons(with_inputs(staged, file_a="2"), with_inputs(was, file_a="1"))
     assert found["COPY"] == ("again", "the files that it copies changed")
+    # Only what it copies.
+    narrow = chain((BASE, True), ("COPY src/ /src/", False), fingerprint="2")
+    wide = chain((BASE, True), ("COPY src/ /src/", True), fingerprint="1")
+    changed = {"file_src/a.c": "2", "file_README.md": "2", "context_docs": "2"}
+    was = with_inputs(wide, **dict.fromkeys(changed, "1"))
+    why = "the files that it copies changed; of the context changed: file src/a.c"
+    assert reasons(with_inputs(narrow, **changed), was)["COPY"][1] == why
+    docs = chain((BASE, True), ("COPY --from=docs . .", False), fingerprint="2")
+    found = reasons(with_inputs(docs, **changed), was._replace(steps=()))
+    assert found["COPY"] == ("new", "it is new")
+    named = chain((BASE, True), ("COPY --from=docs . .", True), fingerprint="1")
+    was = with_inputs(named, **dict.fromkeys(changed, "1"))
+    why = "the files that it copies changed; of the context changed: context docs"
+    assert reasons(with_inputs(docs, **changed), was)["COPY"][1] == why
+    # What a mount reads is named, too.
+    for text, why in (
+        ("RUN --mount=type=bind,source=src,target=/src make", ": file src/a.c"),
+        ("RUN make", ""),
+    ):
+        ran, cached = (
+            chain((BASE, True), (text, one), fingerprint=str(one)) for one in (False, True)
+        )
+        was = with_inputs(cached, **dict.fromkeys(changed, "1"))
+        found = reasons(with_inputs(ran, **changed), was)
+        assert found["RUN"][1] == (f"what its target depends on changed{why}" if why else "")
     # What the image has that is the result is the cause of no step.
     run = chain((BASE, True), ("COPY . .", True), ("RUN make", False), fingerprint="2")
     now = with_inputs(run, file_a="2", file_b="1", argument_X="2", attribute_tags="2")
