@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import http.server
 import os
 import pty
 import re
@@ -11,6 +12,7 @@ import signal
 import struct
 import subprocess
 import termios
+import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Callable
@@ -252,6 +254,46 @@ def test_a_failure_is_the_last_thing_seen(project: Project) -> None:
     assert told[2] == ">    2 | RUNX echo before"
     assert told[-3].startswith("dockerfile parse error on line 2: unknown instruction: RUNX")
     assert told[-2:] == ["again: invoke build -t app -p linux/amd64", rest[-1]]
+
+
+def test_images_that_are_asked_for_and_what_is_printed_meanwhile(
+    project: Project, name: str, registry: str
+) -> None:
+    answers = threading.Event()
+
+    class Slow(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answers.wait(60)
+            self.send_error(404)
+
+        do_HEAD = do_GET  # noqa: N815 - their name
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = f"localhost:{server.server_port}/base:v1"
+        project.write(f'[target.app]\ndockerfile-inline = "FROM {base}\\n"\n')
+        with Terminal(project, 100, "lock") as terminal:
+            lines = terminal.until(lambda lines: any("is asked for" in x for x in lines), "no row")
+            answers.set()
+            assert re.match(rf"[|/\\-] {base}  is asked for .* s$", lines[0])
+            assert re.fullmatch(r"0 of 1 asked for, .* s", lines[1])
+            lines = terminal.end()
+        server.shutdown()
+    assert terminal.process.returncode == 1
+    assert not terminal.screen.cursor.hidden
+    assert lines[0].startswith(f"{base} ([target.app] dockerfile-inline:1) is not locked: ")
+    # Tags that are moved while layers are sent stand above what is sent.
+    text = '[target.app]\ndockerfile-inline = "FROM alpine:3.22\\n"\nplatforms = ["linux/amd64"]\n'
+    project.write(f'{text}tags = ["{registry}/{name}:v1", "{registry}/{name}:v2"]\n')
+    project.ok("build", "--progress", "quiet")
+    with Terminal(project, 100, "push", "--no-verify") as terminal:
+        lines = terminal.end()
+    assert terminal.process.returncode == 0
+    moved = [rf"{registry}/{name}:v{number}  [0-9a-f]{{12}}  moved" for number in (1, 2)]
+    assert re.fullmatch("\n".join([*moved, "2 tags moved"]), "\n".join(lines))
 
 
 def test_what_was_broken_off(project: Project) -> None:
