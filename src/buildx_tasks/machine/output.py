@@ -108,6 +108,9 @@ def hushed() -> Iterator[None]:
 @contextmanager
 def displayed(make_way: Callable[[], object]) -> Iterator[None]:
     """Have a display make way for whatever is printed on its terminal, by whom and where ever."""
+    if _activity.is_midline:  # a program's last words
+        _activity.is_midline = False
+        draw("\n")
     before, _activity.make_way = _activity.make_way, make_way
     try:
         yield

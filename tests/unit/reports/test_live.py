@@ -118,8 +118,13 @@ def test_what_is_printed_meanwhile_stands_above(
     monkeypatch.setattr("sys.stderr", terminal)
     frame = Frame([Row("running", "one"), Row("waiting", "two")], "0 of 2")
     drawn = ["two", "0 of 2"]
+    with output.enduring("push"):
+        print("a program's last words", end="", file=getattr(sys, stream), flush=True)
     with output.enduring("push"), live.display(lambda: frame, alone=False) as shown:
-        assert terminal.lines()[1:] == ["  two", "0 of 2"]
+        assert terminal.lines()[0] == "a program's last words"
+        assert terminal.lines()[2:] == ["  two", "0 of 2"]
+        terminal.screen.reset()
+        shown.refresh(now=True)
         print("a tag  moved", file=getattr(sys, stream), flush=True)
         assert terminal.lines() == ["a tag  moved"]
         shown.refresh(now=True)
