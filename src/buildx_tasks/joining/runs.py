@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from typing import TYPE_CHECKING
 
 from buildx_tasks.errors import UsageError
@@ -21,10 +22,14 @@ if TYPE_CHECKING:
     from buildx_tasks.planning.selection import Plan
     from buildx_tasks.workspace import Workspace
 
+# More than BuildKit's check SecretsUsedInArgOrEnv knows: names are written without _, too.
 # Source: https://docs.docker.com/reference/build-checks/secrets-used-in-arg-or-env/
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _SECRET = re.compile(
-    r"(?:_|^)(?:auth|credentials?|key|passw(?:or)?d|pwd|secret|token)(?:_|$)", re.IGNORECASE
+    r"cred|creds|pat|pw|pwd|.*(?:auth|authorization|credentials?|keys?|pass|passphrase|passwd|passwords?"
+    r"|pword|secrets?|tokens?)"
 )
+_LOG_IN = re.compile(r"://[^/\s]*@")
 
 
 def run_of(workspace: Workspace, plan: Plan, run: str) -> Run:
@@ -66,17 +71,24 @@ def fixing(plan: Plan, overlays: Sequence[str], sets: Sequence[str], values: Val
     """Return the flags that give another machine the values of this one.
 
     These are overlays, what was set, and what comes from git, the environment or files of ``[env]``,
-    which a clone does not have. What is a secret, or by its name may be one, is none of them.
+    which a clone does not have. What is a secret, or may be one by its name or with a log-in in it, is
+    none of them: that is told.
     """
-    hidden = set(secrets(plan))
-    here = {
-        name: value
-        for name, value in values.of_here().items()
-        if name not in hidden and not _SECRET.search(name)
-    }
+    found = values.of_here()
+    told = set(secrets(plan))
+    hidden = [name for name, value in found.items() if name in told or _may_be_secret(name, value)]
+    if hidden:
+        line = f"{', '.join(hidden)} may be secret, and are in no plan: each job needs them from its CI"
+        print(f"note: {line}", file=sys.stderr, flush=True)
+    here = {name: value for name, value in found.items() if name not in hidden}
     fixed = [f"{name}={value}" for name, value in {**values.of_git(), **here}.items()]
     given = [("-o", name) for name in overlays] + [("-s", one) for one in (*sets, *fixed)]
     return [word for pair in given for word in pair]
+
+
+def _may_be_secret(name: str, value: str) -> bool:
+    words = (word.lower() for word in _WORD.findall(name))
+    return bool(_LOG_IN.search(value)) or any(map(_SECRET.fullmatch, words))
 
 
 def jobs_of(

@@ -65,6 +65,40 @@ def test_what_this_machine_alone_has_is_in_the_commands(
     assert there.target.spec.tags == here.target.spec.tags == ["localhost:5000/app:v7"]
 
 
+MAY_BE_SECRET = {
+    **dict.fromkeys(
+        ("APIKEY", "DB_PASS", "GITHUB_PAT", "PASSPHRASE", "PGPASSWORD", "npmToken"), "x"
+    ),
+    **dict.fromkeys(("TOKENS", "SIGNING_KEY", "registryAuth"), "x"),
+    "HTTP_PROXY": "http://u:hush@proxy:3128",
+    "DATABASE_URL": "postgres://u:hush@db/app",
+}
+NONE = {
+    "KEYCLOAK_VERSION": "26",
+    "PATH_PREFIX": "/srv",
+    "PASSENGER": "6",
+    "URL": "https://a.org/@b",
+}
+
+
+def test_what_may_be_secret_is_in_no_plan_and_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {**MAY_BE_SECRET, **NONE}
+    args = "".join(f"{name} = '${{{name}}}'\n" for name in names)
+    variables = "".join(f'[variable.{name}]\ndefault = ""\n' for name in names)
+    app = '[target.app]\nplatforms = ["linux/amd64"]\ntags = ["localhost:5000/app:v1"]\n'
+    (tmp_path / "buildx.toml").write_text(f"{variables}{app}[target.app.args]\n{args}")
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+    with Project.load(tmp_path) as project:
+        words = shlex.split(project.select().jobs("1").join)
+    assert words[6:] == [word for name in NONE for word in ("-s", f"{name}={NONE[name]}")]
+    told = capsys.readouterr().err
+    assert told.startswith(f"note: {', '.join(MAY_BE_SECRET)} may be secret")
+    assert "hush" not in told
+
+
 def test_a_table_says_the_environment_too(tmp_path: Path) -> None:
     (tmp_path / "tasks.py").write_text("from buildx_tasks import *\n")
     (tmp_path / "buildx.toml").write_text(TOML)
