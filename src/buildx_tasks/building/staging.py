@@ -19,6 +19,7 @@ IN_STORE = "image store"  # the stored index goes out unchanged
 BY_PLATFORM = "platform by platform"  # the classic store: pushed one by one, the index composed
 STAGED = "staged"  # it waits in a registry
 UNKNOWN = "unknown: no engine answers"
+_BUILT = ("linux", "windows")  # the systems that parts are for
 
 
 def needed(builder: Builder | None, target: TargetPlan) -> bool:
@@ -82,7 +83,8 @@ def tag_of(target: TargetPlan) -> str:
 def is_of(tag: str, target: str) -> bool:
     """Say whether results of a target wait under a tag: of all its platforms, or of some."""
     whole = _whole(target)
-    return tag == cells.shortened(whole) or tag.startswith(cells.certain(f"{whole}-part-"))
+    parts = tuple(cells.certain(f"{whole}-part-{system}-") for system in _BUILT)
+    return tag == cells.shortened(whole) or tag.startswith(parts)
 
 
 def _whole(target: str) -> str:

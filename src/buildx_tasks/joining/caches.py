@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from buildx_tasks import references
+from buildx_tasks import platforms, references
 from buildx_tasks.building import mounts
 from buildx_tasks.errors import EngineError, RegistryError
 from buildx_tasks.images.sources import RepositorySource
@@ -30,6 +30,11 @@ _OF_JOBS = re.compile(r"cache-[\w-]+-(?:linux|windows)-[a-z0-9]+(?:-v\d+)?", re.
 # Source: https://github.com/moby/buildkit/blob/master/cache/remotecache/v1/doc.go
 _TYPE = "application/vnd.buildkit.cacheconfig.v0"
 _AT = "buildkit/createdat"  # annotation of a layer
+
+_OF_MACHINES = [
+    platforms.parse(f"linux/{one}")
+    for one in sorted({*platforms.ARCHITECTURES, "arm/v5", "arm/v6", "arm/v7"} - {"arm"})
+] + [platforms.parse("windows/amd64"), platforms.parse("windows/arm64")]
 
 
 class Cache(NamedTuple):
@@ -84,7 +89,8 @@ def _of_target(config: Config, target: TargetPlan) -> Iterator[Reference]:
     homes = [references.parse(text) for text in target.spec.tags[:1]]
     cache, to = config.ci.cache, config.cache.to
     kept = cache and (cache.repository or config.ci.staging)
-    for platform in target.declared:
+    # Without platforms it is built for each machine's own, whichever has prune run.
+    for platform in target.declared if target.spec.platforms else _OF_MACHINES:
         for place in [references.parse(kept)] if kept else homes if cache else ():
             yield place._replace(tag=cache_tag(target.name, platform))
         for pattern in config.cache.mounts:

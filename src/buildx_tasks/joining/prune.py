@@ -105,7 +105,7 @@ def piles(workspace: Workspace, plan: Plan, asked: Wanted) -> Iterator[Pile]:
     selected = frozenset(target.name for target in plan.images)
     declared = frozenset(plan.config.target)
     asking = _Asking(asked, selected, declared, caches.named(plan.config))
-    for place, waiting in _places(plan).items():
+    for place, waiting in _places(plan, asked).items():
         repository = workspace.registries.repository(references.parse(place))
         try:
             tags = listing.tags(repository, whole=True)
@@ -138,14 +138,14 @@ def remove(pile: Pile) -> None:
         removal.remove(pile.repository, digest)
 
 
-def _places(plan: Plan) -> dict[str, set[str]]:
+def _places(plan: Plan, asked: Wanted) -> dict[str, set[str]]:
     """Return the repositories, each with the targets whose builds wait there."""
     found: dict[str, set[str]] = {}
     for target in plan.images:
         found.setdefault(_home(references.parse(reference_of(target))), set()).add(target.name)
     if plan.config.ci.staging:
         found.setdefault(_home(references.parse(plan.config.ci.staging)), set())
-    for place in caches.places(plan.config):
+    for place in () if asked.id else caches.places(plan.config):  # caches are of no one run
         found.setdefault(_home(place), set())
     return found
 

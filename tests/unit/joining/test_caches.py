@@ -56,7 +56,11 @@ def config_of(folder: Path, tables: str = "", cache: str = "") -> Config:
         (
             '[ci]\nstaging = "localhost:5000/s"\n[ci.cache]\ntype = "registry"',
             "",
-            ["s:cache-app-linux-amd64", "s:cache-twin-linux-amd64"],
+            [
+                "s:cache-app-linux-amd64",
+                # without platforms: whichever machine asks, those of others stay
+                *(f"s:cache-twin-linux-{one}" for one in ("amd64", "arm64", "arm-v7", "s390x")),
+            ],
             [],
         ),
         (
@@ -147,4 +151,5 @@ def test_what_waits_is_its_own_target_s_however_long_the_name(tmp_path: Path, na
         assert staging.is_of(tag, name)
         assert not staging.is_of(tag, "ap")
     assert not staging.is_of("staging-app-api", "app")
+    assert not staging.is_of("staging-app-part-x", "app")  # the whole of another target
     assert len(cache_tag(name, parse("linux/arm/v7"))) <= 128
