@@ -79,7 +79,8 @@ def _judging(table: Kinds) -> Iterator[str]:
         yield from (mount.source for mount in getattr(table.of(kind), "mounts", ()))
     if tool := table.of("command"):
         # A word that is a path names a file or a folder, never all that there is.
-        yield from (word for word in tool.command if word.strip("./"))
+        words = [part for word in tool.command for part in (word, word.partition("=")[2])]
+        yield from (word for word in words if word.strip("./"))
     if path := table.of("structure-test"):
         yield _known(path)
     if start := table.of("goss"):

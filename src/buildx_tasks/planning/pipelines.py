@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.planning.jobs import REPORT, described
@@ -93,11 +94,14 @@ def label_of(runner: str) -> tuple[str, str]:
 
 
 def literal(command: str) -> str:
-    """Return a command that Woodpecker hands to the shell as it is: what has ``${`` it fills in itself.
+    """Return a command that Woodpecker hands to the shell as it is.
+
+    It fills in ``${`` itself, and takes ``$$`` for the one dollar that is not filled in.
 
     Source: https://woodpecker-ci.org/docs/usage/environment#string-substitution
+    Source: scanEscaped in https://github.com/drone/envsubst/blob/master/parse/scan.go
     """
-    return command.replace("${", "$${")
+    return re.sub(r"\$(?=[${])", "$$", command)
 
 
 def from_secrets(plan: Plan) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from typing import TYPE_CHECKING
 
@@ -175,7 +176,7 @@ name = "goss"
 goss = { file = "goss/app.yaml", wait = "ready.yaml", mounts = [{ source = "seed", target = "/s" }] }
 [[target.local.verify.check]]
 name = "scan"
-command = ["./scan.sh", "{oci}", ".", "--ignore", "scan/ignored"]
+command = ["./scan.sh", "{oci}", ".", "--ignore", "scan/ignored", "--rules=scan/rules.yaml"]
 """
 
 
@@ -194,6 +195,7 @@ command = ["./scan.sh", "{oci}", ".", "--ignore", "scan/ignored"]
         ("seed", ["local"]),
         ("scan.sh", ["local"]),
         ("scan/ignored", ["local"]),
+        ("scan/rules.yaml", ["local"]),
         ("README.md", []),
     ],
 )
@@ -253,3 +255,17 @@ def test_a_cache_that_cannot_be_is_refused(tmp_path: Path, table: str, said: str
     head = "" if "type" in table else 'type = "registry"\n'
     with pytest.raises(ConfigError, match=said):
         plan_of(tmp_path, f"[ci.cache]\n{head}{table}\n[target.app]\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "written"),
+    [
+        ("echo $A ${B}", "echo $A $${B}"),
+        ("A='a$$b'", "A='a$$$b'"),
+        ("$${C}", "$$$${C}"),
+        ("a$", "a$"),
+    ],
+)
+def test_woodpecker_gets_what_it_then_hands_on(command: str, written: str) -> None:
+    assert pipelines.literal(command) == written
+    assert re.sub(r"\$\$", "$", written) == command  # as its envsubst reads it
