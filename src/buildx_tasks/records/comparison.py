@@ -30,9 +30,10 @@ _SHOWN = 80  # characters of an instruction that a reason quotes
 class Change(NamedTuple):
     """A step of a build that is not as it was in another one.
 
-    ``word`` is again (it was cached before), slower, faster, cached (it was done before), or new (the
-    instruction is). ``before`` is how many seconds it took then, 0 where it was cached or not there;
-    ``why`` says what is known of the cause, ``""`` for nothing.
+    ``word`` is again (it was cached before, or done then, too, and is known to have had to be), slower,
+    faster, cached (it was done before), or new (the instruction is). ``before`` is how many seconds it
+    took then, 0 where it was cached or not there; ``why`` says what is known of the cause, ``""`` for
+    nothing.
     """
 
     word: Word
@@ -69,7 +70,7 @@ def compared(before: Build, now: Build) -> Comparison:
     was, its = (_Steps([s for s in b.steps if shared.intersection(s.cells)]) for b in (before, now))
     reasons = _Reasons(was, its, _fingerprints(before, now), changed_inputs(before, now))
     changes = [change for step in its.written if (change := _change(step, reasons))]
-    changes.sort(key=lambda one: -abs(one.now - one.before))
+    changes.sort(key=lambda one: -(one.now if one.word == "again" else abs(one.now - one.before)))
     return Comparison(before, now, tuple(changes))
 
 
@@ -106,7 +107,10 @@ class _Steps:
         )
 
     def below(self, step: Step) -> Iterator[Step]:
-        """Yield the instructions that a step needs, the nearest ones first."""
+        """Yield the instructions that a step needs, the nearest ones first.
+
+        What a cached one needs is none of it: what came of that is as it was.
+        """
         waiting, seen = [*step.inputs], {step.digest}
         while waiting:
             digest = waiting.pop(0)
@@ -114,7 +118,7 @@ class _Steps:
             if digest in seen or other is None:
                 continue
             seen.add(digest)
-            waiting += other.inputs
+            waiting += () if other.is_cached else other.inputs
             if other.instruction:
                 yield other
 
@@ -133,9 +137,10 @@ def _change(step: Step, reasons: _Reasons) -> Change | None:
     differs = abs(now - before)
     if step.is_cached and not other.is_cached:
         return Change("cached", step, before, now) if differs >= _LEAST_SECONDS else None
+    why = reasons.of(step) if not step.is_cached and reasons.are_known_of(step) else ""
     if differs < _LEAST_SECONDS or differs < _LEAST_SHARE * max(now, before):
-        return None
-    return Change("slower" if now > before else "faster", step, before, now)
+        return Change("again", step, before, now, why) if why else None
+    return Change("slower" if now > before else "faster", step, before, now, why)
 
 
 def _seconds(step: Step) -> float:
@@ -156,12 +161,25 @@ class _Reasons:
 
     def of(self, step: Step) -> str:
         """Return it in words, ``""`` where nothing is known."""
-        redone = [one for one in self._its.below(step) if not one.is_cached and self._is_cause(one)]
+        redone = self._redone(step)
         if redone and not self._is_other(step):
             first = redone[-1]  # the farthest below
             why = self._own(first)
             return f"{_quoted(first)} before it was done again" + (f": {why}" if why else "")
         return self._own(step)
+
+    def are_known_of(self, step: Step) -> bool:
+        """Say whether something that is known changed for a step that was done both times."""
+        return bool(self._redone(step)) or self._is_changed(step)
+
+    def _redone(self, step: Step) -> list[Step]:
+        """Return the steps below that can be why, the farthest last."""
+        return [one for one in self._its.below(step) if not one.is_cached and self._is_cause(one)]
+
+    def _is_changed(self, step: Step) -> bool:
+        names = self._names(step)
+        of_arguments = step.instruction == "RUN" and any(n.startswith("argument ") for n in names)
+        return of_arguments or any(_read(step, names))
 
     def before(self, step: Step) -> Step | None:
         """Return what a step was."""
@@ -172,7 +190,7 @@ class _Reasons:
         if step.instruction == "FROM":
             return self._is_other(step)
         other = self.before(step)
-        return other is None or other.is_cached
+        return other is None or other.is_cached or self._is_changed(step)
 
     def _is_other(self, step: Step) -> bool:
         return self.before(step) is None

@@ -179,6 +179,46 @@ def test_what_changed_of_all_that_a_target_depends_on_is_named() -> None:
     assert reasons(now, before)["RUN"][1] == "it was `RUN make`; what changed: argument X"
 
 
+def test_what_is_behind_a_cached_step_is_why_of_nothing() -> None:
+    steps = [("RUN gen", False), ("COPY --from=0 /out /", True), ("COPY src /src", False)]
+    before = with_inputs(chain(*steps), **{"file_src/a.c": "1", "argument_X": "1"})
+    now = with_inputs(chain(*steps), **{"file_src/a.c": "2", "argument_X": "2"})
+    why = "the files that it copies changed; of the context changed: file src/a.c"
+    found = {change.step.name: change.why for change in compared(before, now).changes}
+    assert found["COPY src /src"] == why
+    assert found["RUN gen"] == "what its target depends on changed: argument X"
+
+
+def test_what_was_done_both_times_says_why_too() -> None:
+    steps = (
+        (BASE, True),
+        ("COPY src/ /src/", False),
+        ("RUN make", False),
+        ("COPY docs /docs", False),
+    )
+    before = with_inputs(chain(*steps, fingerprint="1"), **{"file_src/a.c": "1"})
+    now = with_inputs(chain(*steps, fingerprint="2"), **{"file_src/a.c": "2"})
+    why = "the files that it copies changed; of the context changed: file src/a.c"
+    later = f"`COPY src/ /src/` before it was done again: {why}"
+    found = [(c.word, c.step.name, c.why) for c in compared(before, now).changes]
+    assert found == [
+        ("again", "COPY src/ /src/", why),
+        ("again", "RUN make", later),
+        ("again", "COPY docs /docs", later),
+    ]
+    slower = with_inputs(chain(*steps, seconds=9, fingerprint="2"), **{"file_src/a.c": "2"})
+    assert reasons(slower, before)["RUN"] == ("slower", later)
+    # Of what nothing is known to have changed, nothing is told.
+    assert compared(before, before._replace(id="x")).changes == ()
+    other = with_inputs(
+        chain(*steps, fingerprint="2"), **{"file_README.md": "2", "file_src/a.c": "1"}
+    )
+    assert compared(before, other).changes == ()
+    given = chain((BASE, True), ("RUN make", False))
+    told = reasons(with_inputs(given, argument_X="2"), with_inputs(given, argument_X="1"))
+    assert told == {"RUN": ("again", "what its target depends on changed: argument X")}
+
+
 def test_many_that_changed_are_counted() -> None:
     names = {f"file_{n}": "1" for n in range(9)}
     copied = chain((BASE, True), ("COPY . .", False), ("RUN make", True))
