@@ -289,7 +289,7 @@ def test_github_s_workflow_publishes_and_a_cold_runner_runs_no_step_again(
 def test_gitlab_s_pipelines_publish(ci: Ci) -> None:
     (included,) = ci.load(".gitlab-ci.yml").values()
     parent = ci.load(included)
-    theirs = {"CI_PIPELINE_ID": "4711", "CI_COMMIT_TAG": "v1.2.0", **ci.secrets}
+    theirs = {"CI_PIPELINE_ID": "4711", "CI_JOB_ID": "8", "CI_COMMIT_TAG": "v1.2.0", **ci.secrets}
     plan = parent["plan-images"]
     folder = ci.one.clone(depth=int(plan["variables"]["GIT_DEPTH"]))
     ci.one.run("\n".join(plan["script"]), folder, theirs, "sh")

@@ -58,7 +58,8 @@ images:
 def files(found: Jobs, flags: Sequence[str]) -> dict[str, str]:
     """Return the file, and one that includes it; ``flags`` go to each command."""
     begun = install(found.plan, "gitlab")
-    planned = f'{typed("plan", *flags)} --id "$CI_PIPELINE_ID" --format gitlab'
+    # A plan that is made again is a run of its own: what the first one left is no part of it.
+    planned = f'{typed("plan", *flags)} --id "$CI_PIPELINE_ID-$CI_JOB_ID" --format gitlab'
     check = check_of(flags, "--junit", REPORT)
     text = _TEXT.format(
         image=IMAGE,
