@@ -51,10 +51,16 @@ def install(plan: Plan, system: str) -> str:
 
 def logins(plan: Plan, system: str) -> list[Login]:
     """Return the log-ins that the jobs of a run need, one for each registry that is named."""
-    found = {}
+    found: dict[str, Login] = {}
+    names = set[str]()
     for place in _places(plan):
         registry = references.parse(place).registry
+        if registry in found:
+            continue
         name = re.sub(r"\W", "_", registry, flags=re.ASCII).upper()
+        while name in names:  # nobody's password goes to another registry
+            name += "_"
+        names.add(name)
         usual = (f"REGISTRY_{name}_USER", f"REGISTRY_{name}_PASSWORD")
         found[registry] = Login(registry, *_OWN.get((system, registry), usual))
     return list(found.values())

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from buildx_tasks.errors import UsageError
 from buildx_tasks.language import loading
-from buildx_tasks.planning import jobs, pipelines, runs
+from buildx_tasks.planning import jobs, pipelines, preparing, runs
 from buildx_tasks.planning.selection import make_plan
 from buildx_tasks.starting import workflows
 from buildx_tasks.starting.lines import scalar
@@ -160,6 +160,16 @@ def test_secrets_come_from_the_environment_alone_and_actions_are_pinned(
     assert "\n# base: push.sign needs cosign where join runs;" in whole
     if system == "gitlab":
         assert '"$CI_REGISTRY_PASSWORD" | docker login registry.gitlab.com' in "".join(commands)
+
+
+def test_no_two_registries_share_a_log_in(tmp_path: Path) -> None:
+    mirrors = '["a-b.io/o/app", "a.b.io/o/app", "ghcr.io/o/second"]'
+    plan = plan_of(tmp_path, f"{PLAIN}[target.app.push]\nmirrors = {mirrors}\n")
+    found = {one.registry: one for one in preparing.logins(plan, "github")}
+    assert list(found) == ["ghcr.io", "a-b.io", "a.b.io"]
+    assert len({one.password for one in found.values()}) == len(found)
+    assert found["a-b.io"].user == "REGISTRY_A_B_IO_USER"
+    assert found["a.b.io"].user == "REGISTRY_A_B_IO__USER"
 
 
 @ALL
