@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from buildx_tasks.publishing.upload import Watcher
     from buildx_tasks.records.ledger import Verified
     from buildx_tasks.references import Reference
+    from buildx_tasks.registry.repository import Repository
     from buildx_tasks.verification.units import Unit
     from buildx_tasks.workspace import Workspace
 
@@ -141,14 +142,14 @@ class _Box(NamedTuple):
         tag = self.place.tag
         repository = self.workspace.registries.repository(self.place)
         named = repository.named(tag)
-        there = None if self.replace else InRegistry(repository).part(tag)
-        if there and _is_same(there, record):
+        if self._is_there(repository, record):
             return Handed(cell, named, record, was_there=True)
-        if there:
-            raise PushError(_taken_by(named, there))
         repository.require_writable()
         upload.upload(source, whole, repository, self.watcher)
         upload.confirm(whole, repository)
+        # An upload can take minutes, in which another job may have come first.
+        if self._is_there(repository, record):
+            return Handed(cell, named, record, was_there=True)
         repository.put(tag, whole.root)
         if repository.get(tag, whole.root.digest).digest != whole.root.digest:
             raise RegistryError(
@@ -158,6 +159,14 @@ class _Box(NamedTuple):
         entry = {"target": record.target, "platform": record.platform, "run": record.run}
         self.workspace.ledger.record("part", [{**entry, "tag": named, "digest": record.digest}])
         return Handed(cell, named, record, was_there=False)
+
+    def _is_there(self, repository: Repository, record: Record) -> bool:
+        """Say whether the part waits already; another one in its place is an error."""
+        tag = self.place.tag
+        there = None if self.replace else InRegistry(repository).part(tag)
+        if there and not _is_same(there, record):
+            raise PushError(_taken_by(repository.named(tag), there))
+        return there is not None
 
 
 def _is_same(there: Part | Strange, record: Record) -> bool:
