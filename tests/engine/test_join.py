@@ -321,7 +321,7 @@ def test_a_part_that_is_there_twice_is_refused_and_named(
 
 
 def test_a_part_is_handed_in_once_and_only_verified(
-    project: Project, registry: str, name: str, tmp_path: Path
+    project: Project, registry: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(project.folder, registry, name, PLATFORMS[:1])
     tag = f"{registry}/{name}/app:part-7-app-linux-amd64"
@@ -356,6 +356,17 @@ def test_a_part_is_handed_in_once_and_only_verified(
         assert in_registry(tag) == first
         assert [item.was_there for item in selection.part("7", replace=True)] == [False]
         assert in_registry(tag) != first
+        repository = other.registries.of(tag)
+        other_part, confirm = repository.get(tag.rpartition(":")[2]), upload.confirm
+
+        def meanwhile(whole: graph.Graph, place: Repository) -> None:
+            confirm(whole, place)
+            place.put("part-9-app-linux-amd64", other_part)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(upload, "confirm", meanwhile)
+            with pytest.raises(PushError, match="is there already, of the run 7, with"):
+                selection.part("9")
     text = (project.folder / "buildx.toml").read_text()
     project.write(text.replace("run = {}", 'run = { stdout = "x" }'))
     assert project.invoke("verify", "-t", "app", "-s", "WORD=x").returncode == 1
