@@ -69,12 +69,12 @@ _DATA = (
 # As files and folders of bundles call systems and machines.
 _SYSTEMS = {
     "linux": "linux",
-    "windows": "windows|win32|win64|win|mingw(?:32|64)?|msvc",
+    "windows": "windows|win32|win64|win|mingw(?:32|64)?|msvc|dlls",
     "": "darwin|macos|macosx|osx|mac|freebsd|openbsd|netbsd|sunos|solaris|aix|android",
 }
 _MACHINES = {
-    "amd64": "x86[-_]64|amd64|x64|64bit-intel",
-    "386": "i[3-6]86|x86|ia32|386|32bit-intel",
+    "amd64": "x86[-_]64|amd64|x64|i64|64bit-intel",
+    "386": "i[3-6]86|x86|ia32|i32|386|32bit-intel",
     "arm64": "aarch64|arm64|armv8",
     "arm": "arm(?:v[5-7]\\w*|hf|el|32)?",
     "riscv64": "riscv64(?:gc)?",

@@ -293,7 +293,7 @@ def _in_folder(text: str, option: str) -> Place:
         raise UsageError(f"{option}: {text} names no folder; write it as in oci:out/app")
     layout = Layout(Path(path))
     if not layout.is_there:
-        raise UsageError(f"{option}: {path} is no OCI image layout: it has no index.json")
+        raise UsageError(f"{option}: {path} is no OCI image layout: it has no index.json; name one")
     found = layout.listed_all()
     chosen = {one.digest: one for known, one in found if not name or known == name}
     is_plain = not any(known or one.media_type in INDEX_TYPES for known, one in found)

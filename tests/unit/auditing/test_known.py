@@ -80,6 +80,12 @@ BUNDLES = """
   /opt/rust/lib/rustlib/aarch64-unknown-linux-gnu/lib/std.so
   /usr/lib/x86_64-linux-gnu/libc.so.6
   /usr/lib/aarch64-linux-gnu/libc.so.6
+* /opt/v/pulp/solverdir/cbc/linux/i64/cbc
+* /opt/v/pulp/solverdir/cbc/linux/i32/cbc
+  /opt/v/pulp/solverdir/cbc/linux/arm64/cbc
+* /opt/v/OpenGL/DLLS/freeglut64.vc14.dll
+* /opt/v/selenium/webdriver/common/linux-x86_64/selenium-manager
+  /opt/v/selenium/webdriver/common/linux-arm64/selenium-manager
   /srv/only/amd64/tool
   /srv/other/darwin-arm64/tool
   /srv/other/linux-amd64/tool
