@@ -211,3 +211,30 @@ def test_several_files_what_is_beside_them_and_what_changes_are_named(project: P
     assert "docker-bake.hcl:1: uuidv4() is written" in notes
     result = project.invoke("import", "--from", "https://github.com/a/b.git")
     assert (result.returncode, "is a remote address" in result.stderr) == (2, True)
+
+
+def test_archives_that_are_exported_stay(project: Project) -> None:
+    text = """
+    variable "V" { default = "v1" }
+    variable "DIR" { default = "dist/oci" }
+    target "default" { output = [
+      "type=oci,dest=./dist/oci/${V}.tar", "type=tar,dest=${DIR}/app.tar",
+      format("type=oci,dest=%s/b.tar", DIR), { type = "docker", dest = "dist/${V}" },
+      "type=tar,dest=link.tar", "type=local,dest=dist/files"
+    ] }
+    """
+    dist = project.folder / "dist/oci"
+    dist.mkdir(parents=True)
+    names = ["dist/oci/v1.tar", "dist/oci/app.tar", "dist/oci/b.tar", "dist/v1", "real.tar"]
+    for name in names:
+        (project.folder / name).write_text(name)
+    (project.folder / "link.tar").symlink_to("real.tar")
+    imported(project, text)
+    there = [path for path in project.folder.rglob("*.tar") if path.is_file()]
+    assert len(there) == len(names)
+    for name in names:
+        assert (project.folder / name).read_text() == name
+    told = (project.folder / "buildx.toml").read_text()
+    assert "dest=./dist/oci/${V}.tar" in told
+    assert "dest=${DIR}/app.tar" in told
+    assert "buildx-tasks-dest" not in told

@@ -8,18 +8,18 @@ import os
 import re
 import shlex
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.convert.attributes import without_comments
 from buildx_tasks.convert.beside import KEPT_IN_ENVIRONMENT, fleeting, with_overrides
+from buildx_tasks.convert.exporting import Exports
 from buildx_tasks.convert.keeping import several
-from buildx_tasks.convert.standing import agent, archives_aside
+from buildx_tasks.convert.standing import agent
 from buildx_tasks.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from buildx_tasks.machine.commands import Commands
 
@@ -57,6 +57,7 @@ class Asking:
         self.of_dot_env: list[str] = []
         self.told: dict[str, str] = {}
         self._words: list[str] = []
+        self._is_read: bool | None = None
         self._known: dict[tuple[tuple[str, str], ...], dict[str, str | None]] = {}
         self._hide()
 
@@ -102,22 +103,60 @@ class Asking:
             Refused: it has none.
 
         """
-        with self._without_marks() as files, tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder:
+            exports = Exports(Path(tempfile.mkdtemp(dir=folder)))
+            files = self._as_read(Path(folder), exports)
             named = [word for file in files for word in ("--file", str(file))]
             known = agent(Path(folder))
+            words = [exports.told(word) for word in options]
             while True:
                 given = {**self.told, **(values or {})}
-                words = [*self._words, *(f"{name}={value}" for name, value in given.items())]
-                asked = ["env", *words, *known, "docker", "buildx", "bake", *named, *options]
-                with archives_aside([*self.texts, *options]):
-                    result = self._commands.query(asked)
+                told = [*self._words, *(exports.told(f"{k}={v}") for k, v in given.items())]
+                bake = ["env", *told, *known, "docker", "buildx", "bake"]
+                result = self._commands.query([*bake, *named, *words])
                 lacking = None if result.ok else _REQUIRED.search(result.stderr)
                 if not lacking or lacking[1] in given:
                     break
                 self.told[lacking[1]] = STAND_IN
+            if not result.ok and files != self.files:
+                self._require_read(bake, named)
         if not result.ok:
-            raise Refused(_why(result.stderr))
-        return json.loads(result.stdout)
+            said = _why(result.stderr)
+            for copy, file in zip(files, self.files):
+                said = said.replace(str(copy), str(file))
+            raise Refused(exports.back(said))
+        return exports.back(json.loads(result.stdout))
+
+    def _as_read(self, folder: Path, exports: Exports) -> list[Path]:
+        """Return the files, copies where bake must not read them as they are.
+
+        It takes no byte order mark, and opens and empties what they export.
+        """
+        found: list[Path] = []
+        for number, file in enumerate(self.files):
+            given = file.read_bytes()
+            text = given.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+            away = exports.told if file.suffix in _COMPOSE else exports.declared
+            taken = away(text).encode("utf-8", "surrogateescape")
+            copy = file if taken == given else folder / f"file-{number}" / file.name
+            if copy != file:
+                copy.parent.mkdir()
+                copy.write_bytes(taken)
+            found.append(copy)
+        return found
+
+    def _require_read(self, bake: Sequence[str], named: Sequence[str]) -> None:
+        """Refuse files that bake reads, but not with what they export elsewhere."""
+        if self._is_read is None:
+            own = [word for file in self.files for word in ("--file", str(file))]
+            listed = ("--list", "type=targets")
+            read = [self._commands.query([*bake, *words, *listed]).ok for words in (own, named)]
+            self._is_read = read != [True, False]
+        if not self._is_read:
+            raise Refused(
+                "asked what it builds, it empties archives that are exported, and their dest is "
+                "not told plainly; write it as dest= in a text of output"
+            )
 
     def defaults(self, values: Mapping[str, str]) -> dict[str, str | None]:
         """Return the variables of the files and their defaults, as these values of others make them.
@@ -174,23 +213,6 @@ class Asking:
         self.hidden = [*unset, *emptied]
         self.of_dot_env = emptied
         self._known.clear()
-
-    @contextmanager
-    def _without_marks(self) -> Iterator[Sequence[Path]]:
-        """Give the files, those that begin with a byte order mark as copies without: bake takes none."""
-        if not any(_bytes(file).startswith(codecs.BOM_UTF8) for file in self.files):
-            yield self.files
-            return
-        with tempfile.TemporaryDirectory() as folder:
-            copies = [Path(folder, str(n), file.name) for n, file in enumerate(self.files)]
-            for file, copy in zip(self.files, copies):
-                copy.parent.mkdir()
-                copy.write_bytes(_bytes(file).removeprefix(codecs.BOM_UTF8))
-            yield copies
-
-
-def _bytes(path: Path) -> bytes:
-    return path.read_bytes()
 
 
 def _why(said: str) -> str:

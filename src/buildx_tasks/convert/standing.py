@@ -1,25 +1,17 @@
-"""What stands in for secrets' files, keys and an agent while bake is only asked, which looks for them.
-
-And for archives that are exported: asked with ``--print``, bake opens and empties them already.
-"""
+"""What stands in for secrets' files, keys and an agent while bake is only asked, which looks for them."""
 
 from __future__ import annotations
 
 import os
-import re
 import socket
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.convert import moving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 _AGENT = "SSH_AUTH_SOCK"
-_DESTINATION = re.compile(r"""\bdest\b["']?\s*[=:]\s*["']?((?:\$\{[^}]*\}|[^"',\s}$])*)""")
-_ASIDE = ".buildx-tasks-aside"
 
 
 def agent(folder: Path) -> list[str]:
@@ -27,39 +19,6 @@ def agent(folder: Path) -> list[str]:
     if os.environ.get(_AGENT):
         return []
     return [f"{_AGENT}={_bound(folder / 'agent')}"]
-
-
-@contextmanager
-def archives_aside(texts: Sequence[str]) -> Iterator[None]:
-    """Put the archives that bake files export away while bake is asked, and back; remove empty ones."""
-    patterns = [
-        re.sub(r"\$\{[^}]*\}", "*", one[1]) for t in texts for one in _DESTINATION.finditer(t)
-    ]
-    aside = {path: path.with_name(path.name + _ASIDE) for path in _files(patterns)}
-    try:
-        for path, other in aside.items():
-            path.rename(other)
-        yield
-    finally:
-        for path in _files(patterns):
-            if not path.name.endswith(_ASIDE) and not path.stat().st_size:
-                path.unlink()
-        for path, other in aside.items():
-            if other.exists():
-                other.replace(path)
-
-
-def _files(patterns: Sequence[str]) -> list[Path]:
-    """Return the files that are there of these paths, in which ``*`` is what is not known."""
-    found: list[Path] = []
-    # What is not known but for its folder may be any file.
-    wanted = [one for one in patterns if re.search(r"\w", one.rpartition("/")[2])]
-    for pattern in dict.fromkeys(wanted):
-        start, star, _ = pattern.partition("*")
-        folder = Path(start).parent if star else Path()
-        parts = pattern[len(str(folder)) :].lstrip("/") if star and str(folder) != "." else pattern
-        found += folder.glob(parts) if star else [Path(pattern)]
-    return [path for path in found if path.is_file() and not path.is_symlink()]
 
 
 class StandIns:
