@@ -34,11 +34,15 @@ def vertex(number: int, name: str, *times: float, **more: Any) -> dict[str, Any]
     return {"digest": f"sha256:{number}", "name": name, **moments, **more}
 
 
-def bake(names: Sequence[str] = ("app",), where: Sequence[str] = ("amd64", "arm64")) -> Watched:
+def bake(
+    names: Sequence[str] = ("app",),
+    where: Sequence[str] = ("amd64", "arm64"),
+    text: str | None = TEXT,
+) -> Watched:
     platforms = [parse(f"linux/{one}") for one in where]
     own = {name: {p: f"{name}@{p}" for p in platforms} for name in names}
     readings = [
-        Reading(DockerfileBuild(n, n, "Dockerfile", {}, tuple(platforms)), (), TEXT) for n in names
+        Reading(DockerfileBuild(n, n, "Dockerfile", {}, tuple(platforms)), (), text) for n in names
     ]
     vertices = Vertices({n: {} for n in names}, own, readings, lambda p: p.architecture == "amd64")
     cells = [

@@ -118,7 +118,7 @@ class Recording:
         for bake in self._bakes[-1:]:
             found = list(failures(bake.watched, self._emulator))
             self.failures = tuple(found or unbegun(bake.watched, bake.excerpt))
-            if not self.failures:
+            if not any(one.source for one in self.failures):
                 bake.show_excerpt()
         if self.failures and self.means.audience:
             self.means.audience.failed(self.failures)
@@ -176,6 +176,7 @@ class Bake:
                 is_built = result.ok
             finally:
                 self._close(is_built=is_built)
+        self._watcher = None  # its display is gone
         result.stderr = "\n".join((*self.watched.said, *self._errors()))
         return result
 
@@ -237,7 +238,7 @@ class Bake:
             self._show(block)
 
     def show_excerpt(self) -> None:
-        """Show the lines of a Dockerfile that were kept back: no failure of ours has them."""
+        """Show the lines of a Dockerfile that were kept back: no failure of ours has any."""
         self._show(self.excerpt)
 
     def _show(self, lines: Sequence[str]) -> None:
