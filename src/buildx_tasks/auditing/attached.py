@@ -8,9 +8,10 @@ that manifest.
 import base64
 import binascii
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import msgspec
 from msgspec import Meta, field
@@ -22,13 +23,13 @@ from buildx_tasks.images.attestations import PREDICATE
 from buildx_tasks.machine.learning import learned
 from buildx_tasks.registry import referrers
 from buildx_tasks.registry.manifests import Descriptor, Manifest, is_deep
-from buildx_tasks.registry.repository import Repository
 from buildx_tasks.text import printable
 from buildx_tasks.verification.check import Found
 
 _AT_ONCE = 4  # manifests that registries are asked about
 _MOST_READ = 50  # things that are attached to one manifest
-_MOST = 16 << 20  # bytes of a document that is read
+_MOST = 4 << 20  # bytes of a document that is read
+_ALONE = threading.Lock()  # one document at a time is in memory
 _SHOWN = 80  # characters of other people's words
 # Tags of cosign's own, which it writes where nobody asks for referrers.
 # Source: https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md
@@ -53,16 +54,20 @@ class _Payload(msgspec.Struct):
     critical: _Critical
 
 
+class _Signature(msgspec.Struct):
+    sig: str = ""
+
+
 class _Envelope(msgspec.Struct, rename="camel"):
     payload: str
-    signatures: Annotated[list[dict[str, Any]], Meta(min_length=1)]
+    signatures: Annotated[list[_Signature], Meta(min_length=1)]
     payload_type: str = ""
 
 
 class _Bundle(msgspec.Struct, rename="camel"):
-    verification_material: dict[str, Any]
+    verification_material: msgspec.Raw
     dsse_envelope: Optional[_Envelope] = None
-    message_signature: Optional[dict[str, Any]] = None
+    message_signature: msgspec.Raw = msgspec.Raw()
 
 
 class _Target(msgspec.Struct):
@@ -108,6 +113,7 @@ def attached(place: Place, digest: str) -> Optional[Found]:
     if repository is None:
         return None
     problems: list[str] = []
+    large: list[str] = []
     kinds: dict[str, int] = {}
     entries = list(
         {one.digest: one for one in referrers.listed(repository, digest).entries}.values()
@@ -116,26 +122,26 @@ def attached(place: Place, digest: str) -> Optional[Found]:
         kind = printable(entry.artifact_type or entry.media_type or "of no type")
         kinds[kind] = kinds.get(kind, 0) + 1
         named = f"{entry.digest} ({kind}), attached to {digest}"
-        problems += [f"{named}, {text}" for text in _of_entry(place, repository, entry, digest)]
+        problems += [f"{named}, {text}" for text in _of_entry(place, entry, digest, large)]
     for end in _COSIGN:
         tag = f"{referrers.tag_of(digest)}{end}"
         manifest = repository.find(tag)
         if manifest is not None:
             kinds[f"cosign's {end}"] = len(manifest.content.layers)
-            problems += [f"{tag}: {text}" for text in _of_layers(place, manifest, digest)]
+            problems += [f"{tag}: {text}" for text in _of_layers(place, manifest, digest, large)]
     if not kinds:
         return None
     facts = [f"attached: {', '.join(f'{n} {kind}' for kind, n in kinds.items())}"]
     if len(entries) > _MOST_READ:
         facts.append(f"{len(entries) - _MOST_READ} more were not read")
+    if large:
+        facts.append(f"{len(large)} documents of more than {_MOST:,} bytes were not read")
     return Found(tuple(problems), tuple(facts))
 
 
-def _of_entry(
-    place: Place, repository: Repository, entry: Descriptor, digest: str
-) -> Iterator[str]:
+def _of_entry(place: Place, entry: Descriptor, digest: str, large: list[str]) -> Iterator[str]:
     try:
-        manifest = repository.get(entry.digest)
+        manifest = place.source.manifest(entry.digest)
     except MissingError:
         yield "is not there"
         return
@@ -148,25 +154,28 @@ def _of_entry(
     if subject is None or subject.digest != digest:
         yield f"is about {subject.digest if subject else 'nothing'}"
     else:
-        yield from _of_layers(place, manifest, digest)
+        yield from _of_layers(place, manifest, digest, large)
 
 
-def _of_layers(place: Place, manifest: Manifest, digest: str) -> Iterator[str]:
-    """Yield what is wrong with the documents of something that is attached."""
+def _of_layers(place: Place, manifest: Manifest, digest: str, large: list[str]) -> Iterator[str]:
+    """Yield what is wrong with the documents of something that is attached; note those that are large."""
     if manifest.is_index:
         yield "is an index, which nothing that is attached is"
     for layer in manifest.content.layers:
+        if layer.size > _MOST:
+            large.append(layer.digest)
         if layer.size > _MOST or layer.urls:
             continue
         try:
-            data = text_of(place, layer)
+            with _ALONE:
+                problem = _of_document(text_of(place, layer), layer, digest)
         except MissingError:
             yield f"its {layer.digest} is not there"
             continue
         except (EngineError, RegistryError) as error:
             yield f"its {layer.digest} cannot be read: {error}"
             continue
-        if problem := _of_document(data, layer, digest):
+        if problem:
             yield f"its {layer.digest} {problem}"
 
 
@@ -203,7 +212,8 @@ def _bundle(data: bytes, layer: Descriptor, digest: str) -> str:  # noqa: ARG001
     found = msgspec.json.decode(data, type=learned(_Bundle))
     if found.dsse_envelope:
         return _of_envelope(found.dsse_envelope, digest)
-    return "" if found.message_signature else "is a bundle without a signature"
+    is_there = bytes(found.message_signature).startswith(b"{")
+    return "" if is_there else "is a bundle without a signature"
 
 
 def _jws(data: bytes, layer: Descriptor, digest: str) -> str:  # noqa: ARG001
@@ -213,7 +223,7 @@ def _jws(data: bytes, layer: Descriptor, digest: str) -> str:  # noqa: ARG001
 
 
 def _of_envelope(found: _Envelope, digest: str) -> str:
-    if not all(one.get("sig") for one in found.signatures):
+    if not all(one.sig for one in found.signatures):
         return "has no signature in its envelope"
     if found.payload_type != _STATEMENT:
         return ""

@@ -190,6 +190,14 @@ def test_documents_that_do_not_hold_are_named(content: Any, kind: str, says: str
     assert says in problem
 
 
+def test_what_is_large_is_left_out_and_said() -> None:
+    made = Registry()
+    made.attach(envelope(statement(OTHER, {"x": "y" * 4_000_000})), DSSE)
+    problems, facts = made.found()
+    assert problems == []
+    assert facts[1] == "1 documents of more than 4,194,304 bytes were not read"
+
+
 def test_lists_that_do_not_hold_are_named() -> None:
     made = Registry()
     gone = made.attach(b"gone", "a/b")
