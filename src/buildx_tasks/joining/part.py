@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from buildx_tasks import platforms
 from buildx_tasks.building import staging
@@ -82,18 +83,27 @@ def hand_in(
     cells = [(unit, unit.platform) for unit in listed if unit.platform]
     _require_verified([unit for unit, _ in cells], history)
     by_name = {one.target.name: one for one in run.targets}
+    wanted: dict[str, tuple[Reference, Callable[[], tuple[Record, Graph, Source]]]] = {}
+    for unit, platform in cells:
+        one = by_name[unit.target.name]
+        tag = part_tag(run.fixed.id, unit.target.name, platform)
+        made = partial(_made, workspace, run, one, unit, platform)
+        wanted[unit.id] = one.staging._replace(tag=tag), made
     handed = []
+    if options.to is not None:
+        with faults(), workspace.things("written", wanted) as things:
+            for cell, (place, making) in wanted.items():
+                with things.at(cell, f"is written to {options.to}"):
+                    record, whole, source = making()
+                    taken = _to_folder(options, place.tag, record, whole, source)
+                there = f"{place.tag} in {options.to}"
+                handed.append(Handed(cell, there, record, was_there=taken))
+                audience.said(_line(handed[-1]))
+        return handed
     with faults(), audience.uploading() as watcher:
-        for unit, platform in cells:
-            record, whole, source = _made(workspace, run, by_name[unit.target.name], unit, platform)
-            tag = part_tag(run.fixed.id, unit.target.name, platform)
-            if options.to is not None:
-                taken = _to_folder(options, tag, record, whole, source)
-                handed.append(Handed(unit.id, f"{tag} in {options.to}", record, was_there=taken))
-            else:
-                place = by_name[unit.target.name].staging._replace(tag=tag)
-                box = _Box(workspace, place, watcher, replace=options.replace)
-                handed.append(box.take(unit.id, record, whole, source))
+        for cell, (place, making) in wanted.items():
+            box = _Box(workspace, place, watcher, replace=options.replace)
+            handed.append(box.take(cell, *making()))
             audience.said(_line(handed[-1]))
     return handed
 
