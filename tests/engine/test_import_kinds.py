@@ -238,3 +238,29 @@ def test_archives_that_are_exported_stay(project: Project) -> None:
     assert "dest=./dist/oci/${V}.tar" in told
     assert "dest=${DIR}/app.tar" in told
     assert "buildx-tasks-dest" not in told
+
+
+def test_what_a_shell_says_of_a_secret_is_not_written(project: Project) -> None:
+    args = "--build-arg A=$(TOKEN) --build-arg B=$(shell cat my-token) --build-arg C=$(KEPT)"
+    makefile = f"""
+TOKEN := $(shell echo $$GITHUB_TOKEN)
+KEPT != cat my-token
+image:
+\tdocker build -t x.io/a {args} .
+"""
+    taskfile = """
+version: '3'
+vars:
+  TOKEN: {sh: cat my-token}
+  OTHER: {sh: echo $GITHUB_TOKEN}
+tasks:
+  image: docker build -t x.io/a --build-arg A={{.TOKEN}} --build-arg B={{.OTHER}} .
+"""
+    project.write("hunter2hunter2", "my-token")
+    env = {"GITHUB_TOKEN": "hunter2-too"}
+    for file, text in (("Makefile", makefile), ("Taskfile.yml", taskfile)):
+        notes = imported(project, text, file=file, **env)
+        told = (project.folder / "buildx.toml").read_text()
+        assert "hunter2" not in notes + told
+        assert 'A = "${TOKEN}"' in told
+        assert "may be a secret: nothing of it is written" in notes

@@ -10,10 +10,11 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from buildx_tasks.convert import lines, shell
+from buildx_tasks.convert import lines, shell, withheld
 from buildx_tasks.convert.sections import ASSIGNED
 from buildx_tasks.convert.tokens import closing
 from buildx_tasks.errors import UsageError, nearest
+from buildx_tasks.language.secrets import LEAST_SOUGHT, is_named_as_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +33,12 @@ _COMPARED = (
     r"\$[({{]findstring\s+([^\s$,]+)\s*,\s*\$[({{]{name}[)}}]",
 )
 _SET = re.compile(r"(?m)^\s*(?:export\s+)?([A-Za-z_]\w*)\s*(?:[:?+!]|::)?=")
+# A variable, its target's or everyone's, and the rest of the line from what a shell is asked on.
+_ASKING = re.compile(
+    r"(?m)^ *(?:[\w./%-]+[ \t]*::?[ \t]+)?(?:(?:export|override|private)[ \t]+)*([A-Za-z_]\w*)[ \t]*"
+    r"(?:(?:::?:?|[?+])?=.*?(?=\$[({]shell\b)|!=[ \t]*)(.+)"
+)
+_OF_A_RULE = re.compile(r"\$(?:[@<*^?%+|]|[({](?:[@<*^?%+|]|\d+[)}]|call\b))")
 _TRACED = re.compile(r"(.+?):(\d+): (?:update )?target '([^']+)'.*")
 _ENTERED = re.compile(r"g?make(?:\[\d+\])?: (Entering|Leaving) directory '(.+)'")
 _INCLUDED = re.compile(r"(?m)^\s*[-s]?include\s+(.*)$")
@@ -60,7 +67,13 @@ class Makefile:
         self.notes: dict[str, None] = {}
         self._known: dict[tuple[tuple[str, str], ...], dict[str, str | None]] = {}
         self._files: dict[str, list[str]] = {}
+        self._withheld: dict[str, str] = {}
+        self._says: dict[str, str] = {}
         self.text = "\n".join([self.text, *self._included()])
+        for name, asked in _ASKING.findall(self.text.replace("\\\n", " ")):
+            if is_named_as_one(name) or withheld.may_be_secret(asked):
+                said = asked[: _closed(asked)] if asked[:1] == "$" else asked
+                self._withheld[name] = f"{name} is what {said} says, which {withheld.WHY}"
         known = self._goals()
         self.goals = list(goals) or [
             name for name, recipe in known.items() if _DOCKERLY.search(recipe)
@@ -98,6 +111,9 @@ class Makefile:
         printed = self._run(["--trace", *self.goals], values)
         if printed is None:
             return None
+        self.notes.update(
+            {why: None for name, why in self._withheld.items() if f"${{{name}}}" in printed}
+        )
         found: list[lines.Step] = []
         goal, place, block = "", self.path.name, ""
         folders = [os.path.relpath(self.path.parent)]
@@ -125,13 +141,34 @@ class Makefile:
         # make says where a recipe begins; the lines are told apart where each came out as one.
         one_by_one = len(recipe) == len(block.splitlines())
         for number, line in enumerate(recipe, int(first or 0)):
-            for asked in re.finditer(r"\$\(shell\b", line) if _DOCKERLY.search(line) else ():
-                said = line[asked.start() :]
-                shown = f"{name}:{number}: {said[: _closed(said)]} is written as what it says here"
-                self.notes[shown] = None
+            for found in re.finditer(r"\$[({]shell\b", line) if _DOCKERLY.search(line) else ():
+                asked = line[found.start() :][: _closed(line[found.start() :])]
+                is_secret = withheld.may_be_secret(asked)
+                block = self._without(block, asked) if is_secret else block
+                why = withheld.WHY if is_secret else "is written as what it says here"
+                self.notes[f"{name}:{number}: {asked} {why}"] = None
         for one in shell.commands(block, apart=not self._is_one_shell):
             where = f"{name}:{int(first) + one.line - 1}" if one_by_one else place
             yield lines.Step(one, goal, where, folder)
+
+    def _without(self, block: str, asked: str) -> str:
+        """Return what make would run with a variable in place of what may be a secret.
+
+        Empty where that cannot be told: what hangs on the rule, or is another one each time.
+        """
+        if _OF_A_RULE.search(asked):
+            return ""
+        if asked not in self._says:
+            shown = f"--eval={_SHOWN}:;@: $(info {_SHOWN}{asked})"
+            lines_ = (self._run([shown, _SHOWN], {}) or "").splitlines()
+            found = [one[len(_SHOWN) :] for one in lines_ if one.startswith(_SHOWN)]
+            self._says[asked] = "".join(found[:1])
+        value = self._says[asked]
+        if len(value) < LEAST_SOUGHT or value.startswith("${"):
+            return block
+        return (
+            block.replace(value, f"${{{shell.unknown_name(asked[7:])}}}") if value in block else ""
+        )
 
     def _recipe(self, file: str, first: int) -> list[str]:
         """Return the lines of a recipe that begins at a line."""
@@ -219,6 +256,7 @@ class Makefile:
         told = {**self._told(), **self._given, **values}
         set_ = [f"{name}={value}" for name, value in told.items()]
         unset = [word for name in self._hidden() for word in ("-u", name)]
+        unset += withheld.environment(self.text)
         asked = [self._make, "-f", self.path.name, "-C", str(self.path.parent), "--print-directory"]
         result = self._commands.query(["env", *unset, "LC_ALL=C", *asked, "-n", *words, *set_])
         if not result.ok:
@@ -227,10 +265,11 @@ class Makefile:
         return result.stdout if result.ok else None
 
     def _told(self) -> dict[str, str]:
-        """Return by name alone what a file of variables sets, as the shell's variables."""
+        """Return by name alone what may be a secret, as from a file of variables: the shell has these."""
         file = self.env_file
         text = Path(file).read_text("utf-8", "replace") if file else ""
-        return {name: f"$${{{name}}}" for name in ASSIGNED.findall(text)}
+        names = [*ASSIGNED.findall(text), *self._withheld]
+        return {name: f"$${{{name}}}" for name in names}
 
     def _hidden(self) -> Iterator[str]:
         """Yield what the Makefile would take from this machine's environment: it may be a secret."""
@@ -260,7 +299,7 @@ class Makefile:
 def _closed(text: str) -> int:
     """Return where the function that a text begins with ends."""
     try:
-        return closing(text, 1)
+        return closing(text, 1, "{}" if text[1:2] == "{" else "()")
     except ValueError:
         return len(text)
 

@@ -11,8 +11,9 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from buildx_tasks.convert import sections, shell
+from buildx_tasks.convert import sections, shell, withheld
 from buildx_tasks.errors import UsageError, nearest
+from buildx_tasks.language.secrets import is_named_as_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -70,6 +71,14 @@ class Taskfile:
         texts = "\n".join(line for one in self._sections.values() for line in one.lines)
         used = _USED.findall(" ".join(_TEMPLATE.findall(f"{self.text}\n{texts}")))
         self._names = [name for name in dict.fromkeys(used) if name not in _OWN]
+        asked = {name: self.asked(name) for name in self._names}
+        self._withheld = [
+            name
+            for name, one in asked.items()
+            if one and (is_named_as_one(name) or withheld.may_be_secret(one))
+        ]
+        for name in self._withheld:
+            self.notes[f"{name} is what {asked[name]} says, which {withheld.WHY}"] = None
 
     @property
     def env_file(self) -> str:
@@ -186,6 +195,7 @@ class Taskfile:
         own = {name: f"${{{name}}}" for name in self._of_file()}
         told = [f"{name}={value}" for name, value in {**own, **values}.items()]
         unset = [word for name in self._names for word in ("-u", name)]
+        unset += withheld.environment(self.text)
         asked = ["--dry", "--force", "--yes", "--concurrency", "1", *self._goals, *told]
         result = self._commands.query(["env", *unset, "NO_COLOR=1", *self._task(), *asked])
         if not result.ok:
@@ -193,11 +203,10 @@ class Taskfile:
         return result.stderr if result.ok else None
 
     def _of_file(self) -> list[str]:
-        """Return the variables that the loaded file sets, by name alone."""
+        """Return by name alone what may be a secret: what the loaded file sets, what a shell is asked."""
         text = Path(self.env_file).read_text("utf-8", "replace") if self.env_file else ""
-        return [
-            name for name in dict.fromkeys(sections.ASSIGNED.findall(text)) if name in self._names
-        ]
+        names = dict.fromkeys([*sections.ASSIGNED.findall(text), *self._withheld])
+        return [name for name in names if name in self._names]
 
 
 def _internal(path: Path, text: str, name: str) -> sections.Section:

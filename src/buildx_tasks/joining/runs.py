@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from buildx_tasks.errors import UsageError
 from buildx_tasks.language.git import Git, GitError, GitRefusedError, source_date_epoch
 from buildx_tasks.language.lockfile import LOCK_FILE
+from buildx_tasks.language.secrets import is_named_as_one
 from buildx_tasks.planning import changes, jobs, runs
 from buildx_tasks.planning.preparing import secrets
 
@@ -22,13 +23,6 @@ if TYPE_CHECKING:
     from buildx_tasks.planning.selection import Plan
     from buildx_tasks.workspace import Workspace
 
-# More than BuildKit's check SecretsUsedInArgOrEnv knows: names are written without _, too.
-# Source: https://docs.docker.com/reference/build-checks/secrets-used-in-arg-or-env/
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
-_SECRET = re.compile(
-    r"cred|creds|pat|pw|pwd|.*(?:auth|authorization|credentials?|keys?|pass|passphrase|passwd|passwords?"
-    r"|pword|secrets?|tokens?)"
-)
 _LOG_IN = re.compile(r"://[^/\s]*@")
 
 
@@ -87,8 +81,7 @@ def fixing(plan: Plan, overlays: Sequence[str], sets: Sequence[str], values: Val
 
 
 def _may_be_secret(name: str, value: str) -> bool:
-    words = (word.lower() for word in _WORD.findall(name))
-    return bool(_LOG_IN.search(value)) or any(map(_SECRET.fullmatch, words))
+    return bool(_LOG_IN.search(value)) or is_named_as_one(name)
 
 
 def jobs_of(

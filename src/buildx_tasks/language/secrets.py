@@ -23,7 +23,20 @@ LEAST_SOUGHT = (
     8  # characters of a line of a secret that is looked for; shorter ones are in too much else
 )
 
+# More than BuildKit's check SecretsUsedInArgOrEnv knows: names are written without _, too.
+# Source: https://docs.docker.com/reference/build-checks/secrets-used-in-arg-or-env/
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_SECRET = re.compile(
+    r"cred|creds|pat|pw|pwd|.*(?:auth|authorization|credentials?|keys?|pass|passphrase|passwd|passwords?"
+    r"|pword|secrets?|tokens?)"
+)
+
 Source = tuple[str, ...]
+
+
+def is_named_as_one(name: str) -> bool:
+    """Say whether what has this name (or stands in this text) may be a secret by a word in it."""
+    return any(_SECRET.fullmatch(word.lower()) for word in _WORD.findall(name))
 
 
 def source(entry: Mapping[str, Any]) -> Source:
