@@ -230,7 +230,7 @@ def test_a_builder_that_hangs_holds_up_no_build(project: Project, name: str) -> 
             ).write("", "f")
             started = time.monotonic()
             project.ok("build", "--progress", "plain")
-            assert time.monotonic() - started < 15
+            assert time.monotonic() - started < 60
         finally:
             docker("buildx", "rm", "--force", other)
             bridge.close()

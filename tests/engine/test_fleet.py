@@ -185,7 +185,7 @@ def test_a_node_lost_in_the_build_is_named_and_the_rest_builds_on(
             result = project.invoke(*task)
             assert result.returncode == 1
             assert f"{lost} does not answer" in result.stdout + result.stderr
-        assert time.monotonic() - started < 20  # buildx would wait that long, each time
+        assert time.monotonic() - started < 38  # buildx would wait that long, each time
         result = project.invoke("doctor")
         assert result.returncode == 1
         assert f"FAIL  {lost}" in result.stdout

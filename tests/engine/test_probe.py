@@ -90,10 +90,10 @@ def test_without_the_emulator_it_does_not_run(without_s390x: Platform) -> None:
     assert not probe.runs_here(without_s390x)
 
 
-def test_asking_for_one_platform_takes_hundredths_of_a_second() -> None:
+def test_asking_for_one_platform_is_quick() -> None:
     took = []
     for _ in range(5):
         start = time.perf_counter()
         assert probe.runs_here(platforms.host_platform())
         took.append(time.perf_counter() - start)
-    assert min(took) < 0.1
+    assert min(took) < 0.5

@@ -101,7 +101,7 @@ def test_what_is_made_to_harm_is_refused_at_once(data: bytes) -> None:
             files(packed)
     with pytest.raises(ChunkedEncodingError):
         walked(data + END)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 STRANGE = (
@@ -162,7 +162,7 @@ def test_whiteouts_of_everything_take_one_pass() -> None:
     listed = [Layer(digest, len(data)) for digest, data in layers.items()]
     found = alike._files(Two(b""), listed)
     assert not [path for path, made in found.items() if made.file.kind != archives.REMOVED]
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
 
 
 def test_a_layer_that_unpacks_to_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +214,7 @@ def test_65535_segments_that_ask_for_4096_libraries_each() -> None:
     began = time.monotonic()
     found = elf.read(io.BytesIO(data))
     assert len(found.needed) == 4000
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 MANY = """

@@ -86,7 +86,7 @@ def test_a_registry_that_keeps_silent_is_given_up_in_time() -> None:
         for _ in range(2):  # altogether
             with pytest.raises(RegistryError, match=r"/app:v1: no answer in 0\.3 s$"):
                 limited.get("v1")
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 30
 
 
 def test_what_was_wrong_until_the_time_is_over_is_said() -> None:
