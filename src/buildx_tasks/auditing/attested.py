@@ -4,6 +4,7 @@ Source: https://github.com/moby/buildkit/blob/master/docs/attestations/attestati
 """
 
 # No `from __future__ import annotations`: msgspec evaluates these on Python 3.9.
+import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple, Optional, Union
@@ -13,6 +14,7 @@ import msgspec
 
 from buildx_tasks import references
 from buildx_tasks.auditing.places import Held, Place
+from buildx_tasks.engine.bodies import DIGEST
 from buildx_tasks.errors import EngineError, MissingError, RegistryError
 from buildx_tasks.images.attestations import ATTESTED, PREDICATE
 from buildx_tasks.machine.learning import learned
@@ -24,6 +26,13 @@ _TYPE = "application/vnd.in-toto+json"
 _MOST = 16 << 20  # bytes of a statement that is read
 _SHOWN = 80  # characters of other people's words
 _IMAGE = "pkg:docker/"  # how an image's package URL begins
+# Types of which an empty predicate says nothing; a signature's own, as of cosign, is empty.
+_TELLING = (
+    "https://slsa.dev/",
+    "https://spdx.dev/",
+    "https://cyclonedx.org/",
+    "https://in-toto.io/",
+)
 
 
 class _Subject(msgspec.Struct):
@@ -45,8 +54,8 @@ class _Provenance(msgspec.Struct, rename="camel"):
 
 
 class _Statement(msgspec.Struct):
-    predicate: msgspec.Raw
     kind: str = msgspec.field(name="_type")
+    predicate: msgspec.Raw = msgspec.Raw(b"{}")
     subject: Optional[list[_Subject]] = None
     predicate_type: str = msgspec.field(name="predicateType", default="")
 
@@ -132,14 +141,13 @@ def _read(data: bytes, said: str, about: str) -> Union[str, dict[str, str]]:
         if is_deep(data):
             return "its statement is nested too deep to be read"
         statement = msgspec.json.decode(data, type=learned(_Statement))
-        predicate = _plain(statement.predicate)
     except (msgspec.MsgspecError, ValueError) as error:
         return f"its statement cannot be read: {printable(str(error))}"
     if not statement.kind.startswith(_STATEMENT):
         return f'its statement is no in-toto statement, but "{_short(statement.kind)}"'
     if said and said != statement.predicate_type:
         return f"it is said to be {_short(said)}, and its statement is {_short(statement.predicate_type)}"
-    if not predicate:
+    if not _says_something(statement):
         return f"its statement says nothing of {_short(statement.predicate_type)}"
     algorithm, _, digest = about.partition(":")
     subjects = [one.digest[algorithm] for one in statement.subject or () if algorithm in one.digest]
@@ -148,10 +156,12 @@ def _read(data: bytes, said: str, about: str) -> Union[str, dict[str, str]]:
     return _bases(statement.predicate)
 
 
-def _plain(raw: msgspec.Raw) -> bool:
-    """Say whether there is a table that says something; all of it is JSON."""
-    text = bytes(raw).strip()
-    return text[:1] == b"{" and text[1:].strip() != b"}"
+def _says_something(statement: _Statement) -> bool:
+    """Say whether there is a table, and something in it where its type is of no use without."""
+    predicate = memoryview(statement.predicate)
+    if not statement.predicate_type.startswith(_TELLING):
+        return re.match(rb"\{|null\Z", predicate) is not None
+    return re.match(rb"\{(?!\s*\})", predicate) is not None
 
 
 def _bases(predicate: Any) -> dict[str, str]:
@@ -163,9 +173,9 @@ def _bases(predicate: Any) -> dict[str, str]:
     listed = found.materials or (definition.resolved_dependencies if definition else [])
     bases = {}
     for one in listed:
-        name, digest = _named(one.uri), one.digest.get("sha256", "")
-        if name and digest:
-            bases[name] = f"sha256:{digest}"
+        name, digest = _named(one.uri), f"sha256:{one.digest.get('sha256')}"
+        if name and re.match(DIGEST, digest):
+            bases[name] = digest
     return bases
 
 

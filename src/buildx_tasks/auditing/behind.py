@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import TYPE_CHECKING
 
 from buildx_tasks import references
 from buildx_tasks.auditing.defaults import made_at
+from buildx_tasks.engine.bodies import DIGEST
 from buildx_tasks.language.lockfile import LOCK_FILE
 from buildx_tasks.text import printable
 from buildx_tasks.verification.check import Found
@@ -66,7 +68,7 @@ def _named(image: Held) -> dict[str, str]:
     for part in image.parts:
         for marks in _marks(image, part):
             name, digest = marks.get(_NAME, ""), marks.get(_DIGEST, "")
-            if name and digest:
+            if name and re.match(DIGEST, digest):
                 found[_familiar(name)] = digest
                 break
     return found

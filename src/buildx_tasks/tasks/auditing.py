@@ -51,6 +51,7 @@ def is_done(c: Context, asked: Asked, given: Mapping[str, Any]) -> bool:
     from buildx_tasks.engine.faults import faults
     from buildx_tasks.reports import writing
     from buildx_tasks.reports.terminal import Terminal
+    from buildx_tasks.text import printable
 
     if not asked.is_audit:
         return False
@@ -68,7 +69,7 @@ def is_done(c: Context, asked: Asked, given: Mapping[str, Any]) -> bool:
             report = auditing.audit(listed, options, watcher)
         told.reported(report)
         for note in auditing.notes(report):
-            told.said(f"note: {note}")
+            told.said(printable(f"note: {note}"))
         writing.conclude(report, asked.files, project)
     return True
 

@@ -92,6 +92,13 @@ def statement(digest: str, predicate: Any = None) -> dict[str, Any]:
     }
 
 
+def signature(digest: str, **more: Any) -> dict[str, Any]:
+    """A signature of cosign's third version: a statement that says nothing besides."""
+    kind = "https://sigstore.dev/cosign/sign/v1"
+    found = {**statement(digest), "predicateType": kind}
+    return {**{key: one for key, one in found.items() if key != "predicate"}, **more}
+
+
 def envelope(payload: Any, signatures: Any = None) -> dict[str, Any]:
     text = base64.b64encode(json.dumps(payload).encode()).decode()
     return {
@@ -146,6 +153,9 @@ def test_what_holds_is_a_note() -> None:
     made.attach(envelope(statement(about)), DSSE)
     made.attach(bundle(dsseEnvelope=envelope(statement(about))), BUNDLE)
     made.attach(bundle(messageSignature={"signature": "YQ=="}), BUNDLE)
+    made.attach(bundle(dsseEnvelope=envelope(signature(about))), BUNDLE)
+    made.attach(bundle(dsseEnvelope=envelope(signature(about, predicate={}))), BUNDLE)
+    made.attach(bundle(dsseEnvelope=envelope(signature(about, predicate=None))), BUNDLE)
     made.attach(jws(about), "application/jose+json")
     made.attach(b"any bytes \xff", "application/spdx+json")
     verdict = written(Verdict("app@linux/amd64", ("run",)), Descriptor(about, 1, "a/b"))
@@ -160,7 +170,7 @@ def test_what_holds_is_a_note() -> None:
     made.tags[f"{tag_of(about)}.att"] = att["digest"]
     problems, facts = made.found()
     assert problems == []
-    assert "7 application/vnd.oci.image.manifest.v1+json" in facts[0]
+    assert "10 application/vnd.oci.image.manifest.v1+json" in facts[0]
     assert "1 cosign's .sig, 1 cosign's .att" in facts[0]
 
 
@@ -169,6 +179,8 @@ def test_what_holds_is_a_note() -> None:
     [
         (statement(OTHER), INTOTO, f"is of another digest, {OTHER}"),
         (statement(OTHER, {}), INTOTO, "says nothing of https://slsa.dev/provenance/v1"),
+        (signature(OTHER), INTOTO, f"is of another digest, {OTHER}"),
+        (signature(OTHER, predicate=[]), INTOTO, "says nothing of https://sigstore.dev/"),
         (b"{", INTOTO, "cannot be read"),
         (b"[" * 5000, INTOTO, "nested too deep"),
         (envelope(statement(OTHER)), DSSE, f"is of another digest, {OTHER}"),

@@ -304,6 +304,22 @@ def test_an_image_of_ours_may_stay_behind_the_lock_for_a_time(
     assert problems(audited(sample, options)) == {}  # somebody else's is not ours to mend
 
 
+@pytest.mark.parametrize("digest", ["x\x1b[2J\n::error::owned\n", "1" * 63, f"{'1' * 64}\n"])
+def test_bases_of_no_digest_are_none(digest: str) -> None:
+    maker = Maker()
+    marks = {
+        "org.opencontainers.image.base.name": "alpine:3.22",
+        "org.opencontainers.image.base.digest": f"sha256:{digest}",
+    }
+    start = {"Labels": marks}
+    one = maker.platform(BOTH[0], [maker.layer({"app": AMD64})], start=start)
+    materials = [{"uri": "pkg:docker/alpine@3.22", "digest": {"sha256": digest}}]
+    made = maker.attestation(one["digest"], predicate={"materials": materials})
+    pins = {"alpine:3.22": Pin(f"sha256:{'4' * 64}")}
+    report = audited(maker.sample("d", maker.index(one, made)), NOTHING._replace(pins=pins))
+    assert "lock" not in [check.name for result in report.results for check in result.checks]
+
+
 def test_an_image_that_is_none_is_a_result_of_its_own() -> None:
     maker = Maker()
     old = {"schemaVersion": 1, "name": "app", "fsLayers": [], "history": []}
