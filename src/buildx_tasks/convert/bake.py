@@ -190,7 +190,9 @@ def write_new(path: Path, text: str) -> None:
 
     """
     if path.exists():
-        raise UsageError(f"--to: {path} is there already; name another file, or - to see it")
+        raise UsageError(
+            f"--to: {path} is there already; move it away, name another file, or - to see it"
+        )
     write_file(path, text)
 
 

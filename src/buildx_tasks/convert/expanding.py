@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from buildx_tasks.convert.tokens import COMMAND, FILLED, Token, tokens
+from buildx_tasks.convert.tokens import COMMAND, END, FILLED, Token, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,6 +18,7 @@ _ALL = re.compile(r"([A-Za-z_]\w*)\[[@*]\](?:\+.*)?|([@*])(?:\+.*)?", re.DOTALL)
 _REPLACED = re.compile(r"//([\w.+-]+|\\?/)/([\w.+-]*)")
 _PROGRAM = re.compile(r"DOCKER(?:_BIN|_CMD|_EXE|_TOOL)?|CONTAINER_(?:TOOL|ENGINE|RUNTIME|CLI)")
 _OF_SCRIPT = re.compile(r"\bdirname\b.*(?:\$\{?0\b|BASH_SOURCE|\$_)|^BASH_SOURCE\[0\]%/\*$|^0%/\*$")
+_WHICH = re.compile(rf"{COMMAND}(?:which|command -v|type -p)\s+([\w./-]+)[^{END}]*{END}")
 _TOP = re.compile(r"git (?:-C \S+ )?rev-parse --show-toplevel")
 # What the shell's own commands come to, as our variables.
 _KNOWN = {
@@ -115,6 +116,8 @@ class Scope:
             if told is not None and (is_first or is_options):
                 self.apart.append(name)
                 return self.taken_apart(told)
+        if is_first and (program := _WHICH.fullmatch(token.text)):
+            return [program[1]]
         text = self.text(token.text)
         if text.startswith("~/") and not token.is_quoted:
             text = self._named("HOME") + text[1:]
@@ -201,12 +204,16 @@ class Scope:
         return f"{OPEN}{name}{CLOSE}"
 
     def _stands_for(self, said: str) -> str:
-        self.unknown.append(f"${{{said}}}")
-        return f"{OPEN}{unknown_name(said)}{CLOSE}"
+        asked = f"${{{said}}}"
+        self.unknown.append(asked)
+        return f"{OPEN}{unknown_name(asked)}{CLOSE}"
 
 
 def _cut(value: str, rest: str) -> str | None:
-    """Return a value as ``#``, ``%``, ``/``, ``,`` and ``^`` change it; None where they are others."""
+    """Return a value as ``#``, ``%``, ``/``, ``,``, ``^`` and ``:0:7`` change it; None for others."""
+    if part := re.fullmatch(r":(\d+)(?::(\d+))?", rest):
+        start = int(part[1])
+        return value[start : start + int(part[2])] if part[2] else value[start:]
     found = re.fullmatch(r"(##?|%%?|//?|,,?|\^\^?)(.*)", rest, re.DOTALL)
     if not found:
         return None
@@ -234,7 +241,10 @@ def known(asked: str) -> str:
 
 def unknown_name(asked: str) -> str:
     """Return the name of the variable that stands for what a command says."""
-    return "_".join(re.findall(r"[A-Za-z]+", asked)[:4]).upper() or "VALUE"
+    words = re.findall(r"[A-Za-z]+", asked)[:4]
+    # A part of a variable must not be called as that is.
+    is_part = words and asked.startswith("${") and "_".join(words) in asked
+    return "_".join([*words, *["part"] * bool(is_part)]).upper() or "VALUE"
 
 
 def ours(text: str) -> str:

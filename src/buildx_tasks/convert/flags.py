@@ -135,6 +135,8 @@ def _collected(table: dict[str, Any], flag: str, value: str) -> bool:
     """Add to a list or a table what a flag that repeats says; False where it is none of these."""
     key, mark, one = value.partition("=")
     if flag in _LISTS:
+        # ssh looks there itself, where it is set.
+        value = value.replace("=${SSH_AUTH_SOCK}", "") if flag == "--ssh" else value
         table.setdefault(_LISTS[flag], []).append(value)
     elif flag in _TABLES:
         table.setdefault(_TABLES[flag], {})[key] = one
@@ -214,9 +216,12 @@ def baked(words: list[str]) -> Baked:
 
 def split(words: list[str]) -> list[tuple[str, str]]:
     """Return flags and their values; what is no flag has an empty one."""
-    found, rest = [], list(words)
+    found: list[tuple[str, str]] = []
+    rest = list(words)
     while rest:
         word = rest.pop(0)
+        if word == "--":
+            return [*found, *(("", one) for one in rest)]
         if word == "-" or not word.startswith("-"):
             found.append(("", word))
             continue

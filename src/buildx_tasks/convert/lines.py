@@ -110,7 +110,9 @@ class _Reading:
             return
         at = _docker_in(words)
         if at is None:
-            if words[0] not in _SAYING and any(map(_WITHIN.search, words)):
+            if words[0].endswith("docker-compose"):
+                self._notes.append(f"{said}: {_OTHERWISE['compose']}")
+            elif words[0] not in _SAYING and any(map(_WITHIN.search, words)):
                 self._notes.append(f"{said}: what {words[0]} is given is not read")
             return
         step = step._replace(command=step.command._replace(words=words[at:]))
@@ -138,7 +140,7 @@ class _Reading:
         if folder.startswith("${"):
             told.append(f"it runs in {folder}: see that the paths are right from here")
         else:
-            table = moving.moved(table, folder)
+            table = moving.from_here(moving.moved(table, folder))
         name = _name(step.goal, self._data["target"])
         self._data["target"][name] = table or {"context": "."}
         self._built[name] = Built(
@@ -250,9 +252,10 @@ class _Reading:
             is_new = one not in self._variables
             if asked := self._asked.get(one, "") if is_new else "":
                 comments.append(f"${{{one}}} stands for what {asked} says")
-            if one == "npm_package_version":
-                version = {"file": "package.json", "match": '"version":\\s*"([^"]+)"'}
-                self._variables[one] = {"default": version}
+            if one in {"npm_package_version", "npm_package_name"}:
+                key = one.rpartition("_")[2]
+                said = {"file": "package.json", "match": f'"{key}":\\s*"([^"]+)"'}
+                self._variables[one] = {"default": said}
             elif default is None and one in named:
                 told = f"${{{one}}} comes from the environment; without it, it is dev"
                 comments += [told] * (self._variables.get(one) != {"default": "dev"})
@@ -273,6 +276,8 @@ def _docker_in(words: list[str]) -> int | None:
     """Return where a command's docker stands: first, or behind what runs it, as ``timeout 9m``."""
     if words[0] in _SAYING:
         return None
+    if words[0].startswith("${") and words[1:2] in (["build"], ["buildx"]):
+        return 0  # as $ENGINE
     for at, word in enumerate(words):
         if word.rpartition("/")[2] in _DOCKER and (
             not at or (words[at + 1 : at + 2] and words[at + 1] in _DOING)

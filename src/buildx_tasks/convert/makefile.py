@@ -60,6 +60,8 @@ class Makefile:
         self._make = _program(commands, path)
         self.path = path
         self.text = path.read_text("utf-8", "replace")
+        prefix = re.search(r"(?m)^\.RECIPEPREFIX\s*[:?]*=\s*(\S)", self.text)
+        self._prefix = prefix[1] if prefix else "\t"
         self._is_one_shell = bool(re.search(r"(?m)^\.ONESHELL\s*:", self.text))
         self._given = {one[1]: one[2] for one in map(_GIVEN.fullmatch, goals) if one}
         goals = [goal for goal in goals if not _GIVEN.fullmatch(goal)]
@@ -179,7 +181,7 @@ class Makefile:
             )
         found: list[str] = []
         for line in self._files[file][first - 1 :] if first else ():
-            if not line.startswith("\t") and not _goes_on(found):
+            if not line.startswith(self._prefix) and not _goes_on(found):
                 break
             found.append(line)
         return found
@@ -285,7 +287,7 @@ class Makefile:
         found: dict[str, str] = {}
         names: list[str] = []
         for line in self.text.splitlines():
-            if line.startswith("\t"):
+            if line.startswith(self._prefix):
                 for name in names:
                     found[name] += line + "\n"
             elif (rule := _RULE.match(line)) and not line.startswith("."):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from buildx_tasks.language.targets import LINK
@@ -22,6 +23,20 @@ def moved(table: dict[str, Any], folder: str) -> dict[str, Any]:
     return with_paths(
         {"context": table.get("context", "."), **rest}, lambda path: _joined(folder, path)
     )
+
+
+def from_here(table: dict[str, Any]) -> dict[str, Any]:
+    """Return a table in which what is told by its whole path, and is below this folder, is from here."""
+    here = str(Path.cwd())
+    done = with_paths(table, lambda path: _below(path, here), lambda path: path.startswith("/"))
+    context, file = table.get("context", "."), table.get("dockerfile", "")
+    if file.startswith(f"{here}/") and not done.get("context", ".").startswith("/"):
+        done["dockerfile"] = posixpath.relpath(file, posixpath.join(here, context))
+    return done
+
+
+def _below(path: str, here: str) -> str:
+    return posixpath.relpath(path, here) if f"{path}/".startswith(f"{here}/") else path
 
 
 def with_paths(

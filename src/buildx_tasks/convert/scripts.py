@@ -73,8 +73,8 @@ def convert(commands: Commands, path: Path, goals: Sequence[str]) -> Imported:
         found, made = _of_runner(runner, bakes)
         env_file = runner.env_file
     if not found.data["target"]:
-        said = "".join(f"; {note}" for note in found.notes)
-        raise UsageError(f"--from: {path.name} builds nothing with docker{said}")
+        noted = "".join(f"; {note}" for note in found.notes)
+        raise UsageError(f"--from: {path.name} builds nothing with docker{noted}")
     comments = [_HEADER.format(name=path.name), *frozen(made)]
     data = {**made.data, "variable": {**made.data.get("variable", {}), **made.variables}}
     if not data["variable"]:
@@ -84,11 +84,17 @@ def convert(commands: Commands, path: Path, goals: Sequence[str]) -> Imported:
     data, left = choosing.usable(data)
     require_taken(text_of(data), path.name, Path())
     data, several = choosing.with_default(data)
-    text = text_of(dict(sorted(data.items(), key=_order)), comments, found.comments)
+    said = {name: list(map(_from_here, told)) for name, told in found.comments.items()}
+    text = text_of(dict(sorted(data.items(), key=_order)), comments, said)
     built = [one for one in found.built if one.target in data["target"]]
     told = compared(commands, text, built, found.data.get("variable", {}))
     notes = [*_results(built, told), *left, *several, *found.notes]
-    return Imported(text, [*notes, *comments[1:]])
+    return Imported(text, [*map(_from_here, notes), *comments[1:]])
+
+
+def _from_here(said: str) -> str:
+    """Return a text without this machine's path of the folder."""
+    return re.sub(rf"{re.escape(str(Path.cwd()))}(/|\b)", lambda m: "" if m[1] else ".", said)
 
 
 def _results(commands: Sequence[lines.Built], told: Sequence[str]) -> Iterator[str]:
@@ -151,7 +157,8 @@ def _of_runner(runner: Makefile | Justfile | Taskfile, bakes: Bakes) -> tuple[li
         if told := runner.said_by(name):
             table["default"] = told
         elif asks := runner.asked(name):
-            found.notes.append(f"{name} is what {asks} says here: {table.get('default', '')}")
+            says = f"{asks} says, and here" if name in of_git else f"{asks} says here:"
+            found.notes.append(f"{name} is what {says} {table.get('default', '')}")
     return found, made
 
 

@@ -138,16 +138,17 @@ def _begun(c: Context, folder: Path, language: str) -> dict[str, str]:
         seen = seen._replace(
             dockerfiles=(looking.Found(seen.name, ".", "Dockerfile"), *seen.dockerfiles)
         )
-    for name in seen.declaring:
+    found = writing.files(seen)
+    for name in seen.declaring if "buildx.toml" in found else ():
         line = f"{name} declares images, too: invoke import --from {name} takes over what it says"
-        print(f"note: {line}", file=sys.stderr)
+        print(f"note: {line}, in place of this buildx.toml", file=sys.stderr)
     tasks = writing.tasks_of(folder)
     if tasks and not writing.has_ours(tasks):
         line = (
             f"{tasks.relative_to(folder)} is there; write from buildx_tasks import namespace in it"
         )
         print(f"note: {line}, and its own tasks are added by namespace.add_task", file=sys.stderr)
-    return {**after, **writing.files(seen)}
+    return {**after, **found}
 
 
 @command(help={"write": "Write buildx.schema.json beside buildx.toml, to be committed with it"})

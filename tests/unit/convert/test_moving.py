@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from buildx_tasks.convert.comparing import differences
-from buildx_tasks.convert.moving import moved, rename
+from buildx_tasks.convert.moving import from_here, moved, rename
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -63,3 +66,24 @@ def test_differences_are_one_line() -> None:
         'differs: args: {"A": "1"} before, {"A": "2"} now; target: "t" before, nothing now; '
         'tags: nothing before, ["x"] now'
     )
+
+
+def test_whole_paths_below_this_folder_are_told_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = str(tmp_path)
+    assert from_here({"context": here, "dockerfile": f"{here}/docker/D"}) == {
+        "context": ".",
+        "dockerfile": "docker/D",
+    }
+    assert from_here(
+        {"context": f"{here}/a", "dockerfile": f"{here}/b/D", "contexts": {"x": f"{here}/c"}}
+    ) == {"context": "a", "dockerfile": "../b/D", "contexts": {"x": "c"}}
+    elsewhere = {
+        "context": f"{here}-more",
+        "dockerfile": f"{here}/D",
+        "contexts": {"x": "/", "y": "https://example.com/x.git", "z": "${X}"},
+        "args": {"ROOT": here},
+    }
+    assert from_here(elsewhere) == elsewhere

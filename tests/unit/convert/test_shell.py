@@ -130,7 +130,9 @@ def test_each_line_of_a_recipe_has_a_shell_of_its_own() -> None:
             "docker b ${A//\\//-} ${A,,} ${A^^}",
             ["${A|replace('/', '-')}", "${A|lower}", "${A|upper}"],
         ),
-        ("docker b ${A##*/}", ["${A}"]),
+        ("docker b ${A##*/} ${A:1} ${A#v}", ["${A_PART}", "${A_PART}", "${A_V}"]),
+        ("$(which docker) b x", ["x"]),
+        ("`command -v docker` b x", ["x"]),
         ("docker b ~/x '~/y'", ["${HOME}/x", "~/y"]),
         ("docker b $'a' $\"b\" $$ $((1 + 2))", ["a", "b", "$$", "${VALUE}"]),
         ("docker b <(echo x) > /dev/null 2>&1 y &> z", ["y"]),
@@ -156,6 +158,8 @@ def test_words_of_a_command(text: str, wanted: list[str]) -> None:
         ("^^", "V1.2/X.TAR.GZ"),
         ("^", "V1.2/x.tar.gz"),
         ("#none", "v1.2/x.tar.gz"),
+        (":1:3", "1.2"),
+        (":5", "x.tar.gz"),
     ],
 )
 def test_what_is_told_is_cut_as_the_shell_cuts_it(rest: str, cut: str) -> None:

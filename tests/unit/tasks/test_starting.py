@@ -120,7 +120,6 @@ def test_each_dockerfile_is_a_target_with_the_context_that_has_its_files(project
         "odd-name": ('odd "${name}', "Dockerfile"),
     }
     assert "ghcr.io/some-one/services-web" in project.ok("plan", "--format", "bake")
-    assert "invoke import --from compose.yaml" in project.invoke("init").stderr
 
 
 def test_a_dockerfile_for_go_is_written_where_there_is_a_program(project: Project) -> None:
