@@ -103,6 +103,19 @@ def test_values_of_the_environment_are_not_written(project: Project, file: str) 
     assert "TOKEN" in notes or 'T = "${TOKEN}"' in written
 
 
+def test_names_that_only_look_like_ours_are_a_persons_own(project: Project) -> None:
+    names = ("HTTP_PROXY", "https_proxy", "DOCKER_PASSWORD", "BUILDX_TOKEN", "SSH_KEY", "USER")
+    text = "".join(f'variable "{one}" {{ default = "" }}\n' for one in names)
+    args = ", ".join(f"{one} = {one}" for one in names)
+    text += f'target "default" {{ args = {{ {args} }} }}\n'
+    imported(project, text, **dict.fromkeys(names, "http://me:hunter2@proxy.invalid"))
+    written = (project.folder / "buildx.toml").read_text()
+    assert "hunter2" not in written
+    assert [one for one in names if f'{one} = "${{{one}}}"' not in written] == []
+    text = 'variable "HOME" {}\ntarget "default" { args = { H = HOME } }\n'
+    assert "HOME is written as what it is on this machine" in imported(project, text)
+
+
 def test_what_bake_drops_is_named(project: Project) -> None:
     text = 'target "default" { # platfroms = 1\n  platfroms = ["linux/arm64"]\n'
     text += '  args = { contxt = "{ dockerfil = 1" }\n  /* tgas = 1 */\n  tags = ["x"]\n}\n'

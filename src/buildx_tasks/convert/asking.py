@@ -42,9 +42,9 @@ class Asking:
     """Asks bake about files, and those that are read over them (``files``).
 
     ``hidden`` are the variables that are set here, and were kept from bake: a value may be a secret.
-    ``of_dot_env`` are those of them that ``.env`` sets. With ``beside``, what stands beside them is read
-    as bake reads it where no file is named. ``told`` are variables that need a value, and are given one
-    here.
+    ``kept`` are set here, and bake had to have them. ``of_dot_env`` are those that ``.env`` sets.
+    With ``beside``, what stands beside them is read as bake reads it where no file is named. ``told``
+    are variables that need a value, and are given one here.
     """
 
     def __init__(self, commands: Commands, paths: Sequence[Path], *, beside: bool = True) -> None:
@@ -55,6 +55,7 @@ class Asking:
         self.texts = [one.read_bytes().decode("utf-8-sig", "replace") for one in self.files]
         self.hidden: list[str] = []
         self.of_dot_env: list[str] = []
+        self.kept: list[str] = []
         self.told: dict[str, str] = {}
         self._words: list[str] = []
         self._is_read: bool | None = None
@@ -206,8 +207,10 @@ class Asking:
         # By their text too: bake lists none where the value that is set here is refused.
         declared = {name for text in self.texts for name in _DECLARED.findall(text)}
         said = words if self.is_compose else declared | set(self.defaults({}))
-        unset = sorted(name for name in said & os.environ.keys() if name not in emptied)
-        unset = [name for name in unset if not KEPT_IN_ENVIRONMENT.fullmatch(name)]
+        there = sorted(name for name in said & os.environ.keys() if name not in emptied)
+        unset = [name for name in there if not KEPT_IN_ENVIRONMENT.fullmatch(name)]
+        used = declared | set(self._of_compose())
+        self.kept = [name for name in there if name not in unset and name in used]
         self._words = [word for name in unset for word in ("-u", name)]
         self._words += [f"{name}=" for name in emptied]
         self.hidden = [*unset, *emptied]

@@ -236,6 +236,7 @@ def _about(asking: Asking, found: Kept) -> list[str]:
         for name, value in asking.told.items()
         if name in found.variables
     ]
+    notes += [f"{name} is written as what it is on this machine" for name in asking.kept]
     if found.unused:
         notes.append(f"{', '.join(found.unused)}: used by no target, left out")
     hidden = [name for name in asking.hidden if name not in found.variables]

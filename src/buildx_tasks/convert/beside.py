@@ -22,9 +22,10 @@ DEFAULT_FILES = (
     "docker-bake.override.json",
     "docker-bake.override.hcl",
 )
-# Without these programs do not find themselves, nor docker its engine.
+# Without these programs do not find themselves, nor docker its engine. By name: others may be secrets.
 KEPT_IN_ENVIRONMENT = re.compile(
-    r"PATH|HOME|USER|TMPDIR|(?:DOCKER|BUILDX|XDG|SSH)_\w+|(?:https?|no)_proxy", re.IGNORECASE
+    r"PATH|HOME|TMPDIR|XDG_\w+|SSH_AUTH_SOCK|BUILDX_(?:CONFIG|BUILDER|EXPERIMENTAL)|"
+    r"DOCKER_(?:HOST|CONTEXT|CONFIG|CERT_PATH|TLS|TLS_VERIFY|API_VERSION|CLI_\w+|BUILDKIT)"
 )
 _BASES = ("docker-bake.json", "docker-bake.hcl")
 _OVERRIDES = ("docker-bake.override.json", "docker-bake.override.hcl")
