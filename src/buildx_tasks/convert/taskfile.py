@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from buildx_tasks.machine.commands import Commands
 
 _PRINTED = re.compile(r"task: \[([^\]]+)\] (.*)")
+_ABOUT = "task: "  # what task says of itself
 _TEMPLATE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _USED = re.compile(r"\.([A-Za-z_]\w*)")
 _OWN = frozenset(
@@ -29,7 +30,6 @@ _OWN = frozenset(
     "EXIT_CODE ITEM KEY MATCH ROOT_DIR ROOT_TASKFILE TASK TASKFILE TASKFILE_DIR TASK_DIR TASK_EXE "
     "TASK_VERSION TIMESTAMP USER_WORKING_DIR".split()
 )
-_ENV = re.compile(r"(?m)^env:[ \t]*\n((?:[ \t]+.*\n?|\n)+)")
 _SET = r"""(?m)^\s+{name}:[ \t]*(?:"([^"\n]*)"|'([^'\n]*)'|([^\s"'{{\[#|>&*][^#\n]*?))[ \t]*(?:#.*)?$"""
 _FILLED = re.compile(
     r"""\{\{\s*\.([A-Za-z_]\w*)\s*(?:\|\s*default\s+(?:"([^"]*)"|'([^']*)')\s*)?\}\}"""
@@ -101,7 +101,7 @@ class Taskfile:
             found = _PRINTED.fullmatch(line)
             if found:
                 blocks.append((found[1], found[2] + "\n"))
-            elif blocks:
+            elif blocks and not line.startswith(_ABOUT):
                 blocks[-1] = (blocks[-1][0], blocks[-1][1] + line + "\n")
         steps: list[Step] = []
         there = [task for task, _ in blocks]
@@ -147,13 +147,15 @@ class Taskfile:
 
     def exported(self, values: Mapping[str, str]) -> dict[str, str]:
         """Return what tasks have in their environment by the file's own ``env``."""
-        found: dict[str, str] = {}
-        for block in _ENV.finditer(self.text):
-            for name in re.findall(r"(?m)^\s+([A-Za-z_]\w*):", block[1]):
-                told = self._default(name, values, ())
-                if told is not None:
-                    found[name] = told
-        return {**found, **values}
+        import yaml
+
+        try:
+            said = yaml.safe_load(self.text).get("env") or {}
+        except (yaml.YAMLError, AttributeError):
+            said = {}
+        texts = {k: str(v) for k, v in said.items() if isinstance(v, (str, int, float))}
+        told = {name: self._filled(text, values, (name,)) for name, text in texts.items()}
+        return {**{name: one for name, one in told.items() if one is not None}, **values}
 
     def said_by(self, name: str) -> str | dict[str, str]:
         """Return what a variable is for us that ``sh`` of git or date gives; else ``""``."""
@@ -165,6 +167,7 @@ class Taskfile:
     def asked(self, name: str) -> str:
         """Return the ``sh:`` that a variable hangs on; ``""`` for none."""
         match = re.search(rf"(?m)^\s*{name}:\s*(?:\{{\s*)?(?:\n\s+)?(sh:.+?)\s*\}}?\s*$", self.text)
+        match = match or re.search(rf"(?m)^\s*{name}:.*?(\{{\{{\s*now\b.*?\}}\}})", self.text)
         return match[1] if match else ""
 
     def others(self, name: str, _: str) -> list[str]:
@@ -196,7 +199,17 @@ class Taskfile:
         told = [f"{name}={value}" for name, value in {**own, **values}.items()]
         unset = [word for name in self._names for word in ("-u", name)]
         unset += withheld.environment(self.text)
-        asked = ["--dry", "--force", "--yes", "--concurrency", "1", *self._goals, *told]
+        # With --verbose, for it keeps what is silent to itself.
+        asked = [
+            "--dry",
+            "--verbose",
+            "--force",
+            "--yes",
+            "--concurrency",
+            "1",
+            *self._goals,
+            *told,
+        ]
         result = self._commands.query(["env", *unset, "NO_COLOR=1", *self._task(), *asked])
         if not result.ok:
             self._why = next(iter(reversed(result.stderr.strip().splitlines())), "")
