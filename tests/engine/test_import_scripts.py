@@ -16,6 +16,7 @@ import pytest
 
 from buildx_tasks.convert import bake, flags, scripts
 from buildx_tasks.convert.asking import STAND_IN
+from buildx_tasks.convert.exporting import KEPT
 from buildx_tasks.errors import ConfigError, UsageError
 from buildx_tasks.language import loading
 from buildx_tasks.machine.commands import Commands
@@ -62,6 +63,9 @@ class Direct(Commands):
 def told(table: dict[str, Any]) -> Any:
     """Return a target as bake prints it without what says nothing, escaped nowhere."""
     plain = json.loads(json.dumps(table).replace("$${", "${").replace("%%{", "%{"))
+    for one in plain.get("output", ()):
+        if KEPT in one:  # exported elsewhere while bake is only asked
+            one["dest"] = one.pop(KEPT)
     plain = {key: value for key, value in plain.items() if value not in ("", [], {}, ["local"])}
     plain["ulimits"] = sorted(plain.get("ulimits", ()))  # compose's are in any order
     if "args" in plain:

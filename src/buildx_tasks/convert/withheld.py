@@ -16,16 +16,17 @@ _KEEPERS = re.compile(
     r"(?:^|[\s;|&(/])(?:printenv|env\s*\||env$|pass|gopass|lpass|op|bw|vault|sops|secret-tool|security|"
     r"doppler|chamber|age|gpg)(?:\s|$)"
 )
+_HERE = re.compile(r"\b(?:pwd|PWD|OLDPWD)\b")  # a folder, and no password
 _ENVIRONMENT = re.compile(r"\$\$?\{?([A-Za-z_]\w*)|\bprintenv\s+([A-Za-z_]\w*)")
 
 
 def may_be_secret(asked: str) -> bool:
     """Say whether a command of a shell may say a secret."""
-    return is_named_as_one(asked) or bool(_KEEPERS.search(asked))
+    return is_named_as_one(_HERE.sub("", asked)) or bool(_KEEPERS.search(asked))
 
 
 def environment(texts: str) -> Iterator[str]:
     """Yield the words for ``env`` that put a reference in place of each secret that a text names."""
     for name in dict.fromkeys(one[1] or one[2] for one in _ENVIRONMENT.finditer(texts)):
-        if name in os.environ and is_named_as_one(name):
+        if name in os.environ and is_named_as_one(_HERE.sub("", name)):
             yield f"{name}=${{{name}}}"

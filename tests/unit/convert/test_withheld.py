@@ -16,6 +16,7 @@ from buildx_tasks.convert.withheld import environment, may_be_secret
         "$(shell aws ecr get-login-password)",
         "$(shell printenv X)",
         "$(shell env | grep X)",
+        "$(shell echo $$DB_PWD)",
         "$(shell pass show x)",
         "vault read x",
         "sh: op read op://a/b",
@@ -35,6 +36,8 @@ def test_may_be_secret(asked: str) -> None:
         "$(shell go env GOPATH)",
         "sh: git log -1 --format=%an",
         "$(shell uname -m)",
+        "$(shell pwd)",
+        "$(shell cd $$PWD/.. && pwd -P)",
         "",
     ],
 )
@@ -43,7 +46,7 @@ def test_all_else_may_not(asked: str) -> None:
 
 
 def test_references_in_place_of_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("A_TOKEN", "B_SECRET", "C_KEY", "PLAIN", "OTHER_TOKEN"):
+    for name in ("A_TOKEN", "B_SECRET", "C_KEY", "PLAIN", "OTHER_TOKEN", "PWD"):
         monkeypatch.setenv(name, "x")
-    text = "$$A_TOKEN ${B_SECRET} $(shell printenv C_KEY) $PLAIN $$NOT_HERE_TOKEN $A_TOKEN"
+    text = "$$A_TOKEN ${B_SECRET} $(shell printenv C_KEY) $PLAIN $$NOT_HERE_TOKEN $A_TOKEN $PWD"
     assert list(environment(text)) == [f"{n}=${{{n}}}" for n in ("A_TOKEN", "B_SECRET", "C_KEY")]
