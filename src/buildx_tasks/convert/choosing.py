@@ -72,6 +72,8 @@ def with_default(data: Data) -> tuple[Data, list[str]]:
     left: dict[str, str] = {}
     for names in owners.values():
         there = [name for name in names if name not in left]
+        if len(there) < 2:
+            continue
         best = max(reversed(there), key=lambda name: _platforms(config.target[name].attributes))
         left.update({name: best for name in there if name != best})
     if not left:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 OPEN, CLOSE = "\ue000", "\ue001"  # of no alphabet: they stand for "${" and "}" of ours
 _PARAMETER = re.compile(r"([A-Za-z_]\w*|\d+|[@*?$!-])(.*)", re.DOTALL)
 _ALL = re.compile(r"([A-Za-z_]\w*)\[[@*]\](?:\+.*)?|([@*])(?:\+.*)?", re.DOTALL)
+_MAYBE_EMPTY = re.compile(f"(?:{OPEN}[\\w.]+(?::-|\\|[^{CLOSE}]*)?{CLOSE})+")
 _REPLACED = re.compile(r"//([\w.+-]+|\\?/)/([\w.+-]*)")
 _PROGRAM = re.compile(r"DOCKER(?:_BIN|_CMD|_EXE|_TOOL)?|CONTAINER_(?:TOOL|ENGINE|RUNTIME|CLI)")
 _OF_SCRIPT = re.compile(r"\bdirname\b.*(?:\$\{?0\b|BASH_SOURCE|\$_)|^BASH_SOURCE\[0\]%/\*$|^0%/\*$")
@@ -61,6 +62,7 @@ class Scope:
         self.unknown: list[str] = []
         self.left: list[str] = []
         self.apart: list[str] = []  # the variables that were taken apart
+        self._taking: set[str] = set()
         self.given: dict[str, str] = {}  # defaults that hang on other variables
 
     @contextmanager
@@ -107,15 +109,20 @@ class Scope:
             return list(self.arrays.get(listed[1], ()))
         if listed:
             return ["$@"] if self.arguments is None else list(self.arguments)
+        if not token.is_quoted and re.match(r"\w+:?\+", whole):
+            return self.taken_apart(self.text(token.text))
         if whole and not token.is_quoted:
             name, fallback = re.fullmatch(r"(\w*)(?::?-(.*))?.*", whole, re.DOTALL).groups()  # type: ignore[union-attr]
             told = self.bound.get(name, self.values.get(name))
             if told is None and is_first and name:
                 told = fallback or ("docker" if _PROGRAM.fullmatch(name) else None)
             is_options = told is not None and (not told or told[:1] == "-" or " " in told)
-            if told is not None and (is_first or is_options):
+            if told is not None and (is_first or is_options) and name not in self._taking:
                 self.apart.append(name)
-                return self.taken_apart(told)
+                self._taking.add(name)
+                taken = self.taken_apart(told)
+                self._taking.discard(name)
+                return taken
         if is_first and (program := _WHICH.fullmatch(token.text)):
             return [program[1]]
         text = self.text(token.text)
@@ -169,8 +176,11 @@ class Scope:
 
     def _or_else(self, name: str, told: str | None, mark: str, rest: str) -> str:
         if mark == "+":
-            if told is None:
+            told = self.values.get(name) if told is None else told
+            self.apart.append(name)
+            if told is None or _MAYBE_EMPTY.fullmatch(told):
                 self.left.append(f"${{{name}:+{rest}}}: what it adds where {name} is set")
+                return ""
             return self._fallback(rest) if told else ""
         if told or mark == "?":
             return told or self._named(name)

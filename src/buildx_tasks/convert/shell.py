@@ -26,7 +26,7 @@ _OPENING, _ENDING = frozenset({"if", "while", "until"}), frozenset({"fi", "done"
 _ASSIGNED = re.compile(r"([A-Za-z_]\w*)(\+?)=(.*)", re.DOTALL)
 _MARKS = re.compile(r"(?:\A|(?<!\\\n)(?<=\n))[ \t]*[@+-]+(?=[^\s@+-])")
 _PLAIN = re.compile(r"[^*?\[$`]+")
-_MOST_VALUES, _MOST_COMMANDS = 100, 2_000
+_MOST_VALUES, _MOST_COMMANDS, _MOST_STEPS = 100, 2_000, 20_000
 
 
 class Command(NamedTuple):
@@ -59,7 +59,7 @@ def commands(text: str, here: str = ".", *, apart: bool = False) -> Iterator[Com
         line = text.count("\n", 0, start) + 1
         try:
             yield from _Shell(piece, line, here, apart=apart).commands()
-        except ValueError:
+        except (ValueError, RecursionError):
             yield Command([], {}, [], piece.strip(), line)
 
 
@@ -68,7 +68,7 @@ def _pieces(text: str) -> Iterator[tuple[int, str]]:
     start = end = 0
     try:
         list(tokens(text))
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     else:
         yield 0, text
@@ -79,7 +79,7 @@ def _pieces(text: str) -> Iterator[tuple[int, str]]:
             piece = "".join(lines[:number])
             try:
                 list(tokens(piece))
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             break
         else:
@@ -101,8 +101,9 @@ class _Shell:
         self._uncalled: dict[str, list[Token]] = {}
         self._folder, self._folders = "", [""]
         self._found: list[Command] = []
-        self._depth = self._inner = 0
+        self._depth = self._inner = self._steps = 0
         self._calling: set[str] = set()
+        self._is_cut = False
         self._last, self._first = "", ""  # the mark before a command, the word before that
         self._may: dict[str, list[str]] = {}
 
@@ -115,8 +116,14 @@ class _Shell:
 
     def _run(self, given: Sequence[Token]) -> None:
         at = 0
-        while at < len(given) and len(self._found) < _MOST_COMMANDS:
+        while at < len(given) and len(self._found) < _MOST_COMMANDS and self._steps < _MOST_STEPS:
+            self._steps += 1
             at = self._next(given, at)
+        if at < len(given) and not self._is_cut:
+            self._is_cut = True
+            why = f"what comes behind {len(self._found)} commands, of docker or others: too many"
+            line = self._line + self._text.count("\n", 0, given[at].start)
+            self._found.append(Command([], {}, [], why, line))
 
     def _next(self, given: Sequence[Token], at: int) -> int:
         """Take what stands at a place; return what comes behind it."""
@@ -168,10 +175,11 @@ class _Shell:
         name, body = given[start].text, start + 1
         while body < len(given) - 1 and given[body].is_mark:
             body += 1
-        if given[body].text != "{":
+        if body >= len(given) or given[body].text != "{":
             return body
         end = _end(given, body, "{", "}")
-        self._functions[name] = self._uncalled[name] = list(given[body + 1 : end])
+        ended = given[end]._replace(text=";", is_mark=True)
+        self._functions[name] = self._uncalled[name] = [*given[body + 1 : end], ended]
         return end + 1
 
     def _loop(self, given: Sequence[Token], at: int) -> int:
@@ -316,6 +324,9 @@ class _Shell:
         value = _value(token)
         place = scope.place(token._replace(text=value))
         text = scope.text(value)
+        if scope.left:  # said by the command that uses it
+            self._may.setdefault(name, []).extend(scope.left)
+            scope.left = []
         if more:
             text = scope.bound.get(name, scope.values.get(name, "")) + text
         text = text.replace(f"{OPEN}{name}{CLOSE}", scope.values.get(name, ""))

@@ -55,10 +55,12 @@ class _Reader:
         self._at = 0
         # Of texts that stand below the line: what ends them, whether they are plain, and indented.
         self._waiting: list[tuple[str, bool, bool]] = []
+        self._owners: list[int] = []  # where in the line the mark behind each one's command is
         self._stdin = ""
 
     def tokens(self, until: str = "") -> Iterator[Token]:
         text = self._text
+        line: list[Token] = []
         while self._at < len(text):
             if text.startswith("\\\n", self._at):
                 self._at += 2
@@ -74,17 +76,27 @@ class _Reader:
             elif mark := next((one for one in _MARKS if text.startswith(one, self._at)), ""):
                 if mark == until:
                     self._at += 1
+                    yield from line
                     return
                 start = self._at
                 self._at += len(mark)
-                below = self._below() if mark == "\n" else ""
-                yield Token(mark, start, start + len(mark), True, stdin=below or self._stdin)
-                self._stdin = ""
+                self._mark(line, Token(mark, start, start + len(mark), True, stdin=self._stdin))
+                if mark == "\n":
+                    self._below(line)
+                    yield from line
+                    line = []
             else:
-                yield self._word()
+                line.append(self._word())
         if until:
             raise ValueError(until)
-        yield Token("\n", len(text), len(text), True, stdin=self._stdin)
+        self._mark(line, Token("\n", len(text), len(text), True, stdin=self._stdin))
+        yield from line
+
+    def _mark(self, line: list[Token], mark: Token) -> None:
+        """End a command of a line: what it reads is the mark's."""
+        self._owners += [len(line)] * (len(self._waiting) - len(self._owners))
+        line.append(mark)
+        self._stdin = ""
 
     def _redirect(self, found: re.Match[str]) -> None:
         self._at = found.end()
@@ -101,10 +113,9 @@ class _Reader:
         elif word and found[1] == "<<<":
             self._stdin = word.text + "\n"
 
-    def _below(self) -> str:
-        """Return the text that stands below a line for the command in it; ``""`` for none."""
-        said = ""
-        for end, is_plain, is_indented in self._waiting:
+    def _below(self, tokens_: list[Token]) -> None:
+        """Give the texts that stand below a line to the marks behind the commands that read them."""
+        for owner, (end, is_plain, is_indented) in zip(self._owners, self._waiting):
             lines = []
             while self._at < len(self._text):
                 line, mark, _ = self._text[self._at :].partition("\n")
@@ -116,8 +127,8 @@ class _Reader:
             said = "\n".join([*lines, ""])
             if not is_plain:  # what is to be filled in, as in a word
                 said = self._filled_in(said)
-        self._waiting = []
-        return said
+            tokens_[owner] = tokens_[owner]._replace(stdin=said or tokens_[owner].stdin)
+        self._waiting, self._owners = [], []
 
     def _filled_in(self, said: str) -> str:
         reader, done = _Reader(said), []

@@ -49,6 +49,8 @@ def test_all_or_nothing_stays(data: Data) -> None:
             ["a"],
         ),
         ({"a": {"tags": ["x", "y"]}, "b": {"tags": ["x"]}, "c": {"tags": ["y"]}}, ["b", "c"]),
+        ({"a": {"tags": ["x", "y"]}, "b": {"tags": ["x"]}}, ["b"]),
+        ({"a": {"tags": ["x", "y"]}, "b": {"tags": ["x", "y"]}}, ["b"]),
         ({"a": {"tags": ["x"]}, "b": {"tags": ["x"]}, "c": {}, "default": {"tags": ["x"]}}, None),
     ],
 )

@@ -239,3 +239,72 @@ def test_lines_are_those_of_the_file() -> None:
         (4, "docker b c"),
         (11, "docker d"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "commands"),
+    [
+        ("f() { docker b x; docker c }\nf\n", [["docker", "b", "x"], ["docker", "c"]]),
+        ("f() { docker b }\n", [["docker", "b"]]),
+        ("OPTS='--pull $OPTS'\ndocker b $OPTS", [["docker", "b", "--pull", "${OPTS}"]]),
+        ("A='-x $B' B='-y $A'\ndocker b $A", [["docker", "b", "-x", "-y", "${A}"]]),
+        ("function", []),
+        ("function f", []),
+        ("function f()", []),
+        ("f()", []),
+        ("for", []),
+        ("case", []),
+    ],
+)
+def test_what_does_not_end_as_it_should(text: str, commands: list[list[str]]) -> None:
+    assert [one.words for one in commands_of(text)] == commands
+
+
+@pytest.mark.parametrize(
+    "text", ["(" * 2_000 + "docker b", "docker b " + "${a:-" * 1_500 + "}" * 1_500]
+)
+def test_what_is_too_deep_is_not_taken_apart(text: str) -> None:
+    assert [one.words for one in shell.commands(text)] == [[]]
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "left"),
+    [
+        ("P=${P:-q}; A=${P:+-p $P}; docker b $A", ["-p", "${P}"], []),
+        ("P=q; docker b ${P:+-p $P}", ["-p", "${P}"], []),
+        ("A=${P:+-p $P}; docker b $A", [], ["${P:+-p $P}: what it adds where P is set"]),
+        ("P=$Q; docker b ${P:+-p}", [], ["${P:+-p}: what it adds where P is set"]),
+        ("P=; [ $X ] && P=q; docker b ${P:+-p}", [], ["P may also be q"]),
+        ("P=; docker b ${P:+-p}", [], []),
+        ("P=-x; docker b ${P:+--y z} c", ["--y", "z", "c"], []),
+        ('P=q; docker b "${P:+-p $P}"', ["-p ${P}"], []),
+    ],
+)
+def test_what_is_added_where_a_variable_is_set(
+    text: str, words: list[str], left: list[str]
+) -> None:
+    [command] = commands_of(text)
+    assert command.words[2:] == words
+    assert command.left == left
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("docker a <<E && docker b < F\n1\nE\n", ["1\n", "<F"]),
+        ("docker a <<E | tee log\n1\nE\n", ["1\n"]),
+        ("docker a <<A; docker b <<-B\n1\nA\n\t2\n\tB\ndocker c", ["1\n", "2\n", ""]),
+        ("docker a && docker b <<E\n1\nE\n", ["", "1\n"]),
+    ],
+)
+def test_a_text_below_a_line_is_read_by_its_own_command(text: str, read: list[str]) -> None:
+    assert [one.stdin for one in commands_of(text)] == read
+
+
+def test_where_there_are_too_many_commands_that_is_said() -> None:
+    loops = "".join(f"for a{number} in 0 1 2 3 4 5 6 7 8 9; do " for number in range(6))
+    for text in ("docker b .\n" * 2_100, loops + "cd x;" + "done;" * 6):
+        *_, last = shell.commands(text)
+        assert last.words == []
+        assert "too many" in last.text
+        assert "docker" in last.text
