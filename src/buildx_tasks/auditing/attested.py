@@ -7,7 +7,7 @@ Source: https://github.com/moby/buildkit/blob/master/docs/attestations/attestati
 import re
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any, NamedTuple, Optional, Union
+from typing import Any, NamedTuple, Optional, TypeVar, Union
 from urllib.parse import parse_qs, unquote
 
 import msgspec
@@ -24,6 +24,7 @@ from buildx_tasks.text import printable
 _STATEMENT = "https://in-toto.io/Statement/"
 _TYPE = "application/vnd.in-toto+json"
 _MOST = 16 << 20  # bytes of a statement that is read
+_MOST_LISTED = 1 << 20  # bytes of a list in a document: its tables take ten times as much
 _SHOWN = 80  # characters of other people's words
 _IMAGE = "pkg:docker/"  # how an image's package URL begins
 # Types of which an empty predicate says nothing; a signature's own, as of cosign, is empty.
@@ -35,28 +36,36 @@ _TELLING = (
 )
 
 
-class _Subject(msgspec.Struct):
-    digest: dict[str, str] = {}
+_Kind = TypeVar("_Kind")
 
 
-class _Material(msgspec.Struct):
+class _Digests(msgspec.Struct, frozen=True, gc=False):
+    sha256: str = ""
+    sha512: str = ""
+
+
+class _Subject(msgspec.Struct, frozen=True, gc=False):
+    digest: _Digests = _Digests()
+
+
+class _Material(msgspec.Struct, frozen=True, gc=False):
     uri: str = ""
-    digest: dict[str, str] = {}
+    digest: _Digests = _Digests()
 
 
 class _Definition(msgspec.Struct, rename="camel"):
-    resolved_dependencies: list[_Material] = []
+    resolved_dependencies: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 class _Provenance(msgspec.Struct, rename="camel"):
-    materials: list[_Material] = []
+    materials: msgspec.Raw = msgspec.Raw(b"[]")
     build_definition: Optional[_Definition] = None
 
 
 class _Statement(msgspec.Struct):
     kind: str = msgspec.field(name="_type")
     predicate: msgspec.Raw = msgspec.Raw(b"{}")
-    subject: Optional[list[_Subject]] = None
+    subject: msgspec.Raw = msgspec.Raw(b"[]")
     predicate_type: str = msgspec.field(name="predicateType", default="")
 
 
@@ -123,6 +132,34 @@ def text_of(place: Place, layer: Descriptor) -> bytes:
     return found
 
 
+def require(place: Place, layer: Descriptor) -> None:
+    """Do nothing where a blob is there, whole; of it, little is in memory.
+
+    Raises:
+        EngineError, RegistryError: as :func:`text_of`.
+
+    """
+    place.insist(f"{place.name}: {layer.digest}", partial(_passed, place, layer))
+
+
+def few(raw: msgspec.Raw, kind: type[_Kind]) -> _Kind:
+    """Return a list in a document, as a type of list; empty for ``null``.
+
+    Raises:
+        ValueError: it is no such list, or a hostile one, which would take much memory.
+
+    """
+    if len(memoryview(raw)) > _MOST_LISTED:
+        raise ValueError(f"a list in it has more than the {_MOST_LISTED:,} bytes that are read")
+    is_null = bytes(memoryview(raw)[:1]) == b"n"
+    return kind() if is_null else msgspec.json.decode(raw, type=learned(kind))
+
+
+def is_told(raw: msgspec.Raw) -> bool:
+    """Say whether a part of a document is a table with something in it."""
+    return re.match(rb"\{(?!\s*\})", memoryview(raw)) is not None
+
+
 def problem_of(data: bytes, said: str, about: str) -> str:
     """Return what is wrong with an in-toto statement of the digest ``about``, ``""`` for nothing.
 
@@ -136,11 +173,17 @@ def _whole(place: Place, layer: Descriptor) -> bytes:
     return b"".join(place.source.blob(layer.digest, layer.size))
 
 
+def _passed(place: Place, layer: Descriptor) -> None:
+    for _ in place.source.blob(layer.digest, layer.size):
+        pass
+
+
 def _read(data: bytes, said: str, about: str) -> Union[str, dict[str, str]]:
     try:
         if is_deep(data):
             return "its statement is nested too deep to be read"
         statement = msgspec.json.decode(data, type=learned(_Statement))
+        listed = few(statement.subject, list[_Subject])
     except (msgspec.MsgspecError, ValueError) as error:
         return f"its statement cannot be read: {printable(str(error))}"
     if not statement.kind.startswith(_STATEMENT):
@@ -150,7 +193,8 @@ def _read(data: bytes, said: str, about: str) -> Union[str, dict[str, str]]:
     if not _says_something(statement):
         return f"its statement says nothing of {_short(statement.predicate_type)}"
     algorithm, _, digest = about.partition(":")
-    subjects = [one.digest[algorithm] for one in statement.subject or () if algorithm in one.digest]
+    subjects = [getattr(one.digest, algorithm, "") for one in listed]
+    subjects = [one for one in subjects if one]
     if subjects and digest not in subjects:
         return f"its statement is of another digest, {_short(f'{algorithm}:{subjects[0]}')}"
     return _bases(statement.predicate)
@@ -158,22 +202,23 @@ def _read(data: bytes, said: str, about: str) -> Union[str, dict[str, str]]:
 
 def _says_something(statement: _Statement) -> bool:
     """Say whether there is a table, and something in it where its type is of no use without."""
-    predicate = memoryview(statement.predicate)
-    if not statement.predicate_type.startswith(_TELLING):
-        return re.match(rb"\{|null\Z", predicate) is not None
-    return re.match(rb"\{(?!\s*\})", predicate) is not None
+    if statement.predicate_type.startswith(_TELLING):
+        return is_told(statement.predicate)
+    return re.match(rb"\{|null\Z", memoryview(statement.predicate)) is not None
 
 
 def _bases(predicate: Any) -> dict[str, str]:
     try:
         found = msgspec.json.decode(predicate, type=learned(_Provenance))
-    except msgspec.MsgspecError:
+        definition = found.build_definition or _Definition()
+        listed = few(found.materials, list[_Material]) or few(
+            definition.resolved_dependencies, list[_Material]
+        )
+    except (msgspec.MsgspecError, ValueError):
         return {}
-    definition = found.build_definition
-    listed = found.materials or (definition.resolved_dependencies if definition else [])
     bases = {}
     for one in listed:
-        name, digest = _named(one.uri), f"sha256:{one.digest.get('sha256')}"
+        name, digest = _named(one.uri), f"sha256:{one.digest.sha256}"
         if name and re.match(DIGEST, digest):
             bases[name] = digest
     return bases

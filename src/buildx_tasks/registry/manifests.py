@@ -32,11 +32,12 @@ MOST_JSON = 4 << 20  # bytes of a document; registries take no larger manifest
 MOST_LISTED = 1000  # manifests of an index, layers of an image
 _MOST_BYTES = 2**53  # what every JSON reader keeps exact
 _MOST_DEPTH = 32  # tables and lists in each other
-_TEXTS = re.compile(rb'"[^"]*"?')
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_OTHERS = bytes(set(range(256)) - set(b'[]{}"'))
+_AT_ONCE = 1 << 16  # brackets and quotes that are looked at
 # RFC 6838, 4.2
 _NAME = "[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
-_MEDIA_TYPE = rf"\A(?:{_NAME}/{_NAME})?\Z"  # empty is as left out
+# Empty is as left out; some have parameters, as ;version=0.2.
+_MEDIA_TYPE = rf"\A(?:{_NAME}/{_NAME}(?: ?; ?{_NAME}={_NAME})*)?\Z"
 _WORD = r"\A[A-Za-z0-9_.+ -]{0,128}\Z"
 _HOW = "look at it with docker buildx imagetools inspect --raw REFERENCE | cat -v"
 # JSON's kinds, as msgspec names them and as a person does.
@@ -292,12 +293,15 @@ def is_deep(data: bytes) -> bool:
 
     A reader would find out at the end of Python's stack, where whatever else is to run fails too.
     """
-    plain = _TEXTS.sub(b"", data.replace(rb"\\", b"").replace(rb"\"", b""))
-    depth = 0
-    for mark in plain.translate(None, _NO_BRACKETS):
-        depth += 1 if mark in b"[{" else -1
-        if depth > _MOST_DEPTH:
-            return True
+    plain = data.replace(rb"\\", b"").replace(rb"\"", b"").translate(None, _OTHERS)
+    depth = inside = 0
+    for start in range(0, len(plain), _AT_ONCE):
+        between = plain[start : start + _AT_ONCE].split(b'"')  # in a text, and out of one, in turn
+        for mark in b"".join(between[inside::2]):
+            depth += 1 if mark in b"[{" else -1
+            if depth > _MOST_DEPTH:
+                return True
+        inside = (inside + len(between) - 1) % 2
     return False
 
 

@@ -37,24 +37,28 @@ class Listed(NamedTuple):
     entries: tuple[Descriptor, ...]
 
 
-def listed(repository: Repository, digest: str) -> Listed:
+def listed(repository: Repository, digest: str, *, most: int | None = None) -> Listed:
     """Return what is about a manifest, whichever way the registry knows it.
+
+    With ``most`` no more pages are asked for, once so much is known.
 
     Raises:
         RegistryError: the registry does not come back, or what it lists is no list.
 
     """
-    found = by_registry(repository, digest)
+    found = by_registry(repository, digest, most=most)
     if found is not None:
         return Listed(True, found)
     index = _beside(repository, digest)
     return Listed(False, tuple(index.content.manifests) if index else ())
 
 
-def by_registry(repository: Repository, digest: str) -> tuple[Descriptor, ...] | None:
+def by_registry(
+    repository: Repository, digest: str, *, most: int | None = None
+) -> tuple[Descriptor, ...] | None:
     """Return what the registry itself lists about a manifest; None where it keeps no such lists.
 
-    A registry that once said that it keeps none is not asked again.
+    ``most`` is as for :func:`listed`. A registry that once said that it keeps none is not asked again.
 
     Raises:
         RegistryError: as :func:`listed`.
@@ -89,7 +93,7 @@ def by_registry(repository: Repository, digest: str) -> tuple[Descriptor, ...] |
             raise RegistryError(f"{what}: the answer is no list; see the registry's log") from None
         registry.lists_referrers = True
         following = re.match(r"<([^>]+)>", answer.headers.get("Link", ""))
-        if not following:
+        if not following or (most is not None and len({one.digest for one in found}) >= most):
             return tuple(found)
         # Of the link only the question counts: it leads to no other place.
         query = f"?{urlsplit(following[1]).query}"

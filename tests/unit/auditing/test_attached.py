@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import tracemalloc
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +25,11 @@ from buildx_tasks.registry.referrers import tag_of
 if TYPE_CHECKING:
     from buildx_tasks.verification.results import CellResult
 
+ONE = [{"sig": "YQ=="}]
 OTHER = f"sha256:{'5' * 64}"
 DSSE = "application/vnd.dsse.envelope.v1+json"
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+OLD = "application/vnd.dev.sigstore.bundle+json"
 SIGNED = "application/vnd.dev.cosign.simplesigning.v1+json"
 INTOTO = "application/vnd.in-toto+json"
 
@@ -99,12 +102,13 @@ def signature(digest: str, **more: Any) -> dict[str, Any]:
     return {**{key: one for key, one in found.items() if key != "predicate"}, **more}
 
 
-def envelope(payload: Any, signatures: Any = None) -> dict[str, Any]:
-    text = base64.b64encode(json.dumps(payload).encode()).decode()
+def envelope(payload: Any, signatures: Any = ONE) -> dict[str, Any]:
+    data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    text = base64.b64encode(data).decode()
     return {
         "payloadType": INTOTO,
         "payload": text,
-        "signatures": [{"sig": "YQ=="}] if signatures is None else signatures,
+        "signatures": signatures,
     }
 
 
@@ -184,7 +188,11 @@ def test_what_holds_is_a_note() -> None:
         (b"{", INTOTO, "cannot be read"),
         (b"[" * 5000, INTOTO, "nested too deep"),
         (envelope(statement(OTHER)), DSSE, f"is of another digest, {OTHER}"),
-        (envelope(statement(OTHER), []), DSSE, "cannot be read as application/vnd.dsse"),
+        (envelope(statement(OTHER), []), DSSE, "has no signature in its envelope"),
+        (envelope(statement(OTHER), 1), DSSE, "cannot be read as application/vnd.dsse"),
+        (envelope(statement(OTHER), None), DSSE, "has no signature in its envelope"),
+        ({**bundle(), "verificationMaterial": {}}, BUNDLE, "nothing to verify it with"),
+        (bundle(messageSignature={}), f"{OLD};version=0.2", "is a bundle without a signature"),
         (envelope(statement(OTHER), [{"sig": ""}]), DSSE, "has no signature in its envelope"),
         ({**envelope(1), "payload": "a!"}, DSSE, "no base64"),
         (bundle(dsseEnvelope=envelope(statement(OTHER))), BUNDLE, "is of another digest"),
@@ -208,6 +216,62 @@ def test_what_is_large_is_left_out_and_said() -> None:
     problems, facts = made.found()
     assert problems == []
     assert facts[1] == "1 documents of more than 4,194,304 bytes were not read"
+
+
+def test_an_index_may_be_attached_and_types_may_have_parameters() -> None:
+    made = Registry()
+    inner = made.manifest((b"text", "text/plain", {}))
+    content = {"schemaVersion": 2, "manifests": [inner], "subject": made.subject}
+    made.listed.append(made.store.document(content, f"{OCI}index.v1+json"))
+    old = made.attach(bundle(messageSignature={"signature": "YQ=="}), f"{OLD};version=0.2")
+    old["artifactType"] = f"{OLD};version=0.2"
+    problems, facts = made.found()
+    assert problems == []
+    assert f"1 {OLD};version=0.2" in facts[0]
+
+
+def test_of_much_that_is_attached_some_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Registry()
+    for number in range(4):
+        made.attach(b"%d" % number + b"x" * 299, "text/plain")
+    monkeypatch.setattr("buildx_tasks.auditing.attached._MOST_OF_IMAGE", 1000)
+    problems, facts = made.found()
+    assert problems == []
+    assert facts[1] == "1 documents were not read, after 1,000 bytes of others"
+
+
+def filled(start: bytes, piece: bytes, end: bytes, most: int = (4 << 20) - 200) -> bytes:
+    return start + piece * ((most - len(start) - len(end)) // len(piece)) + end
+
+
+INNER = filled(b'{"_type":"https://in-toto.io/Statement/v1","subject":[', b"{},", b"{}]}", 3 << 20)
+MATERIALS = b'{"_type":"https://in-toto.io/Statement/v1","predicate":{"materials":['
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (filled(b'{"payload":"","signatures":[', b'{"sig":"a"},', b'{"sig":"a"}]}'), DSSE),
+        (filled(b'{"verificationMaterial":{"x":[', b"{},", b"1]}}"), BUNDLE),
+        (
+            filled(b'{"_type":"https://in-toto.io/Statement/v1","subject":[', b"{},", b"{}]}"),
+            INTOTO,
+        ),
+        (filled(MATERIALS, b"{},", b"{}]}}"), INTOTO),
+        (filled(b'{"x":[', b'"",[],', b"1]}"), INTOTO),
+        (envelope(INNER), DSSE),
+    ],
+)
+def test_hostile_documents_take_little_memory(content: Any, kind: str) -> None:
+    made = Registry()
+    made.attach(content, kind)
+    tracemalloc.start()
+    try:
+        made.found()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 40 << 20
 
 
 def test_lists_that_do_not_hold_are_named() -> None:

@@ -80,6 +80,8 @@ def test_a_real_one_is_read() -> None:
         ({"config": None}, "its config is null"),
         ({"layers": None}, "layers: expected a list, got null"),
         ({"mediaType": "text"}, "mediaType: expected a media type"),
+        ({"mediaType": "a/b;c"}, "mediaType: expected a media type"),
+        ({"mediaType": "a/b;c=d\n"}, "mediaType: expected a media type"),
         ({"annotations": {"a": 1}}, "expected text, got a whole number"),
         ({"layers": [{"digest": sha256(b""), "size": 2**53 + 1}]}, r"layers\[0\].size: "),
         ({"layers": [{"digest": sha256(b""), "size": -1}]}, r"layers\[0\].size: "),
@@ -136,6 +138,9 @@ def test_digests_are_checked_by_their_own_kind() -> None:
         (b'"\\\\"' + b"[" * 99, True),
         (b'"' + b"[" * 99, False),  # no JSON, as the reader will say
         (b'"\\' * 1_000_000, False),
+        (b'"' + b"[" * 200_000 + b'"', False),  # more than is looked at in one go
+        (b'""' * 50_000 + b'"' + b"]" * 99_999 + b'"' + b"[" * 33, True),
+        (b'""' * 50_000 + b'"' + b"[" * 99_999 + b'"' + b"[" * 32, False),
     ],
 )
 def test_what_is_nested_is_counted_outside_of_texts(data: bytes, deep: bool) -> None:
