@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from buildx_tasks import sizes
-from buildx_tasks.auditing.known import Bundles, is_data, is_usual
+from buildx_tasks.auditing.known import Bundles, is_brought, is_data, is_usual
 from buildx_tasks.images import elf, machines, starting
 from buildx_tasks.images.image import platform_of
 from buildx_tasks.images.paths import matches
@@ -139,7 +139,7 @@ class _Programs:
         self._files = files
         self._allowed = allowed
         self._visitor = BinariesVisitor(platform, Binaries())
-        self._bundles = Bundles(files.tree, platform)
+        self._bundles = Bundles(files, platform)
         self._own = self._data = self._unread = 0
         self._also: list[str] = []
         self._wrong: list[str] = []
@@ -151,7 +151,7 @@ class _Programs:
         for entry, seen in self._each():
             if seen.elf is None:
                 if seen.pe and _is_for_windows(seen.pe):
-                    self._take(entry, _of_windows(entry, seen.pe, self._platform))
+                    self._take((entry, seen), _of_windows(entry, seen.pe, self._platform))
                 self._unread += seen.is_unread
                 continue
             problem = self._of_elf(entry, seen.elf)
@@ -163,7 +163,7 @@ class _Programs:
                     self._also.append(entry.path)
                     later.append(problem)
                     continue
-            self._own += self._take(entry, problem)
+            self._own += self._take((entry, seen), problem)
         if not self._own:
             self._wrong += later
         return self._found("ELF file")
@@ -173,11 +173,13 @@ class _Programs:
         for entry, seen in self._each():
             if seen.elf is not None:
                 path = printable(entry.path)
-                self._take(entry, f"{path} is an ELF file, which {self._platform} does not run")
+                self._take(
+                    (entry, seen), f"{path} is an ELF file, which {self._platform} does not run"
+                )
             elif seen.pe:
                 is_any = seen.pe.managed or seen.pe.kind == "efi" or seen.pe.architecture in known
                 problem = "" if is_any else _of_windows(entry, seen.pe, self._platform)
-                self._own += self._take(entry, problem)
+                self._own += self._take((entry, seen), problem)
         return self._found("file of Windows")
 
     def _of_elf(self, entry: Entry, found: elf.Elf | elf.DamagedError) -> str:
@@ -209,12 +211,14 @@ class _Programs:
                 given.add(entry.first)
                 yield entry, seen
 
-    def _take(self, entry: Entry, problem: str) -> bool:
+    def _take(self, found: tuple[Entry, Seen], problem: str) -> bool:
         """Take a file with what is wrong with it; say whether nothing is."""
         if not problem:
             return True
-        path = entry.path
-        if is_data(path) or _is_in(path, self._allowed.foreign) or self._bundles.has(path):
+        path, seen = found[0].path, found[1]
+        is_whole = not isinstance(seen.elf, elf.DamagedError)
+        is_for_others = is_whole and (is_brought(path) or self._bundles.has(path, seen))
+        if is_for_others or is_data(path) or _is_in(path, self._allowed.foreign):
             self._data += 1
         else:
             self._wrong.append(problem)

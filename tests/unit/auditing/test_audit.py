@@ -146,6 +146,15 @@ def test_what_is_usual_is_a_note(files: Any, fact: str) -> None:
     assert any(fact in text for text in facts), facts
 
 
+@pytest.mark.parametrize(
+    "path", ["srv/win/a.node", "srv/prebuilds/linux-x64/a.node", "srv/linux-arm64/a", "srv/a"]
+)
+def test_a_damaged_file_is_no_file_for_others(path: str) -> None:
+    half = program(BOTH[0], dynamic=True)[:150]
+    (texts,) = problems(audited(image({path: half, "srv/linux-x64/a": AMD64}))).values()
+    assert [f"/{path} is damaged" in text for text in texts] == [True]
+
+
 def test_what_is_there_on_purpose_is_allowed() -> None:
     foreign = Member(program(BOTH[1]), mode=0o4755)
     sample = image({"app": AMD64, "opt/firmware/a": foreign, "opt/b": foreign})
