@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 OPEN, CLOSE = "\ue000", "\ue001"  # of no alphabet: they stand for "${" and "}" of ours
+# Before a place that no ``cd`` changes: told from where the import runs, or from where the shell starts.
+FIRM, STARTED = "\ue006", "\ue007"
+WHOLE = ("/", "~", OPEN, FIRM, STARTED)  # how a place begins that is no other one after a ``cd``
 _PARAMETER = re.compile(r"([A-Za-z_]\w*|\d+|[@*?$!-])(.*)", re.DOTALL)
 _ALL = re.compile(r"([A-Za-z_]\w*)\[[@*]\](?:\+.*)?|([@*])(?:\+.*)?", re.DOTALL)
 _MAYBE_EMPTY = re.compile(f"(?:{OPEN}[\\w.]+(?::-|\\|[^{CLOSE}]*)?{CLOSE})+")
@@ -20,6 +24,8 @@ _REPLACED = re.compile(r"//([\w.+-]+|\\?/)/([\w.+-]*)")
 _PROGRAM = re.compile(r"DOCKER(?:_BIN|_CMD|_EXE|_TOOL)?|CONTAINER_(?:TOOL|ENGINE|RUNTIME|CLI)")
 _OF_SCRIPT = re.compile(r"\bdirname\b.*(?:\$\{?0\b|BASH_SOURCE|\$_)|^BASH_SOURCE\[0\]%/\*$|^0%/\*$")
 _WHICH = re.compile(rf"{COMMAND}(?:which|command -v|type -p)\s+([\w./-]+)[^{END}]*{END}")
+_WHOLE = re.compile(r"\bpwd\b|\brealpath\b|\breadlink -")
+_BEHIND = re.compile(r"(?:\)|%/\*\})[\"']?((?:/[\w.-]+)+)")
 _TOP = re.compile(r"git (?:-C \S+ )?rev-parse --show-toplevel")
 # What the shell's own commands come to, as our variables.
 _KNOWN = {
@@ -48,11 +54,13 @@ class Scope:
     """What is known where a command stands.
 
     ``values`` are assigned, and stay variables; ``bound`` are filled in, as what a loop or a call gives;
-    ``arguments`` are those of a call, None outside of one. ``here`` is the folder of the script.
+    ``arguments`` are those of a call, None outside of one. ``here`` is the folder of the script,
+    ``folder`` the one that the shell is in by now.
     """
 
     def __init__(self, here: str) -> None:
         self.here = here
+        self.folder = ""
         self.values: dict[str, str] = {}
         self.bound: dict[str, str] = {}
         self.arrays: dict[str, list[str]] = {}
@@ -96,8 +104,14 @@ class Scope:
     def _place(self, said: str) -> str:
         """Return the folder that a variable or a command names; ``""`` where it names none."""
         if _OF_SCRIPT.search(said):
-            return self.here
-        return "." if _TOP.search(said) or said in {"pwd", "pwd -P", "PWD"} else ""
+            behind = _BEHIND.search(said)
+            above = "/.." * (said.count("dirname") - 1) + (behind[1] if behind else "")
+            place = posixpath.normpath(self.here + above)
+            return (FIRM if _WHOLE.search(said) else "") + place
+        if said in {"pwd", "pwd -P", "PWD"}:
+            folder = self.folder or "."
+            return folder if folder.startswith(WHOLE) else STARTED + folder
+        return f"{FIRM}." if _TOP.search(said) else ""
 
     def _apart(self, token: Token, *, is_first: bool) -> list[str]:
         whole = token.whole
@@ -252,9 +266,10 @@ def known(asked: str) -> str:
 def unknown_name(asked: str) -> str:
     """Return the name of the variable that stands for what a command says."""
     words = re.findall(r"[A-Za-z]+", asked)[:4]
-    # A part of a variable must not be called as that is.
-    is_part = words and asked.startswith("${") and "_".join(words) in asked
-    return "_".join([*words, *["part"] * bool(is_part)]).upper() or "VALUE"
+    # A part of a variable must not be called as that is, nor as another part.
+    if words and asked.startswith("${") and "_".join(words) in asked:
+        words += ["part", *["last"] * (": -" in asked), *re.findall(r"\d+", asked)]
+    return "_".join(words).upper() or "VALUE"
 
 
 def ours(text: str) -> str:

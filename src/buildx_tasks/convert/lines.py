@@ -105,7 +105,7 @@ class _Reading:
         self._asked.update({unknown_name(one): one for one in step.command.unknown})
         if all(_ASSIGNMENT.match(word) for word in words):
             for word in words:
-                one, _, value = word.partition("=")
+                one, _, value = moving.from_folder(word, ".", step.folder).partition("=")
                 self._assigned[one] = _default(one, value)
             return
         at = _docker_in(words)
@@ -115,8 +115,9 @@ class _Reading:
             elif words[0] not in _SAYING and any(map(_WITHIN.search, words)):
                 self._notes.append(f"{said}: what {words[0]} is given is not read")
             return
-        step = step._replace(command=step.command._replace(words=words[at:]))
-        words = words[at:]
+        is_moved = _kind(words[at:])[0] in {"build", "bake"}
+        step = _told(step, at, self._folder(step) if is_moved else ".")
+        words = step.command.words
         kind, rest = _kind(words)
         if kind == "build":
             self._build(step, rest, _of_docker(words))
@@ -132,7 +133,9 @@ class _Reading:
             self._notes.append(f"{said}: {_OTHERWISE.get(kind, 'builds nothing, left out')}")
 
     def _folder(self, step: Step) -> str:
-        return posixpath.normpath(posixpath.join(step.folder, step.command.folder))
+        said = step.command.folder
+        told = moving.from_folder(said, ".", step.folder)
+        return posixpath.normpath(told if told != said else posixpath.join(step.folder, said))
 
     def _build(self, step: Step, rest: list[str], of_docker: list[str]) -> None:
         read, folder = flags.target(rest, step.command.stdin), self._folder(step)
@@ -309,6 +312,23 @@ def _shown(step: Step) -> str:
 def _unknown(step: Step) -> list[str]:
     looped = "is a loop's, which is not unrolled: a matrix has a target for each value"
     return [*(f"${{{one}}} {looped}" for one in step.command.looped), *step.command.left]
+
+
+def _told(step: Step, at: int, folder: str) -> Step:
+    """Return a step from its word ``at`` on, its places that no ``cd`` changes from a folder."""
+
+    def near(text: str) -> str:
+        return moving.from_folder(text, folder, step.folder)
+
+    command = step.command
+    return step._replace(
+        command=command._replace(
+            words=[near(word) for word in command.words[at:]],
+            before={key: near(value) for key, value in command.before.items()},
+            left=[near(one) for one in command.left],
+            stdin=near(command.stdin),
+        )
+    )
 
 
 def _default(name: str, value: str) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from buildx_tasks.convert.expanding import FIRM, STARTED
 from buildx_tasks.language.targets import LINK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_FIRM = re.compile(f"([{FIRM}{STARTED}])([^,:=\\s\"']*)")
 _ENTRIES = ("cache-from", "cache-to", "output", "secret")
 _PATHS = ("src", "source", "dest", "destination")
 
@@ -60,6 +63,22 @@ def with_paths(
     for key in (key for key in _ENTRIES if key in done):
         done[key] = [_entry(key, entry, path, is_taken) for entry in done[key]]
     return done
+
+
+def from_folder(text: str, folder: str, start: str) -> str:
+    """Return a text (a word, or more) with the places that no ``cd`` changes told from a folder.
+
+    ``start`` is where the shell starts; both folders are told from here.
+    """
+
+    def told(found: re.Match[str]) -> str:
+        is_started, place = found[1] == STARTED, found[2] or "."
+        if is_started and folder == start:
+            return place
+        place = posixpath.normpath(posixpath.join(start, place)) if is_started else place
+        return place if folder == "." or folder[:1] == "$" else posixpath.relpath(place, folder)
+
+    return _FIRM.sub(told, text)
 
 
 def is_path(text: str) -> bool:

@@ -10,7 +10,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from buildx_tasks.convert.expanding import CLOSE, OPEN, Scope, known, ours, unknown_name
+from buildx_tasks.convert.expanding import CLOSE, OPEN, WHOLE, Scope, known, ours, unknown_name
 from buildx_tasks.convert.tokens import FILLED, Token, tokens
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class _Shell:
         self._scope = Scope(here)
         self._functions: dict[str, list[Token]] = {}
         self._uncalled: dict[str, list[Token]] = {}
-        self._folder, self._folders = "", [""]
+        self._folders = [""]
         self._found: list[Command] = []
         self._depth = self._inner = self._steps = 0
         self._calling: set[str] = set()
@@ -153,14 +153,14 @@ class _Shell:
         mark = given[at].text
         if mark == "(":
             end = _end(given, at, "(", ")")
-            before = self._folder
+            before = self._scope.folder
             with self._inside():
                 self._run([*given[at + 1 : end], given[at]._replace(text=";")])
-            self._folder = before
+            self._scope.folder = before
             return end + 1
         self._last = mark
         if mark == "\n" and self._is_apart and not self._depth and not self._inner:
-            self._folder, self._folders = "", [""]
+            self._folders = [""]
             self._scope, self._may = Scope(self._here), {}
         return at + 1
 
@@ -269,7 +269,7 @@ class _Shell:
     ) -> None:
         scope = self._scope
         read = "" if "$" in stdin or not stdin else scope.text(stdin)
-        whole = " ".join([*said, *before.values(), self._folder, read])
+        whole = " ".join([*said, *before.values(), self._scope.folder, read])
         used = {n: v for n, v in scope.names.items() if re.search(f"{OPEN}{n}\\b", whole)}
         for name in re.findall(f"{OPEN}([A-Za-z_]\\w*)(?![\\w.])", whole):
             used.setdefault(name, None)
@@ -291,7 +291,7 @@ class _Shell:
                 {key: ours(value) for key, value in before.items()},
                 [name for name in used if name in scope.looped],
                 list(dict.fromkeys([*scope.left, *may])),
-                ours(self._folder),
+                ours(self._scope.folder),
                 ours(read),
             )
         )
@@ -361,14 +361,14 @@ class _Shell:
 
     def _move(self, said: list[str]) -> None:
         target = next((one for one in said[1:] if not one.startswith("-") or one == "-"), "")
-        before = self._folder
+        before = self._scope.folder
         if said[0] == "popd" or target == "-":
-            self._folder = self._folders.pop() if len(self._folders) > 1 else ""
+            self._scope.folder = self._folders.pop() if len(self._folders) > 1 else ""
             return
         self._folders.append(before)
         target = target or f"{OPEN}HOME{CLOSE}"
-        is_whole = target.startswith(("/", "~", OPEN)) or not before
-        self._folder = target if is_whole else f"{before}/{target}"
+        is_whole = target.startswith(WHOLE) or not before
+        self._scope.folder = target if is_whole else f"{before}/{target}"
 
     def _call(self, name: str, arguments: list[str]) -> None:
         self._uncalled.pop(name, None)

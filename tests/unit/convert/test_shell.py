@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from buildx_tasks.convert import shell
+from buildx_tasks.convert.expanding import FIRM
 
 
 def words(text: str) -> list[list[str]]:
@@ -87,8 +88,11 @@ def test_what_stands_before_a_command_is_its_own() -> None:
         ),
         ("cd a\ncd -\ndocker b", [""]),
         ('cd "$(dirname "$0")/.." && docker b', ["scripts/.."]),
-        ('D=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)\ncd "$D/x"\ndocker b', ["scripts/x"]),
-        ("cd $(git rev-parse --show-toplevel)\ndocker b", ["."]),
+        (
+            'D=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)\ncd "$D/x"\ndocker b',
+            [f"{FIRM}scripts/x"],
+        ),
+        ("cd $(git rev-parse --show-toplevel)\ndocker b", [f"{FIRM}."]),
         ("cd $WHERE; docker b", ["${WHERE}"]),
         ("if cd a; then docker b; fi", ["a"]),
     ],
@@ -130,7 +134,7 @@ def test_each_line_of_a_recipe_has_a_shell_of_its_own() -> None:
             "docker b ${A//\\//-} ${A,,} ${A^^}",
             ["${A|replace('/', '-')}", "${A|lower}", "${A|upper}"],
         ),
-        ("docker b ${A##*/} ${A:1} ${A#v}", ["${A_PART}", "${A_PART}", "${A_V}"]),
+        ("docker b ${A##*/} ${A:1} ${A#v}", ["${A_PART}", "${A_PART_1}", "${A_V}"]),
         ("$(which docker) b x", ["x"]),
         ("`command -v docker` b x", ["x"]),
         ("docker b ~/x '~/y'", ["${HOME}/x", "~/y"]),
