@@ -15,6 +15,7 @@ from buildx_tasks.registry.faults import PassingError
 from buildx_tasks.registry.manifests import (
     CONFIG_TYPES,
     INDEX_TYPES,
+    MANIFEST_TYPES,
     Descriptor,
     MalformedError,
 )
@@ -210,7 +211,7 @@ class _Documents:
     def platform_of(self, one: Descriptor) -> Platform:
         """Return for which platform something is listed; where nothing is said, its config says it."""
         words = one.platform
-        if (words and words.architecture) or one.media_type in INDEX_TYPES:
+        if (words and words.architecture) or one.media_type not in (*MANIFEST_TYPES, None, ""):
             return platform_of(words)
         try:
             return self.platform(self._manifest(one)) or platform_of(words)
@@ -219,8 +220,9 @@ class _Documents:
 
     def _manifest(self, one: Descriptor) -> Manifest:
         if one.digest not in self._manifests:
-            self._take(one)
-            self._manifests[one.digest] = self._place.source.manifest(one.digest)
+            self._require_room(one)
+            found = self._manifests[one.digest] = self._place.source.manifest(one.digest)
+            self._left -= len(found.data)
         return self._manifests[one.digest]
 
     def platform(self, manifest: Manifest) -> Platform | None:
@@ -267,13 +269,13 @@ class _Documents:
 
     def _config(self, one: Descriptor) -> Config:
         if one.digest not in self._configs:
-            self._take(one)
+            self._require_room(one)
             self._configs[one.digest] = self._place.source.config(one)
+            self._left -= one.size
         return self._configs[one.digest]
 
-    def _take(self, one: Descriptor) -> None:
-        self._left -= one.size
-        if self._left < 0:
+    def _require_room(self, one: Descriptor) -> None:
+        if one.size > self._left:
             raise EngineError(
                 f"the image's manifests and configs have more than the {_MOST_DOCUMENTS:,} bytes that "
                 "are read"

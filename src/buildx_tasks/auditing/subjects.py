@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from buildx_tasks.auditing.audit import Options, Subject
 from buildx_tasks.auditing.defaults import Allowed
 from buildx_tasks.auditing.places import place_of
-from buildx_tasks.errors import EngineError, MissingError, RegistryError, UsageError
+from buildx_tasks.errors import ConfigError, EngineError, MissingError, RegistryError, UsageError
+from buildx_tasks.language.artifacts import NAME, VERSION
 from buildx_tasks.platforms import parse
+from buildx_tasks.publishing import artifacts
 from buildx_tasks.publishing.tags import tags_of
 
 if TYPE_CHECKING:
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
     from buildx_tasks.planning.cells import TargetPlan
     from buildx_tasks.platforms import Platform
-    from buildx_tasks.publishing.artifacts import Packed
     from buildx_tasks.workspace import Workspace
 
 
@@ -87,12 +88,24 @@ def published(workspace: Workspace, targets: Sequence[TargetPlan]) -> list[Subje
     return [subject for target in targets for subject in _of_target(workspace, target)]
 
 
-def of_artifacts(workspace: Workspace, ready: Sequence[Packed]) -> Iterator[Subject]:
-    """Yield what the tags of artifacts hold, each by its tag."""
-    for one in ready:
-        for tag in one.tags:
+def of_artifacts(workspace: Workspace, names: Sequence[str]) -> Iterator[Subject]:
+    """Yield what the tags of artifacts hold, each by its tag; their files need not be there.
+
+    A chart whose tags are not known without it is a subject that has a fault.
+    """
+    for name in names:
+        try:
+            tags = artifacts.tags_of(workspace, name)
+        except ConfigError as error:
+            declared = workspace.config.artifact[name]
+            some = declared.references({VERSION: "1", NAME: "chart"})[0]
+            place = place_of(workspace, str(some), "--artifact")._replace(name=declared.tags[0])
+            problem = f"its tags are not known without its chart: {error}"
+            yield Subject(f"artifact {name}", place, fault=problem)
+            continue
+        for tag in tags:
             place = place_of(workspace, str(tag), "--artifact")
-            again = f"run invoke push --artifact {one.name}"
+            again = f"run invoke push --artifact {name}"
             yield _there(Subject(str(tag), place), f"{tag} is not in its registry; {again}")
 
 

@@ -51,6 +51,11 @@ class Artifact(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
         """Whether it is a chart of Helm."""
         return self.type == HELM
 
+    @property
+    def is_named_by_chart(self) -> bool:
+        """Whether its tags have a name or a version that only its chart says."""
+        return self.is_chart and any(_is_bare(one) or IN_BRACES.search(one) for one in self.tags)
+
     def references(self, values: dict[str, str]) -> tuple[references.Reference, ...]:
         """Return its tags; ``values`` are those of a chart's placeholders.
 

@@ -118,6 +118,17 @@ def chosen(workspace: Workspace, names: Sequence[str]) -> Artifacts:
     return Artifacts(workspace, tuple(dict.fromkeys(names)) or tuple(known))
 
 
+def tags_of(workspace: Workspace, name: str) -> tuple[Reference, ...]:
+    """Return the tags of one; its files are read only where these are what a chart says.
+
+    Raises:
+        ConfigError: the chart is not there, or is none; says where.
+
+    """
+    declared = workspace.config.artifact[name]
+    return _packed(workspace, name).tags if declared.is_named_by_chart else declared.references({})
+
+
 def lines(ready: Sequence[Packed]) -> Iterator[str]:
     """Give commands that a person can type: they publish the same files, if not the same bytes."""
     for one in ready:

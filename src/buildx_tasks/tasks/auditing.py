@@ -98,7 +98,7 @@ def _subjects(project: Project, asked: Asked, target: Texts) -> Iterator[Subject
             selection = selected(project, target, platform)
             yield from subjects.published(project, selection.images("an image to audit"))
         if not (target or platform):
-            yield from subjects.of_artifacts(project, project.artifacts().packed)
+            yield from subjects.of_artifacts(project, project.artifacts().names)
     if asked.ref:
         references = texts(asked.ref, "--ref")
         yield from subjects.asked(project, references, names(platform, "-p"))

@@ -438,6 +438,52 @@ def test_an_image_layout_on_this_machine_is_audited(tmp_path: Path) -> None:
         assert layer in report.results[0].problems[0]
 
 
+ARTIFACTS = """
+[artifact.docs]
+path = "dist/docs"
+type = "application/vnd.example.docs"
+tags = ["localhost:1/docs:v1", "localhost:1/docs:latest"]
+[artifact.named]
+path = "dist/chart"
+type = "helm"
+tags = ["localhost:1/charts/app:v2"]
+[artifact.chart]
+path = "dist/chart"
+type = "helm"
+tags = ["localhost:1/charts/app", "localhost:1/charts/app:latest"]
+"""
+
+
+def test_artifacts_are_audited_where_their_files_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def there(subject: Subject, missing: str) -> Subject:
+        return subject._replace(fault=missing)
+
+    monkeypatch.setattr(subjects, "_there", there)
+    (tmp_path / "buildx.toml").write_text(ARTIFACTS)
+    with closing(workspaces.declared(tmp_path)) as workspace:
+        found = subjects.of_artifacts(workspace, list(workspace.config.artifact))
+        listed = auditing.looked_up(list(found))
+        report = auditing.audit(listed, NOTHING, _Unwatched())
+        assert [one.subject.name for one in listed] == [
+            "localhost:1/docs:v1",
+            "localhost:1/docs:latest",
+            "localhost:1/charts/app:v2",
+            "artifact chart",
+        ]
+        assert "run invoke push --artifact docs" in report.results[0].problems[0]
+        assert "not known without its chart: " in report.results[3].problems[0]
+        assert '"dist/chart" is not there' in report.results[3].problems[0]
+        (tmp_path / "dist/chart").mkdir(parents=True)
+        (tmp_path / "dist/chart/Chart.yaml").write_text(
+            "apiVersion: v2\nname: app\nversion: 1.0.0\n"
+        )
+        version, latest = subjects.of_artifacts(workspace, ["chart"])
+        assert version.name == "localhost:1/charts/app:1.0.0"
+        assert latest.name == "localhost:1/charts/app:latest"
+
+
 def test_nothing_listed_to_be_audited_is_told(tmp_path: Path) -> None:
     workspace, said = workspaces.bare(tmp_path), r"write .* \[audit\] images = "
     with closing(workspace), pytest.raises(UsageError, match=said):

@@ -188,6 +188,18 @@ def test_platforms_that_an_index_does_not_name_are_those_of_configs() -> None:
         assert problems(report) == {}
 
 
+@pytest.mark.parametrize("kind", ["application/octet-stream", f"{OCI}manifest.v1+json"])
+def test_what_is_too_large_to_be_read_takes_no_room_of_what_is_not(kind: str) -> None:
+    maker = Maker()
+    big = maker.store.put(b"x" * (9 << 20), kind)
+    report = audited(maker.sample("n", maker.index(big, *two(maker)[:2], big)))
+    assert big["digest"] not in maker.store.reads
+    found = {str(one.platform): one.status for one in report.results if one.platform}
+    assert [found[one] for one in map(str, BOTH)] == ["ok", "ok"]
+    (problem,) = {text for one in report.failed for text in one.problems}
+    assert "more than the 8,388,608 bytes that are read" in problem
+
+
 def written(folder: Path, maker: Maker, listed: list[dict[str, Any]]) -> str:
     blobs = folder / "blobs/sha256"
     blobs.mkdir(parents=True)
