@@ -72,7 +72,7 @@ def by_registry(
     scope = f"repository:{repository.name}:pull"
     query = ""
     found: list[Descriptor] = []
-    for _ in range(_MOST_PAGES):
+    for _ in range(max(_MOST_PAGES, most or 0)):  # a page may hold one entry
         request = Request(
             "GET", f"{start}{query}", what, scope, {"Accept": INDEX_TYPES[0]}, most=MOST_JSON
         )

@@ -155,20 +155,21 @@ def test_a_list_in_a_circle_ends_and_leads_to_no_other_place() -> None:
         }
 
 
-def test_of_a_long_list_as_much_is_asked_for_as_is_wanted() -> None:
+@pytest.mark.parametrize(("size", "pages"), [(10, 6), (1, 51), (100, 1)])
+def test_of_a_long_list_as_much_is_asked_for_as_is_wanted(size: int, pages: int) -> None:
     def answer(asked: Asked) -> bytes:
         number = int(asked.path.rpartition("=")[2]) if "=" in asked.path else 0
         entries = [
             {"mediaType": "a/b", "digest": f"sha256:{number:032d}{n:032d}", "size": 1}
-            for n in range(10)
+            for n in range(size)
         ]
         link = f'</v2/app?n={number + 1}>; rel="next"'
         return said(200, index(*entries), Link=link, Content_Type=INDEX_TYPES[0])
 
     with hostile(answer) as server:
         found = referrers.listed(server.repository, SUBJECT.digest, most=51)
-        assert len(found.entries) == 60
-        assert len(server.paths("GET")) == 6
+        assert len(found.entries) == size * pages
+        assert len(server.paths("GET")) == pages
 
 
 def test_a_tag_beside_it_that_is_no_list_is_one_error() -> None:
