@@ -253,6 +253,15 @@ def test_archives_that_are_exported_stay(project: Project) -> None:
     assert "buildx-tasks-dest" not in told
 
 
+def test_what_is_wrong_with_a_file_that_exports_is_of_its_own_lines(project: Project) -> None:
+    text = 'target "a" {\n  output = [{ type = "tar", dest = "a.tar" }] x\n}\n'
+    assert f"{HCL}:2,47-" in said(project, text)
+    text = 'target "a" {\n  output = ["type=tar,dest=${{ dest = "a" }.dest}.tar"]\n}\n'
+    project.write("kept", "a.tar")
+    assert "their dest is not told plainly" in said(project, text)
+    assert (project.folder / "a.tar").read_text() == "kept"
+
+
 def test_what_a_shell_says_of_a_secret_is_not_written(project: Project) -> None:
     args = "--build-arg A=$(TOKEN) --build-arg B=$(shell cat my-token) --build-arg C=$(KEPT)"
     makefile = f"""

@@ -31,6 +31,10 @@ _WORKED_OUT = re.compile(r'default\s*=\s*(?!"[^"$]*"|[\d.]+\b|true\b|false\b|nul
 _DECLARED = re.compile(r'\bvariable"?\s+"(\w+)"')
 _REQUIRED = re.compile(r"required variable (\w+) is missing a value")
 STAND_IN = "dev"  # for a value that only the environment has
+_EMPTIED = (
+    "asked what it builds, it empties archives that are exported, and their dest is not told plainly; "
+    "write it as dest= in a text of output"
+)
 _DOT_ENV = re.compile(r"(?m)^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=")
 
 
@@ -58,7 +62,7 @@ class Asking:
         self.kept: list[str] = []
         self.told: dict[str, str] = {}
         self._words: list[str] = []
-        self._is_read: bool | None = None
+        self._unread: str | None = None  # why files cannot be read that are asked as copies
         self._known: dict[tuple[tuple[str, str], ...], dict[str, str | None]] = {}
         self._hide()
 
@@ -126,7 +130,10 @@ class Asking:
             for copy, file in zip(files, self.files):
                 said = said.replace(str(copy), str(file))
             raise Refused(exports.back(said))
-        return exports.back(json.loads(result.stdout))
+        answer = exports.back(json.loads(result.stdout))
+        if exports.is_in(answer):
+            raise Refused(_EMPTIED)
+        return answer
 
     def _as_read(self, folder: Path, exports: Exports) -> list[Path]:
         """Return the files, copies where bake must not read them as they are.
@@ -147,17 +154,19 @@ class Asking:
         return found
 
     def _require_read(self, bake: Sequence[str], named: Sequence[str]) -> None:
-        """Refuse files that bake reads, but not with what they export elsewhere."""
-        if self._is_read is None:
-            own = [word for file in self.files for word in ("--file", str(file))]
+        """Refuse files that bake reads, but not with what they export elsewhere, or reads neither way.
+
+        What bake says then is of the files as they are: of their own lines and columns.
+        """
+        if self._unread is None:
             listed = ("--list", "type=targets")
-            read = [self._commands.query([*bake, *words, *listed]).ok for words in (own, named)]
-            self._is_read = read != [True, False]
-        if not self._is_read:
-            raise Refused(
-                "asked what it builds, it empties archives that are exported, and their dest is "
-                "not told plainly; write it as dest= in a text of output"
-            )
+            own = [word for file in self.files for word in ("--file", str(file))]
+            result = self._commands.query([*bake, *own, *listed])
+            is_read = not result.ok or self._commands.query([*bake, *named, *listed]).ok
+            self._unread = "" if result.ok else _why(result.stderr)
+            self._unread = self._unread if is_read else _EMPTIED
+        if self._unread:
+            raise Refused(self._unread)
 
     def defaults(self, values: Mapping[str, str]) -> dict[str, str | None]:
         """Return the variables of the files and their defaults, as these values of others make them.

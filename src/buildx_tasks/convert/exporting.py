@@ -66,6 +66,10 @@ class Exports:
         left = {key: value for key, value in data.items() if key != KEPT}
         return {self.back(key): self.back(value) for key, value in {**left, **named}.items()}
 
+    def is_in(self, data: Any) -> bool:
+        """Say whether a place of these is left in what bake says, as where a function takes it apart."""
+        return f"{self._folder}/" in str(data)
+
     def _in_text(self, found: re.Match[str], within: list[str]) -> str:
         if found["open"]:
             within.append("{")

@@ -67,6 +67,12 @@ def test_the_answer_is_as_of_old() -> None:
     assert told["args"] == {"dest": "/x/1", "OTHER": "type=tar,dest=c", "N": 1}
 
 
+def test_a_place_that_is_left_is_seen() -> None:
+    exports = Exports(PLACE)
+    assert exports.is_in({"output": [{"dest": "/x/1.tar"}]})
+    assert not exports.is_in({"output": [{"dest": "x/1.tar"}]})
+
+
 def test_a_json_file_stays_one() -> None:
     data = {"target": {"a": {"output": ['type=tar,"dest=a"', {"dest": "b"}], "x": "{dest: 1}"}}}
     exports = Exports(PLACE)
