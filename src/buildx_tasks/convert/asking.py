@@ -203,6 +203,8 @@ class Asking:
     def error(self, said: str) -> UsageError:
         """Return the error about files that bake cannot read."""
         named = " ".join(f"--file {shlex.quote(str(file))}" for file in self.files)
+        if said == _EMPTIED:  # as it would do if it was looked at
+            return UsageError(f"--from: bake cannot be asked about {self.name}: {said}")
         return UsageError(
             f"--from: bake cannot read {self.name}: {said}; see docker buildx bake {named} --print"
         )
