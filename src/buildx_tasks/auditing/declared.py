@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable
 import msgspec
 
 from buildx_tasks.images import merged
-from buildx_tasks.images.paths import matches
+from buildx_tasks.images.paths import is_in
 from buildx_tasks.verification import layer_walk
 from buildx_tasks.verification.check import RUNNING, Found
 from buildx_tasks.verification.checks import (
@@ -55,7 +55,7 @@ class Wanted:
 
     def wants(self, path: str) -> bool:
         """As of :class:`buildx_tasks.images.contents.Texts`."""
-        return path in _NAMES or any(matches(pattern, path) for pattern in self._patterns)
+        return path in _NAMES or is_in(path, self._patterns)
 
 
 def _patterns(check: Check) -> Iterator[str]:

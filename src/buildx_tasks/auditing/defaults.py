@@ -10,7 +10,7 @@ from buildx_tasks import sizes
 from buildx_tasks.auditing.known import Bundles, is_brought, is_data, is_usual
 from buildx_tasks.images import elf, machines, starting
 from buildx_tasks.images.image import platform_of
-from buildx_tasks.images.paths import matches
+from buildx_tasks.images.paths import is_in
 from buildx_tasks.language.expectations import Binaries
 from buildx_tasks.machine import executables
 from buildx_tasks.text import printable
@@ -123,7 +123,7 @@ def privileged(files: Files, allowed: Allowed) -> Found:
     for entry in files.tree:
         if entry.kind != "file" or not entry.mode & (_SETUID | _SETGID) or not entry.mode & _RUN:
             continue
-        if is_usual(entry.path) or _is_in(entry.path, allowed.setuid):
+        if is_usual(entry.path) or is_in(entry.path, allowed.setuid):
             usual.append(entry.path.rpartition("/")[2])
         else:
             problems.append(_as_whom(entry))
@@ -218,7 +218,7 @@ class _Programs:
         path, seen = found[0].path, found[1]
         is_whole = not isinstance(seen.elf, elf.DamagedError)
         is_for_others = is_whole and (is_brought(path) or self._bundles.has(path, seen))
-        if is_for_others or is_data(path) or _is_in(path, self._allowed.foreign):
+        if is_for_others or is_data(path) or is_in(path, self._allowed.foreign):
             self._data += 1
         else:
             self._wrong.append(problem)
@@ -266,10 +266,6 @@ def _shortened(problems: Sequence[str], what: str) -> Iterator[str]:
 def _some(names: Sequence[str]) -> str:
     more = f", and {len(names) - _MOST_NOTED} more" if len(names) > _MOST_NOTED else ""
     return ", ".join(map(printable, names[:_MOST_NOTED])) + more
-
-
-def _is_in(path: str, globs: Sequence[str]) -> bool:
-    return any(matches(glob, path) for glob in globs)
 
 
 def _measured(layers: Sequence[Layer]) -> str:

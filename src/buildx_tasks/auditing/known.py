@@ -8,12 +8,10 @@ import re
 from typing import TYPE_CHECKING
 
 from buildx_tasks.images import elf
-from buildx_tasks.images.paths import matches
+from buildx_tasks.images.paths import is_in
 from buildx_tasks.machine import executables
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from buildx_tasks.images.contents import Seen
     from buildx_tasks.images.merged import Files
     from buildx_tasks.platforms import Platform
@@ -116,12 +114,12 @@ def is_usual(path: str) -> bool:
 
 def is_data(path: str) -> bool:
     """Say whether a file that nothing can run is to be expected there."""
-    return _is_in(path, _DATA) and not _is_in(path, _RUN)
+    return is_in(path, _DATA) and not is_in(path, _RUN)
 
 
 def is_brought(path: str) -> bool:
     """Say whether a whole file for another machine is to be expected there."""
-    return _is_in(path, _BROUGHT)
+    return is_in(path, _BROUGHT)
 
 
 class Bundles:
@@ -211,10 +209,6 @@ class Bundles:
             if _NAMED.search(name):
                 names.setdefault(folder, []).append(name)
         return names
-
-
-def _is_in(path: str, globs: Sequence[str]) -> bool:
-    return any(matches(glob, path) for glob in globs)
 
 
 def _says(text: str, words: str) -> bool:

@@ -140,20 +140,20 @@ def _remove_images(workspace: Workspace) -> list[str]:
         for entry in entries
         if entry["event"] in ("built", "left") and (entry.get("digest") or entry.get("parts"))
     ]
-    pulled = [entry["reference"] for entry in entries if entry["event"] == "pulled"]
+    pulled = dict.fromkeys(e["reference"] for e in entries if e["event"] == "pulled")
     if not built:
         return []
     engine = workspace.engine
     ours = {entry["digest"] for entry in built if entry.get("digest")}
     ours |= {one for entry in built for one in entry.get("parts", {}).values()}
-    references = [one for one in dict.fromkeys(pulled) if store.stored(engine, one)]
+    known = {one: image.digest for one in pulled if (image := store.stored(engine, one))}
     for tag in dict.fromkeys(tag for entry in built for tag in entry["tags"]):
         image = store.stored(engine, tag)
         if image and image.digest in ours:
-            references.append(tag)
+            known[tag] = image.digest
     # Earlier builds, whose tags moved on to later ones.
-    tagged = {digest for tag in references if (digest := _digest(engine, tag))}
-    references += [one for one in sorted(ours - tagged) if _is_nobodys(engine, one)]
+    earlier = sorted(ours.difference(known.values()))
+    references = [*known, *(one for one in earlier if _is_nobodys(engine, one))]
     if references:
         argv = ["docker", "image", "rm", "--force", *references]
         result = workspace.commands.run(argv, hide=True)
@@ -166,8 +166,3 @@ def _is_nobodys(engine: Engine, digest: str) -> bool:
     """Say whether an image is there without a tag: removed by its digest, it would lose all of them."""
     facts = store.inspected(engine, digest)
     return facts is not None and not facts.get("RepoTags")
-
-
-def _digest(engine: Engine, reference: str) -> str:
-    image = store.stored(engine, reference)
-    return image.digest if image else ""

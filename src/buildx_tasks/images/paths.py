@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from buildx_tasks.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 Kind = Literal["file", "directory", "symlink", "character device", "block device", "pipe"]
 
@@ -163,6 +163,11 @@ def matches(pattern: str, path: str) -> bool:
     ``**`` crosses folders, and ``**/`` stands for no folder too. A name's leading dot is no mark.
     """
     return _compiled(pattern).fullmatch(path) is not None
+
+
+def is_in(path: str, globs: Iterable[str]) -> bool:
+    """Say whether one of the patterns matches a path."""
+    return any(matches(glob, path) for glob in globs)
 
 
 @functools.lru_cache(maxsize=1024)

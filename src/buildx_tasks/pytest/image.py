@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from buildx_tasks.builders import capability
 from buildx_tasks.engine.faults import RefusedError
 from buildx_tasks.errors import UsageError, listed, nearest
-from buildx_tasks.images.paths import absolute, is_glob, matches
+from buildx_tasks.images.paths import absolute, is_glob, is_in
 from buildx_tasks.pytest.failing import said_plainly
 from buildx_tasks.text import printable
 from buildx_tasks.verification import walk
@@ -216,7 +216,7 @@ class _Contents:
         self._tree: Tree
 
     def take(self, entry: Entry) -> _Bytes | None:
-        is_wanted = any(matches(pattern, entry.path) for pattern in self._patterns)
+        is_wanted = is_in(entry.path, self._patterns)
         if entry.size > _MOST_BYTES or not (is_wanted or entry.path in self._wanted):
             return None
         return self._read.setdefault(entry.path, _Bytes())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from buildx_tasks.errors import EngineError
 from buildx_tasks.images import elf
-from buildx_tasks.images.paths import absolute, is_glob, matches
+from buildx_tasks.images.paths import absolute, is_glob, is_in
 from buildx_tasks.machine import executables
 from buildx_tasks.machine.files import writing
 from buildx_tasks.text import printable
@@ -81,8 +81,7 @@ class BinariesVisitor:
         """Return what reads the file, where it is one of those that are meant."""
         paths = self._spec.paths
         if entry.first not in self._late and (
-            (paths and not any(matches(pattern, entry.path) for pattern in paths))
-            or self._is_allowed(entry)
+            (paths and not is_in(entry.path, paths)) or self._is_allowed(entry)
         ):
             return None
         self._read[entry.first] = None
@@ -116,7 +115,7 @@ class BinariesVisitor:
         return Found((*problems, *wrong), (*facts, *_libraries_not_there(good, tree)))
 
     def _is_allowed(self, entry: Entry) -> bool:
-        return any(matches(pattern, entry.path) for pattern in self._spec.allow)
+        return is_in(entry.path, self._spec.allow)
 
     def meant(self, tree: Tree) -> Iterator[tuple[str, Entry]]:
         """Give the regular files that each pattern means; links lead to them."""

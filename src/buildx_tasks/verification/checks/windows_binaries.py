@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from buildx_tasks.images import elf, pe
-from buildx_tasks.images.paths import absolute, is_glob, matches
+from buildx_tasks.images.paths import absolute, is_glob, is_in, matches
 from buildx_tasks.text import printable
 from buildx_tasks.verification.check import Found
 
@@ -43,9 +43,9 @@ class WindowsVisitor:
         return _Head(self._read, entry.first) if self._is_meant(entry.path) else None
 
     def _is_meant(self, path: str) -> bool:
-        if any(matches(pattern, path) for pattern in self._spec.allow):
+        if is_in(path, self._spec.allow):
             return False
-        return any(matches(pattern, path) for pattern in self._patterns)
+        return is_in(path, self._patterns)
 
     def missing(self, tree: Tree) -> set[str]:  # noqa: ARG002 - paths have no other names here
         """Return nothing."""
